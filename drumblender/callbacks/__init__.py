@@ -1,0 +1,1 @@
+"""Callbacks that read what steps return."""

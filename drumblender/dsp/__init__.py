@@ -1,0 +1,1 @@
+"""Pure functions on tensors: tensors and numbers in, tensors out, one idea a file."""

@@ -1,0 +1,79 @@
+"""Hz, MIDI, radians a sample, decibels and cents; ranges that meet (0, 1)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+A4_HZ = 440.0
+A4_MIDI = 69.0
+
+
+def hz_to_midi(freq_hz: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """MIDI note number, not rounded. Frequencies at or below 0 give -inf or NaN."""
+    return 12 * torch.log2(freq_hz / A4_HZ) + A4_MIDI
+
+
+def midi_to_hz(note_midi: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Equal-tempered frequency in Hz, A4 = 440 Hz."""
+    return A4_HZ * torch.exp2((note_midi - A4_MIDI) / 12)
+
+
+def hz_to_rad(freq_hz: Float[Tensor, "..."], sample_rate: float) -> Float[Tensor, "..."]:
+    """Radians a sample: Nyquist is pi."""
+    return freq_hz * (2 * math.pi / sample_rate)
+
+
+def rad_to_hz(freq_rad: Float[Tensor, "..."], sample_rate: float) -> Float[Tensor, "..."]:
+    """Hz from radians a sample."""
+    return freq_rad * (sample_rate / (2 * math.pi))
+
+
+def db_to_gain(level_db: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Linear amplitude from decibels: 0 dB is 1, -20 dB is 0.1."""
+    return torch.pow(10.0, level_db / 20)
+
+
+def gain_to_db(gain: Float[Tensor, "..."], *, floor_db: float = -120.0) -> Float[Tensor, "..."]:
+    """Decibels from linear amplitude, never below ``floor_db``."""
+    return 20 * torch.log10(gain.abs().clamp(min=10 ** (floor_db / 20)))
+
+
+def cents_between(freq_hz: Float[Tensor, "..."], reference_hz: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """How far above the reference, in cents (1200 an octave)."""
+    return 1200 * torch.log2(freq_hz / reference_hz)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Maps a control in (0, 1) to a physical unit and back.
+
+    Args:
+        low: Value at 0.
+        high: Value at 1, above ``low``.
+        log: Spread ratios evenly instead of differences; needs ``low`` above 0.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"A range needs finite low < high, got low={self.low}, high={self.high}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"A logarithmic range needs low above 0, got low={self.low}.")
+
+    def denormalize(self, unit: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """From (0, 1) to the unit of the range. Values outside are extrapolated, not clipped."""
+        if self.log:
+            return self.low * torch.exp(unit * math.log(self.high / self.low))
+        return self.low + (self.high - self.low) * unit
+
+    def normalize(self, value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """From the unit of the range to (0, 1). Values outside are extrapolated, not clipped."""
+        if self.log:
+            return torch.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)

@@ -1,0 +1,1 @@
+"""Modules, (prediction, target) -> scalar."""

@@ -1,0 +1,1 @@
+"""torchmetrics, never differentiated."""

@@ -1,0 +1,1 @@
+"""Modules, controls -> audio."""

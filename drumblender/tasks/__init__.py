@@ -1,0 +1,1 @@
+"""LightningModules: join parts, step, log."""

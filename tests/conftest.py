@@ -1,0 +1,67 @@
+"""Shape checks at run time, seeded draws, and the golden numbers where they lie beside the checkout."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+# Before anything of the package is imported: every annotated shape is checked in tests, and only there.
+install_import_hook("drumblender", "beartype.beartype")
+
+import torch  # noqa: E402
+
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
+RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("MPLBACKEND", "agg")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+class Golden(dict):
+    """One golden file: float arrays as tensors, strings as they are, ``config`` parsed."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as arrays:
+            for key in arrays.files:
+                value = arrays[key]
+                self[key] = torch.from_numpy(value) if value.dtype.kind in "fiub" and value.ndim else value
+        self.config = json.loads(str(self["config"])) if "config" in self else {}
+
+    def inputs(self) -> dict[str, torch.Tensor]:
+        return {key.removeprefix("in_"): value for key, value in self.items() if key.startswith("in_")}
+
+
+@pytest.fixture
+def golden():
+    """Loads ``golden("drums", "modal_synth_phase")``; skips the test where the files are absent."""
+
+    def load(system: str, name: str) -> Golden:
+        path = GOLDEN / system / f"{name}.npz"
+        if not path.is_file():
+            pytest.skip(f"{system}/{name}.npz is not here")
+        return Golden(path)
+
+    return load
+
+
+@pytest.fixture
+def recordings():
+    """The folder of real recordings of one kind (``drums``, ``voice``); skips the test where it is absent."""
+
+    def folder(name: str) -> Path:
+        if not (RECORDINGS / name).is_dir():
+            pytest.skip(f"no recordings of {name} here")
+        return RECORDINGS / name
+
+    return folder

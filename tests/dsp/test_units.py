@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from drumblender.dsp.units import Range, cents_between, db_to_gain, gain_to_db, hz_to_midi, midi_to_hz
+
+
+def test_a4_is_note_69():
+    assert hz_to_midi(torch.tensor(440.0)) == 69
+    assert midi_to_hz(torch.tensor(60.0)).item() == pytest.approx(261.6256, abs=1e-4)
+
+
+def test_an_octave_is_1200_cents():
+    assert cents_between(torch.tensor(880.0), torch.tensor(440.0)) == pytest.approx(1200)
+
+
+def test_decibels_return_to_the_gain_they_came_from():
+    gain = torch.tensor([1e-4, 0.5, 2.0])
+    assert torch.allclose(db_to_gain(gain_to_db(gain)), gain)
+    assert gain_to_db(torch.tensor(0.0)) == pytest.approx(-120)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_range_maps_its_limits_and_returns(log):
+    span = Range(20.0, 2000.0, log=log)
+    unit = torch.linspace(0, 1, 11, dtype=torch.float64)
+    value = span.denormalize(unit)
+    assert value[0] == pytest.approx(20) and value[-1] == pytest.approx(2000)
+    assert value[5] == pytest.approx(200 if log else 1010)
+    assert torch.allclose(span.normalize(value), unit)
+
+
+@pytest.mark.parametrize("low, high, log", [(1, 1, False), (2, 1, False), (0, 1, True), (float("nan"), 1, False)])
+def test_a_range_without_width_is_refused(low, high, log):
+    with pytest.raises(ValueError, match="low="):
+        Range(low, high, log=log)
