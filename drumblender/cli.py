@@ -1,0 +1,1 @@
+"""`drumblender`: the command line."""

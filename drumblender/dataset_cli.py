@@ -1,0 +1,1 @@
+"""`drumblender-dataset`: the command line."""

@@ -21,7 +21,7 @@ def shipped_dir(name: str) -> Path:
 
 
 def find_shipped(path: str) -> Path | None:
-    """The shipped file that ``cfg/drums.yaml`` (say) names, wherever the user stands; None when there is none."""
+    """The shipped file that, say, ``cfg/drums.yaml`` names from any folder; None when there is none."""
     root, _, rest = path.replace("\\", "/").partition("/")
     if root not in ("cfg", "checkpoints") or not rest:
         return None

@@ -9,7 +9,7 @@ Audio = Float[Tensor, "batch samples"]
 """Mono sound in [-1, 1]."""
 
 Controls = dict[str, Tensor]
-"""What a synth is played with: one tensor ``(batch, frames, size)`` for each name; one frame holds for the whole sound."""
+"""What a synth is played with: a tensor ``(batch, frames, size)`` for each name; one frame is held."""
 
 
 class AudioBatch(TypedDict):
@@ -20,7 +20,7 @@ class AudioBatch(TypedDict):
 
 
 class ModalBatch(AudioBatch):
-    """Recordings with the sinusoidal modes found in them, at most ``modes`` in each of the analysis frames."""
+    """Recordings with the sinusoidal modes found in them."""
 
     freq_rad: Float[Tensor, "batch frames modes"]  # radians a sample
     amp: Float[Tensor, "batch frames modes"]  # linear; 0 where a mode is silent
@@ -35,7 +35,7 @@ class NoteBatch(AudioBatch):
 
 
 class OnsetBatch(TypedDict):
-    """Drum hits as features: what is heard at the onset, and how the whole hit differs from the reference hit."""
+    """Drum hits as features: of the onset, and of the whole hit less those of a reference hit."""
 
     onset: Float[Tensor, "batch onset_features"]
     difference: Float[Tensor, "batch features"]

@@ -11,14 +11,14 @@ class Synth(nn.Module, ABC):
     """Turns named controls into sound.
 
     Attributes:
-        control_sizes: How many numbers a frame of each control holds. A control whose name ends in a unit
-            (``freq_rad``) is given in that unit; any other is in (0, 1) and meets its ``Range`` once, in here,
-            or is a linear amplitude where the class says so.
-        control_frames: Frames that a control must have, for those controls that may not have any number: 1 for
-            one value held through the sound. A control without an entry takes any number of frames, spread
-            evenly over the sound.
-        hears: The synth works on a sound given as ``source`` (the mix of the voices before it, the excitation of
-            a string) and cannot play without it.
+        control_sizes: How many numbers a frame of each control holds. A control whose name ends in a
+            unit (``freq_rad``) is given in that unit; any other is in (0, 1) and meets its ``Range``
+            once, in here, or is linear where the class says so.
+        control_frames: Frames that a control must have, for those that may not have any number: 1 for
+            one value held through the sound. A control without an entry takes any number of frames,
+            spread evenly over the sound.
+        hears: The synth works on a sound given as ``source`` (the mix of the voices before it, the
+            excitation of a string) and cannot play without it.
     """
 
     control_sizes: dict[str, int]

@@ -29,7 +29,9 @@ def test_a_range_maps_its_limits_and_returns(log):
     assert torch.allclose(span.normalize(value), unit)
 
 
-@pytest.mark.parametrize("low, high, log", [(1, 1, False), (2, 1, False), (0, 1, True), (float("nan"), 1, False)])
+@pytest.mark.parametrize(
+    "low, high, log", [(1, 1, False), (2, 1, False), (0, 1, True), (float("nan"), 1, False)]
+)
 def test_a_range_without_width_is_refused(low, high, log):
     with pytest.raises(ValueError, match="low="):
         Range(low, high, log=log)
