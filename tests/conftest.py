@@ -9,7 +9,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Before anything of the package is imported: every annotated shape is checked in tests, and only there.
-install_import_hook("drumblender", "tests.shape_checks.check")
+install_import_hook("drumblender", "shape_checks.check")
 
 import torch  # noqa: E402
 
