@@ -1,1 +1,101 @@
-"""`drumblender`: the command line."""
+"""`drumblender`: the command line. Torch is imported only once a verb runs."""
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+from drumblender import __version__
+from drumblender.console import UsageError, exit_status
+from drumblender.shipped import find_shipped
+
+HELP = """\
+[bold]drumblender[/bold] {version}: differentiable audio synthesis
+
+[bold]Train and evaluate[/bold] (drumblender VERB --help tells all settings)
+  fit -c cfg/X.yaml [-c cfg/X/variant.yaml] [--data cfg/data/Y.yaml]   train; --resume goes on after a stop
+  validate / test / predict -c ... --ckpt_path CKPT                    test writes target/, pred/, metrics.csv
+  test CKPT [--data cfg/data/Y.yaml]                                   the same, as the checkpoint was trained
+
+[bold]Use a model[/bold]
+  synth CKPT IN OUT            resynthesise a recording, or a folder of them
+  import OLD.yaml OLD.ckpt OUT bring a checkpoint of an original code base
+
+[bold]Prepare data[/bold]
+  drumblender-dataset cfg/data/Y.yaml [--preprocess]
+
+cfg/... names the shipped files from any folder. --debug shows the traceback of an error.
+Start with: drumblender fit -c cfg/quickstart.yaml
+"""
+
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the ``drumblender`` command; ends the process."""
+    sys.exit(run(sys.argv[1:] if args is None else args))
+
+
+def run(args: list[str]) -> int:
+    """Run one command line.
+
+    Returns:
+        The exit status: 0, 1 after an error, 2 after a wrong command line, 130 after Ctrl+C.
+    """
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
+    return exit_status(lambda: _dispatch(args, debug), program="drumblender", debug=debug)
+
+
+def _dispatch(args: list[str], debug: bool) -> int:
+    verb, *rest = args or ["--help"]
+    if verb in ("-h", "--help"):
+        return _show(HELP)
+    if verb == "--version":
+        return _show("drumblender {version}")
+    rest = [_find_config(arg) for arg in rest]
+    if verb in TRAINER_VERBS:
+        return _train(verb, rest, debug)
+    if verb not in VERBS:
+        close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
+        raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else ''} See --help.")
+    return VERBS[verb](rest)
+
+
+def _show(text: str) -> int:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(text.format(version=__version__))
+    return 0
+
+
+def _find_config(arg: str) -> str:
+    """The shipped file that ``cfg/...`` or ``checkpoints/...`` names, where the user has no such file."""
+    name, equals, value = arg.rpartition("=") if arg.startswith("--") else ("", "", arg)
+    if Path(value).exists():
+        return arg
+    found = find_shipped(value)
+    return arg if found is None else f"{name}{equals}{found}"
+
+
+def _train(verb: str, args: list[str], debug: bool) -> int:
+    from drumblender.inference.rerun import expand_checkpoint
+    from drumblender.lightning_cli import run_verb
+
+    with expand_checkpoint(verb, args) as expanded:
+        return run_verb(verb, expanded, debug=debug)
+
+
+def _synth(args: list[str]) -> int:
+    from drumblender.inference.synth import command
+
+    return command(args)
+
+
+def _import(args: list[str]) -> int:
+    from drumblender.inference.importers import command
+
+    return command(args)
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {"synth": _synth, "import": _import}

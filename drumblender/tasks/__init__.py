@@ -1,1 +1,7 @@
 """LightningModules: join parts, step, log."""
+
+from drumblender.tasks.base import SynthesisTask
+from drumblender.tasks.drums import DrumTask
+from drumblender.tasks.voices import Voice
+
+__all__ = ["DrumTask", "SynthesisTask", "Voice"]

@@ -1,4 +1,4 @@
-"""What every task is: parts that render a batch, a loss, and steps that log and return what callbacks read."""
+"""What every task is: parts that render a batch, a loss, and steps that log."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,16 +21,16 @@ Step = dict[str, Tensor]
 class SynthesisTask(L.LightningModule, ABC):
     """Learns to make ``prediction`` sound like ``target``.
 
-    A final task joins its parts in ``forward``, which takes a batch and renders it; the steps here do the rest.
-    Its ``__init__`` calls ``self.save_hyperparameters(logger=False)``, so that a checkpoint of a run that the
-    command line started can rebuild the task.
+    A final task joins its parts in ``forward``, which takes a batch and renders it; the steps here do the
+    rest and return what callbacks read. Its ``__init__`` calls ``self.save_hyperparameters(logger=False)``,
+    so that a checkpoint of a run that the command line started can rebuild the task.
 
     Args:
         sample_rate: Samples a second of the audio in the batches.
         loss: Module ``(prediction, target) -> scalar``.
         metrics: Test metrics by name, each a torchmetrics ``Metric`` of prediction and target.
-        eval_seed: Validation, test and prediction draw their noise from this seed, batch by batch, so that a
-            repeated run gives the same numbers; the training's own draws are not touched. None: as drawn.
+        eval_seed: Validation, test and prediction draw their noise from this seed, batch by batch, so that
+            a repeated run gives the same numbers; the training's own draws are not touched. None: as drawn.
     """
 
     def __init__(
@@ -80,7 +80,9 @@ class SynthesisTask(L.LightningModule, ABC):
         }
         # Built by hand, the parts themselves are the hyperparameters, and no file that holds objects may be
         # loaded with weights_only. The command line gives plain values.
-        if any(isinstance(value, nn.Module | dict) and not _is_plain(value) for value in self.hparams.values()):
+        if any(
+            isinstance(value, nn.Module | dict) and not _is_plain(value) for value in self.hparams.values()
+        ):
             checkpoint.pop("hyper_parameters", None)
 
     def _step(self, batch: AudioBatch, stage: str) -> Step:
@@ -96,7 +98,13 @@ class SynthesisTask(L.LightningModule, ABC):
         if isinstance(self.loss, WeightedLoss):
             values |= {f"{stage}/{name}": part for name, part in self.loss.parts.items()}
         for name, value in values.items():
-            self.log(name, value, prog_bar=name.endswith("/loss"), batch_size=batch_size, sync_dist=stage != "train")
+            self.log(
+                name,
+                value,
+                prog_bar=name.endswith("/loss"),
+                batch_size=batch_size,
+                sync_dist=stage != "train",
+            )
 
     @contextmanager
     def _repeatable(self, batch_idx: int) -> Iterator[None]:

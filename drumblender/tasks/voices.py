@@ -10,7 +10,7 @@ from drumblender.types import Audio, AudioBatch, Controls
 
 
 class Voice(nn.Module):
-    """Plays a synth with the controls that an encoder hears in the target, or with those that the batch brings.
+    """Plays a synth with controls that an encoder hears in the target, or with those of the batch.
 
     Args:
         synth: What sounds. One that ``hears`` works on the mix of the voices before this one.

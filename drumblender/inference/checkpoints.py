@@ -1,0 +1,105 @@
+"""Checkpoints that rebuild themselves: the task, its data and its sample rate from one file."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import ArgumentParser, Namespace
+
+from drumblender.tasks import SynthesisTask
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a checkpoint holds: the task in eval mode, and the data module it was trained with."""
+
+    task: SynthesisTask
+    data: L.LightningDataModule
+    sample_rate: int
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of any code base; nothing in the file is executed.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not a checkpoint, or one that holds more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint {path}.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
+            raise ValueError(f"{path} holds more than tensors and plain values; it is not loaded.") from error
+        raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
+    except (RuntimeError, EOFError, KeyError) as error:
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, no checkpoint.")
+    return content
+
+
+def own_record(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """What our tasks write into their checkpoints: version, sample rate and configuration.
+
+    Raises:
+        ValueError: The checkpoint has no such record, or was made outside the command line.
+    """
+    record = content.get("drumblender")
+    if not isinstance(record, dict):
+        raise ValueError(
+            f"{path} is not a drumblender checkpoint. `drumblender import` brings those of the original code."
+        )
+    if not record.get("config", {}).get("model"):
+        raise ValueError(f"{path} carries no configuration: only runs started by `drumblender fit` do.")
+    return record
+
+
+def load_checkpoint(path: str | Path) -> Loaded:
+    """Rebuild a task and its data from a checkpoint of ours.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: No checkpoint of ours, or its weights do not fit its configuration.
+    """
+    content = read_checkpoint(path)
+    record = own_record(content, path)
+    task, data = build(record["config"])
+    load_weights(task, content["state_dict"], source=str(path))
+    task.config = record["config"]
+    return Loaded(task.eval(), data, record["sample_rate"])
+
+
+def build(config: dict[str, Any]) -> tuple[SynthesisTask, L.LightningDataModule]:
+    """Instantiate the ``model`` and ``data`` sections of a configuration."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(SynthesisTask, "model", required=True)
+    parser.add_subclass_arguments(L.LightningDataModule, "data", required=True)
+    parsed: Namespace = parser.parse_object({key: config[key] for key in ("model", "data")})
+    parts = parser.instantiate_classes(parsed)
+    return parts.model, parts.data
+
+
+def load_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, source: str) -> None:
+    """Load weights into a task.
+
+    Raises:
+        ValueError: A key is missing, left over, or has another shape; the message names the first few.
+    """
+    own = task.state_dict()
+    wrong = [f"{key} is missing" for key in own if key not in state_dict]
+    wrong += [f"{key} is unknown" for key in state_dict if key not in own]
+    wrong += [
+        f"{key} is {tuple(state_dict[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state_dict and state_dict[key].shape != value.shape
+    ]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(f"The weights of {source} are of another model: {', '.join(wrong[:3])}{more}.")
+    task.load_state_dict(state_dict)

@@ -1,0 +1,58 @@
+"""`drumblender import`: checkpoints of the original code bases, under our names."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from drumblender.inference import import_drums
+from drumblender.inference.checkpoints import read_checkpoint
+from drumblender.inference.imported import Imported, save_imported
+
+log = logging.getLogger(__name__)
+
+# Each has recognises(config, checkpoint) -> bool and convert(config, checkpoint) -> Imported.
+IMPORTERS = (import_drums,)
+
+
+def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Imported:
+    """Convert with the importer that knows the files.
+
+    Args:
+        config: The saved configuration, for code bases that save one.
+        checkpoint: The content of the checkpoint file.
+
+    Raises:
+        ValueError: No importer knows them.
+    """
+    for importer in IMPORTERS:
+        if importer.recognises(config, checkpoint):
+            return importer.convert(config, checkpoint)
+    keys = ", ".join(sorted(checkpoint)[:6])
+    raise ValueError(
+        f"No importer knows a checkpoint with the entries {keys}. Does its YAML file come first?"
+    )
+
+
+def command(args: list[str]) -> int:
+    """`drumblender import [ORIGINAL.yaml] ORIGINAL.ckpt OUT.ckpt`."""
+    parser = argparse.ArgumentParser(
+        prog="drumblender import", description="Bring a checkpoint of one of the original code bases."
+    )
+    parser.add_argument(
+        "config", nargs="?", help="the configuration saved with it, where there is one (.yaml)"
+    )
+    parser.add_argument("checkpoint", help="the checkpoint (.ckpt, .pth)")
+    parser.add_argument("output", help="the new checkpoint to write; its configuration is written beside it")
+    given = parser.parse_args(args)
+    config = None if given.config is None else yaml.safe_load(Path(given.config).read_text())
+    imported = convert(config, read_checkpoint(given.checkpoint))
+    save_imported(imported, given.output)
+    output = Path(given.output)
+    output.with_suffix(".yaml").write_text(yaml.safe_dump(imported.config, sort_keys=False))
+    if imported.dropped:
+        log.warning("No successor, dropped: %s.", ", ".join(imported.dropped))
+    log.warning("Wrote %s and %s.", output, output.with_suffix(".yaml"))
+    return 0

@@ -1,0 +1,130 @@
+"""The Lightning verbs: `fit`, `validate`, `test` and `predict`."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from jsonargparse import Namespace
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from drumblender.shipped import shipped_dir
+from drumblender.tasks import SynthesisTask
+
+_OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
+
+
+def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
+    """Run one Lightning verb.
+
+    Args:
+        verb: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: The rest of the command line.
+        debug: Leave Lightning's own messages on.
+
+    Returns:
+        Exit status: 0, or 130 after an interruption that was saved.
+    """
+    if not debug:
+        _quieten()
+    one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
+    cli_class = type("OneVerbCLI", (TaskCLI,), {"subcommands": staticmethod(lambda: one_verb)})
+    try:
+        cli_class([verb, *args])
+    except InterruptedRun:
+        return 130
+    return 0
+
+
+class InterruptedRun(Exception):
+    """Ctrl+C during a fit, after Lightning has saved."""
+
+
+class TaskCLI(LightningCLI):
+    """LightningCLI with our defaults, run folders and ``--resume``."""
+
+    def __init__(self, args: list[str]) -> None:
+        defaults = {
+            "default_config_files": [str(shipped_dir("cfg") / "defaults.yaml")],
+            "exit_on_error": False,
+        }
+        super().__init__(
+            model_class=SynthesisTask,
+            datamodule_class=L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_kwargs={"overwrite": True},  # --resume goes on in the same folder
+            parser_kwargs={verb: dict(defaults) for verb in self.subcommands()} | {"exit_on_error": False},
+            args=args,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        self.config = parser.parse_args(args)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        if "fit" in self.subcommands():
+            parser.add_argument(
+                "--resume",
+                type=bool,
+                default=False,
+                help="Go on from the last checkpoint of the newest run of the same configuration.",
+            )
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        folder = _name_run(config)
+        if config.get("resume"):
+            _resume(config, folder)
+
+    def after_instantiate_classes(self) -> None:
+        self._dump_config()
+        self.model.config = {key: self.config_dump.get(key) for key in ("model", "data", "seed_everything")}
+
+    def fit(self, **kwargs: Any) -> None:
+        try:
+            self.trainer.fit(**kwargs)
+        except SystemExit as stop:  # Lightning answers Ctrl+C so, once its callbacks have saved
+            if self.trainer.interrupted:
+                raise InterruptedRun from stop
+            raise
+
+
+def _name_run(config: Namespace) -> Path | None:
+    """Name the logger's folder after the configuration files, unless it has a name; return the folder."""
+    logger = config.trainer.logger
+    if not isinstance(logger, Namespace) or not logger.class_path.endswith(_OWN_FOLDER_LOGGERS):
+        return None
+    settings = logger.init_args
+    if not settings.name:
+        stems = [Path(str(path)).stem for path in config.config or []]
+        settings.name = "-".join(stems) or "run"
+    return Path(str(settings.save_dir)) / settings.name
+
+
+def _resume(config: Namespace, folder: Path | None) -> None:
+    """Point the run to the newest checkpoint in ``folder`` and to the run it belongs to."""
+    if config.ckpt_path:
+        raise ValueError(f"--resume finds its own checkpoint; leave out --ckpt_path {config.ckpt_path}.")
+    if folder is None:
+        raise ValueError(
+            "--resume knows the runs of TensorBoardLogger and CSVLogger; give --ckpt_path instead."
+        )
+    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise FileNotFoundError(f"No run to resume in {folder}: run once without --resume.")
+    config.ckpt_path = str(found[-1])
+    config.trainer.logger.init_args.version = int(found[-1].parents[1].name.removeprefix("version_"))
+
+
+def _quieten() -> None:
+    """Keep to what a user acts on: Lightning's device lists and hints about workers stay out."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
