@@ -1,0 +1,155 @@
+"""`drumblender synth`: resynthesise recordings with a trained model."""
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from drumblender.console import track
+from drumblender.data.audio_io import AUDIO_SUFFIXES, BadAudioError, read_audio, resample, write_wav
+from drumblender.data.preprocess import first_non_silent_sample
+from drumblender.inference.checkpoints import Loaded, load_checkpoint
+from drumblender.tasks import DrumTask
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a recording is resynthesised.
+
+    Args:
+        seed: Of the noise in the sound.
+        cut_silence: Analyse from the onset on, as the training data is cut, and put the silence back after.
+        trim: Cut the result to the length of the recording; else it is at least as long as a training item.
+        batch_statistics: Normalise with the statistics of the one input, as the original program did,
+            instead of those of the training.
+        keep_rate: Write at the rate of the recording instead of the model's.
+        stems: Write each voice to a file of its own as well.
+    """
+
+    seed: int = 0
+    cut_silence: bool = True
+    trim: bool = True
+    batch_statistics: bool = False
+    keep_rate: bool = False
+    stems: bool = False
+
+
+@torch.no_grad()
+def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str, Tensor]:
+    """The model's version of a recording.
+
+    Args:
+        loaded: A checkpoint.
+        audio: ``(samples,)`` at the model's sample rate.
+        settings: What to do about silence, length and noise.
+
+    Returns:
+        The sound under ``""``, and with ``stems`` each voice under its name; ``(samples,)`` each.
+
+    Raises:
+        BadAudioError: Nothing but silence.
+        ValueError: Stems are asked of a model without voices.
+    """
+    start = first_non_silent_sample(audio)
+    if start is None:
+        raise BadAudioError(None, "is silent")
+    start = start if settings.cut_silence else 0
+    heard = audio[start:]
+    target = functional.pad(heard, (0, max(0, loaded.data.num_samples - len(heard))))[None]
+    task = loaded.task.train(settings.batch_statistics)
+    batch = {"audio": target, **loaded.data.analyse(target)}
+    batch = {name: value.to(task.device) for name, value in batch.items()}
+    sounds = {"": _render(task, batch, settings.seed)}
+    if settings.stems:
+        if not isinstance(task, DrumTask):
+            raise ValueError(f"A {type(task).__name__} has no voices to write as stems.")
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            sounds |= task.stems(batch)
+    end = len(audio) if settings.trim else None
+    return {name: functional.pad(sound[0].cpu(), (start, 0))[:end] for name, sound in sounds.items()}
+
+
+def _render(task: torch.nn.Module, batch: dict[str, Tensor], seed: int) -> Tensor:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return task(batch)
+
+
+def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
+    """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
+    _, source_rate = read_audio(source) if settings.keep_rate else (None, loaded.sample_rate)
+    audio, _ = read_audio(source, loaded.sample_rate)
+    try:
+        sounds = resynthesise(loaded, audio, settings)
+    except BadAudioError as error:
+        raise BadAudioError(source, error.reason) from None
+    for voice, sound in sounds.items():
+        path = output.with_suffix(f".{voice}.wav" if voice else output.suffix)
+        if not sound.isfinite().all():
+            raise BadAudioError(source, "makes the model output NaN or infinite samples")
+        write_wav(path, resample(sound[None], loaded.sample_rate, source_rate)[0], source_rate)
+
+
+def command(args: list[str]) -> int:
+    """`drumblender synth CKPT IN OUT`."""
+    parser = argparse.ArgumentParser(
+        prog="drumblender synth",
+        description="Resynthesise a recording, or every recording of a folder, with a trained model.",
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit`")
+    parser.add_argument("input", type=Path, help="a sound file of any format and rate, or a folder of them")
+    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float), or a folder")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
+    parser.add_argument("--stems", action="store_true", help="write each voice to a file of its own as well")
+    parser.add_argument("--keep-rate", action="store_true", help="write at the rate of the recording")
+    parser.add_argument("--no-trim", action="store_true", help="keep what sounds on after the recording")
+    parser.add_argument("--no-cut", action="store_true", help="analyse the silence before the onset as well")
+    parser.add_argument(
+        "--batch-stats", action="store_true", help="normalise by this one input, as the original program did"
+    )
+    parser.add_argument("--device", default="cpu", help="where to run: cpu, cuda, mps (default: cpu)")
+    given = parser.parse_args(args)
+    settings = Settings(
+        seed=given.seed,
+        cut_silence=not given.no_cut,
+        trim=not given.no_trim,
+        batch_statistics=given.batch_stats,
+        keep_rate=given.keep_rate,
+        stems=given.stems,
+    )
+    if not given.input.exists():
+        raise FileNotFoundError(f"No recording {given.input}.")
+    loaded = load_checkpoint(given.checkpoint)
+    loaded.task.to(given.device)
+    if given.input.is_dir():
+        return _folder(loaded, given.input, given.output, settings)
+    output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
+    if output.suffix.lower() != ".wav":
+        raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
+    resynthesise_file(loaded, given.input, output, settings)
+    log.info("Wrote %s.", output)
+    return 0
+
+
+def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> int:
+    """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
+    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"No recordings in {source}.")
+    rejected = []
+    for path in track(found, len(found), "Resynthesising"):
+        try:
+            resynthesise_file(loaded, path, (output / path.relative_to(source)).with_suffix(".wav"), settings)
+        except BadAudioError as error:
+            rejected.append(error)
+    for error in rejected:
+        log.warning("Left out: %s", error)
+    log.info("Wrote %d of %d recordings to %s.", len(found) - len(rejected), len(found), output)
+    return 0 if len(rejected) < len(found) else 1
