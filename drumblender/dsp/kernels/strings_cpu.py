@@ -1,0 +1,135 @@
+"""Compiled loops of a string: its fractional delay, the recursion and the inverse, each with its adjoint.
+
+Every function works in place on float64 arrays for the batch items ``start`` to ``stop``. Signals that
+are read in the past carry that past in front: sample n stands at index ``history + n``.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def taps_forward(period, loop, max_delay, lag, taps, alpha, slopes, start, stop):
+    """Fill ``lag`` and ``taps``; keep ``alpha`` and its slopes by period and by each loop coefficient."""
+    num_samples, width = loop.shape[1], loop.shape[2]
+    for b in range(start, stop):
+        last = np.nan
+        omega = cosine = sine = 0.0
+        for n in range(num_samples):
+            if period[b, n] != last:  # a held pitch pays for its cosine once
+                last = period[b, n]
+                omega = 2 * math.pi / last
+                cosine, sine = math.cos(omega), math.sin(omega)
+            # Response of the loop filter at the pitch, and its slope by frequency.
+            real = imag = real_slope = imag_slope = 0.0
+            c, s = 1.0, 0.0
+            for k in range(width):
+                real += loop[b, n, k] * c
+                imag -= loop[b, n, k] * s
+                real_slope -= k * loop[b, n, k] * s
+                imag_slope -= k * loop[b, n, k] * c
+                c, s = c * cosine - s * sine, s * cosine + c * sine
+            angle = math.atan2(imag, real)
+            wanted = last - 1 + angle / omega
+            limit = max_delay - 1e-6
+            delay = min(max(wanted, 0.0), limit)
+            whole = math.floor(delay)
+            fraction = delay - whole
+            lag[b, n] = whole + 1
+            alpha[b, n] = fraction
+
+            power = real * real + imag * imag
+            if 0.0 <= wanted <= limit and power > 0:
+                angle_slope = (real * imag_slope - imag * real_slope) / power
+                by_omega = (angle_slope - angle / omega) / omega
+                slopes[b, n, 0] = 1 - by_omega * omega / last
+                c, s = 1.0, 0.0
+                for k in range(width):
+                    slopes[b, n, 1 + k] = -(real * s + imag * c) / (power * omega)
+                    c, s = c * cosine - s * sine, s * cosine + c * sine
+            else:
+                slopes[b, n] = 0.0
+                if 0.0 <= wanted <= limit:
+                    slopes[b, n, 0] = 1.0
+
+            before = 0.0
+            for k in range(width):
+                taps[b, n, k] = -((1 - fraction) * loop[b, n, k] + fraction * before)
+                before = loop[b, n, k]
+            taps[b, n, width] = -fraction * before
+
+
+@njit(nogil=True, cache=True)
+def taps_backward(grad_taps, loop, alpha, slopes, grad_period, grad_loop, start, stop):
+    """Adjoint of :func:`taps_forward`."""
+    num_samples, width = loop.shape[1], loop.shape[2]
+    for b in range(start, stop):
+        for n in range(num_samples):
+            grad_alpha = before = 0.0
+            for k in range(width):
+                grad_alpha += grad_taps[b, n, k] * (loop[b, n, k] - before)
+                before = loop[b, n, k]
+            grad_alpha -= grad_taps[b, n, width] * before
+            grad_period[b, n] = grad_alpha * slopes[b, n, 0]
+            for k in range(width):
+                direct = (1 - alpha[b, n]) * grad_taps[b, n, k] + alpha[b, n] * grad_taps[b, n, k + 1]
+                grad_loop[b, n, k] = grad_alpha * slopes[b, n, 1 + k] - direct
+
+
+@njit(nogil=True, cache=True)
+def loop_forward(excitation, lag, taps, signal, start, stop):
+    """Fill ``signal`` after its history with ``x[n] - sum_k a_k[n] y[n - lag[n] - k]``."""
+    num_samples, width = taps.shape[1], taps.shape[2]
+    history = signal.shape[1] - num_samples
+    for b in range(start, stop):
+        for n in range(num_samples):
+            read = history + n - lag[b, n]
+            total = excitation[b, n]
+            for k in range(width):
+                total -= taps[b, n, k] * signal[b, read - k]
+            signal[b, history + n] = total
+
+
+@njit(nogil=True, cache=True)
+def loop_backward(grad, lag, taps, signal, grad_taps, start, stop):
+    """Turn ``grad`` by signal into that by excitation, and its history, 0 at first, into that by state."""
+    num_samples, width = taps.shape[1], taps.shape[2]
+    history = signal.shape[1] - num_samples
+    for b in range(start, stop):
+        for n in range(num_samples - 1, -1, -1):
+            read = history + n - lag[b, n]
+            final = grad[b, history + n]
+            for k in range(width):
+                grad_taps[b, n, k] = -final * signal[b, read - k]
+                grad[b, read - k] -= taps[b, n, k] * final
+
+
+@njit(nogil=True, cache=True)
+def inverse_forward(signal, lag, taps, excitation, start, stop):
+    """Fill ``excitation`` with ``y[n] + sum_k a_k[n] y[n - lag[n] - k]``."""
+    num_samples, width = taps.shape[1], taps.shape[2]
+    history = signal.shape[1] - num_samples
+    for b in range(start, stop):
+        for n in range(num_samples):
+            read = history + n - lag[b, n]
+            total = signal[b, history + n]
+            for k in range(width):
+                total += taps[b, n, k] * signal[b, read - k]
+            excitation[b, n] = total
+
+
+@njit(nogil=True, cache=True)
+def inverse_backward(grad, lag, taps, signal, grad_signal, grad_taps, start, stop):
+    """Add to ``grad_signal`` (history included) and fill ``grad_taps`` from ``grad`` by excitation."""
+    num_samples, width = taps.shape[1], taps.shape[2]
+    history = signal.shape[1] - num_samples
+    for b in range(start, stop):
+        for n in range(num_samples):
+            read = history + n - lag[b, n]
+            given = grad[b, n]
+            grad_signal[b, history + n] += given
+            for k in range(width):
+                grad_taps[b, n, k] = given * signal[b, read - k]
+                grad_signal[b, read - k] += taps[b, n, k] * given

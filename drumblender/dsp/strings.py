@@ -1,0 +1,150 @@
+"""A plucked string after Karplus and Strong: a delay line whose output comes back through a short filter.
+
+J. O. Smith, "Physical Audio Signal Processing" (the loop and its linearly interpolated delay);
+"Differentiable Karplus-Strong" (WASPAA 2025): the constraints and the inverse as an analysis filter.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from drumblender.dsp.all_pole import sparse_all_pole, sparse_all_pole_inverse, working_dtype
+from drumblender.dsp.kernels.threads import parallel_for
+
+_LIMIT = 1e-6  # samples by which the delay stays under its maximum
+
+
+def karplus_strong(
+    excitation: Float[Tensor, "batch samples"],
+    period: Float[Tensor, "batch samples"],
+    loop_coefficients: Float[Tensor, "batch samples taps"],
+    max_delay: int,
+    zi: Float[Tensor, "batch state"] | None = None,
+) -> Float[Tensor, "batch samples"]:
+    """Let an excitation ring in the loop of a string, in float64 inside whatever its type.
+
+    Args:
+        excitation: What goes into the string.
+        period: Length of one period, in samples, finite and above 0. The delay is clamped to ``max_delay``.
+        loop_coefficients: Impulse response of the loop filter; where its magnitudes sum to less than 1, the
+            string fades.
+        max_delay: Longest delay of the line, in samples.
+        zi: The :func:`state_size` outputs before the start, oldest first; None is a string at rest. What
+            follows a block is ``drumblender.dsp.all_pole.final_state(zi, block)``.
+    """
+    return sparse_all_pole(excitation, *_precise_taps(period, loop_coefficients, max_delay), zi)
+
+
+def inverse_karplus_strong(
+    signal: Float[Tensor, "batch samples"],
+    period: Float[Tensor, "batch samples"],
+    loop_coefficients: Float[Tensor, "batch samples taps"],
+    max_delay: int,
+    zi: Float[Tensor, "batch state"] | None = None,
+) -> Float[Tensor, "batch samples"]:
+    """The excitation that makes :func:`karplus_strong` play ``signal``; arguments as there."""
+    return sparse_all_pole_inverse(signal, *_precise_taps(period, loop_coefficients, max_delay), zi)
+
+
+def state_size(max_delay: int, loop_order: int) -> int:
+    """Samples that a string with ``loop_order + 1`` loop coefficients remembers."""
+    return max_delay + loop_order + 2
+
+
+def fractional_delay_taps(
+    period: Float[Tensor, "batch samples"],
+    loop_coefficients: Float[Tensor, "batch samples taps"],
+    max_delay: int,
+) -> tuple[Int[Tensor, "batch samples"], Float[Tensor, "batch samples wider"]]:
+    """Delay and loop filter as one sparse denominator: a whole lag and the taps from there on.
+
+    The delay makes the loop one period long at the pitch: it leaves out the phase delay of the loop filter
+    there. Its fraction is interpolated linearly, which adds one tap and, towards Nyquist, a little
+    delay of its own. The lag is constant to the gradient; the fraction has slope 1 inside the limits.
+
+    Returns:
+        The lag, at least 1, and the taps with the sign of a denominator.
+
+    Raises:
+        ValueError: A period is not finite or not above 0, or the line is shorter than one sample.
+    """
+    lag, taps = _precise_taps(period, loop_coefficients, max_delay)
+    return lag, taps.to(loop_coefficients.dtype)
+
+
+def constrain_loop_coefficients(
+    raw: Float[Tensor, "... taps"], raw_gain: Float[Tensor, "... 1"]
+) -> Float[Tensor, "... taps"]:
+    """Positive loop coefficients that sum to the gain of the loop, in (0, 1), from any real numbers."""
+    weights = torch.sigmoid(raw)
+    return weights * (torch.sigmoid(raw_gain) / weights.sum(dim=-1, keepdim=True))
+
+
+def constrain_excitation_coefficients(raw: Float[Tensor, "... order_and_gain"]) -> Float[Tensor, "... order"]:
+    """Coefficients of a stable all-pole filter: column 0 is their sum, the others share it."""
+    return constrain_loop_coefficients(raw[..., 1:], raw[..., :1])
+
+
+def _precise_taps(period: Tensor, loop_coefficients: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:
+    if max_delay < 1:
+        raise ValueError(f"A string needs a delay of at least 1 sample, got {max_delay=}.")
+    if period.numel():
+        shortest, longest = period.detach().aminmax()
+        if not 0 < shortest <= longest < float("inf"):
+            wrong = ~((period > 0) & (period < float("inf")))
+            item, sample = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"The period of item {item} at sample {sample} is {period[item, sample].item()}; it must be "
+                "finite and above 0. Fill unvoiced frames with the pitch of their neighbours first."
+            )
+    dtype = working_dtype(period.device)
+    period64, loop64 = period.to(dtype), loop_coefficients.to(dtype)
+    if period.device.type == "cpu":
+        return _Taps.apply(period64.contiguous(), loop64.contiguous(), max_delay)
+    return _plain_taps(period64, loop64, max_delay)
+
+
+def _plain_taps(period: Tensor, loop: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:
+    """The formula of :func:`fractional_delay_taps` in torch, for every device."""
+    omega = 2 * torch.pi / period
+    turns = omega[..., None] * torch.arange(loop.shape[-1], device=loop.device, dtype=loop.dtype)
+    angle = torch.atan2(-(loop * turns.sin()).sum(dim=-1), (loop * turns.cos()).sum(dim=-1))
+    delay = (period - 1 + angle / omega).clamp(0, max_delay - _LIMIT)
+    whole = delay.detach().floor()
+    alpha = (delay - whole)[..., None]
+    taps = -torch.nn.functional.pad((1 - alpha) * loop, (0, 1)) - torch.nn.functional.pad(
+        alpha * loop, (1, 0)
+    )
+    return whole.long() + 1, taps
+
+
+class _Taps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, period, loop, max_delay):
+        from drumblender.dsp.kernels.strings_cpu import taps_forward
+
+        batch, num_samples, width = loop.shape
+        lag = torch.empty(batch, num_samples, dtype=torch.int64)
+        taps = loop.new_empty(batch, num_samples, width + 1)
+        alpha = torch.empty_like(period)
+        slopes = torch.empty_like(taps)
+        outputs = [part.numpy() for part in (lag, taps, alpha, slopes)]
+        inputs = period.numpy(), loop.numpy(), max_delay
+        parallel_for(lambda start, stop: taps_forward(*inputs, *outputs, start, stop), batch)
+        ctx.save_for_backward(loop, alpha, slopes)
+        ctx.mark_non_differentiable(lag)
+        return lag, taps
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, _, grad_taps):
+        from drumblender.dsp.kernels.strings_cpu import taps_backward
+
+        loop, alpha, slopes = ctx.saved_tensors
+        grad_period, grad_loop = torch.empty_like(alpha), torch.empty_like(loop)
+        arrays = [
+            part.numpy() for part in (grad_taps.contiguous(), loop, alpha, slopes, grad_period, grad_loop)
+        ]
+        parallel_for(lambda start, stop: taps_backward(*arrays, start, stop), len(alpha))
+        return grad_period, grad_loop, None
