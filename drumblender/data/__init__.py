@@ -1,1 +1,5 @@
-"""Files -> batches."""
+"""Files -> batches: storage, archive, manifest, splits, items, data modules."""
+
+from drumblender.data.base import AudioDataModule
+
+__all__ = ["AudioDataModule"]

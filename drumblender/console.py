@@ -1,0 +1,103 @@
+"""What both commands show on the terminal: one progress bar, and errors in one line."""
+
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Lines of jsonargparse that repeat the configuration or list types that were never meant.
+_TRIED = (
+    "Does not validate against any of the Union",
+    "Subtypes:",
+    "Errors:",
+    "Expected a <class 'NoneType'>",
+    "Given value",
+)
+
+
+class UsageError(Exception):
+    """The command line asks for something that does not exist; exit status 2."""
+
+
+def exit_status(command: Callable[[], int | None], *, program: str, debug: bool = False) -> int:
+    """Run a command; an error becomes one line on stderr instead of a traceback.
+
+    Args:
+        command: Does the work; returns the exit status, None for 0.
+        program: Named in front of the message.
+        debug: Let the error through with its traceback.
+
+    Returns:
+        The exit status: 1 after an error, 2 after a wrong command line, 130 after Ctrl+C.
+    """
+    try:
+        return command() or 0
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return _complain(program, "interrupted", 130)
+    except (UsageError, ArgumentError) as error:
+        if debug:
+            raise
+        return _complain(program, one_line(error), 2)
+    except BrokenPipeError:  # the reader of our output has gone: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the last stop before the user, who is told how to see the rest
+        if debug:
+            raise
+        return _complain(program, one_line(error), 1)
+
+
+def one_line(error: BaseException) -> str:
+    """The message on one line; under the error's class name where the message alone would not say enough."""
+    message = _distil(str(error)) if isinstance(error, ArgumentError) else str(error)
+    message = " ".join(message.split())
+    if isinstance(error, ValueError | OSError | RuntimeError | UsageError | ArgumentError) and message:
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _distil(message: str) -> str:
+    """What is wrong in a configuration and where, out of jsonargparse's account of all that it tried."""
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(_TRIED)]
+    return ": ".join(line.rstrip(":") for line in kept)
+
+
+def _complain(program: str, message: str, status: int) -> int:
+    hint = "" if status != 1 or "--debug" in message else " (--debug shows where)"
+    sys.stderr.write(f"{program}: {message}{hint}\n")
+    return status
+
+
+def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Pass items through while a bar on stderr counts them; no bar where stderr is no terminal."""
+    # rich takes 0.1 s to import.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+@contextmanager
+def track_bytes(total: int, description: str) -> Iterator[Callable[[int], None]]:
+    """Gives a function to be told of each block of a download, which a bar on stderr counts."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda count: progress.advance(task, count)
