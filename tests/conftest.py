@@ -2,14 +2,30 @@
 
 import json
 import os
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
 # Before anything of the package is imported: every annotated shape is checked in tests, and only there.
 install_import_hook("drumblender", "shape_checks.check")
+
+
+class CompiledAsWritten(PathFinder):
+    """Hides kernels from the shape checks, which wrap every function: numba and Triton need them bare."""
+
+    @classmethod
+    def find_spec(cls, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        if not fullname.startswith("drumblender.dsp.kernels."):
+            return None
+        return super().find_spec(fullname, path, target)
+
+
+sys.meta_path.insert(0, CompiledAsWritten)
 
 import torch  # noqa: E402
 
@@ -65,3 +81,9 @@ def recordings():
         return RECORDINGS / name
 
     return folder
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Switches the shape checks off, so that the package's own errors show."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
