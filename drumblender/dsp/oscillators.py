@@ -1,0 +1,180 @@
+"""Banks of sines: whose frequencies and amplitudes move from frame to frame, or that only ring and fade."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.envelopes import Align, interpolate_frames
+from drumblender.dsp.precision import in_full_precision
+
+
+def sine(
+    freq_hz: Float[Tensor, "batch"],
+    *,
+    num_samples: int,
+    sample_rate: float,
+) -> Float[Tensor, "batch samples"]:
+    """Sines of amplitude 1 that start at phase 0: ``sin(2 pi f n / sample_rate)``.
+
+    Args:
+        freq_hz: Frequency of each, in Hz. Not silenced above Nyquist.
+        num_samples: Length of the output.
+        sample_rate: Samples per second.
+    """
+    _check_positive(num_samples=num_samples, sample_rate=sample_rate)
+    turns = _wide(freq_hz)[:, None] / sample_rate * _count(num_samples, freq_hz)
+    return torch.sin(2 * math.pi * (turns - turns.round())).to(freq_hz.dtype)
+
+
+@in_full_precision
+def modal_bank(
+    freq_rad: Float[Tensor, "#batch #modes #frames"],
+    amp: Float[Tensor, "#batch #modes #frames"],
+    phase_rad: Float[Tensor, "#batch #modes #phase_frames"] | None = None,
+    *,
+    num_samples: int,
+    align: Align = "center",
+    alias: bool = False,
+) -> Float[Tensor, "batch samples"]:
+    """Sum modes whose frequency and amplitude go in straight lines from frame to frame.
+
+    The running phase is the inclusive sum of the frequency: the first sample already carries
+    ``freq_rad[..., 0]``. Differentiable in all three tensors. float32 on the CPU, and on CUDA where
+    Triton is installed, runs in a fused kernel that holds no tensor of modes times samples.
+
+    Args:
+        freq_rad: Frequency, in radians a sample (Nyquist is pi). An axis of 1 is repeated.
+        amp: Linear amplitude.
+        phase_rad: Phase before the first sample, in radians: only its first frame counts. 0 without it.
+        num_samples: Length of the output.
+        align: Where the frames lie, as in :func:`~drumblender.dsp.envelopes.interpolate_frames`.
+        alias: Let modes above Nyquist fold down, as the published system does, instead of silencing
+            them in the frames where they are at or above it.
+
+    Raises:
+        ValueError: No samples are asked for, a tensor is empty, or the shapes do not fit.
+    """
+    freq_rad, amp, phase_rad = _fitted(freq_rad, amp, phase_rad, num_samples)
+    if not alias:
+        amp = amp.masked_fill(freq_rad.abs() >= math.pi, 0.0)
+    if freq_rad.dtype == torch.float32 and amp.dtype == torch.float32 and _has_kernel(freq_rad.device):
+        from drumblender.dsp.kernels.modal import fused_modal_bank  # numba and Triton import slowly
+
+        return fused_modal_bank(freq_rad, amp, phase_rad, num_samples, align)
+    return plain_modal_bank(freq_rad, amp, phase_rad, num_samples=num_samples, align=align)
+
+
+def plain_modal_bank(
+    freq_rad: Float[Tensor, "batch modes frames"],
+    amp: Float[Tensor, "batch modes frames"],
+    phase_rad: Float[Tensor, "batch modes"] | None = None,
+    *,
+    num_samples: int,
+    align: Align = "center",
+) -> Float[Tensor, "batch samples"]:
+    """:func:`modal_bank` as torch writes it down: for any device and type, and what the kernels are held to.
+
+    Nothing is silenced above Nyquist. ``phase_rad`` is the phase before the first sample.
+    """
+    phase = interpolate_frames(freq_rad, num_samples, align=align).cumsum(dim=-1)
+    if phase_rad is not None:
+        phase = phase + phase_rad[..., None]
+    return (interpolate_frames(amp, num_samples, align=align) * phase.sin()).sum(dim=1)
+
+
+@in_full_precision
+def damped_sines(
+    freq_hz: Float[Tensor, "batch modes"],
+    t60_s: Float[Tensor, "batch modes"],
+    amp: Float[Tensor, "batch modes"],
+    *,
+    num_samples: int,
+    sample_rate: float,
+) -> Float[Tensor, "batch samples"]:
+    """Sum sines that each start at phase 0 and fade by 60 dB in their own time.
+
+    Modes at or above Nyquist are silent. Differentiable in all three tensors.
+
+    Sample ``j K + k`` of a mode is the imaginary part of ``z^(jK) z^k``, so the sum over modes is one
+    product of two thin matrices: no tensor of modes times samples, at any order of derivative.
+
+    Args:
+        freq_hz: Frequency of each mode, in Hz.
+        t60_s: Seconds each mode takes to fall by 60 dB, above 0.
+        amp: Linear amplitude of each mode at time 0.
+        num_samples: Length of the output.
+        sample_rate: Samples per second.
+    """
+    _check_positive(num_samples=num_samples, sample_rate=sample_rate)
+    amp = amp.masked_fill(freq_hz.abs() >= sample_rate / 2, 0.0)
+    turns = _wide(freq_hz)[..., None] / sample_rate  # a sample
+    decay = (math.log(1000) / sample_rate / t60_s)[..., None]  # nepers a sample: 60 dB is a factor of 1000
+    width = math.isqrt(num_samples - 1) + 1
+    height = -(-num_samples // width)
+    rows, columns = _count(height, freq_hz) * width, _count(width, freq_hz)
+    row_sin, row_cos = _spiral(turns * rows, decay * rows.to(decay.dtype))
+    column_sin, column_cos = _spiral(turns * columns, decay * columns.to(decay.dtype))
+    rows_first = torch.cat([amp[..., None] * row_sin, amp[..., None] * row_cos], dim=1)
+    columns_last = torch.cat([column_cos, column_sin], dim=1)  # sin(a + b) = sin a cos b + cos a sin b
+    return (rows_first.mT @ columns_last).flatten(1)[:, :num_samples]
+
+
+def _spiral(turns: Tensor, nepers: Tensor) -> tuple[Tensor, Tensor]:
+    """Sine and cosine of an angle, shrunk by ``exp(-nepers)``."""
+    angle = (2 * math.pi * (turns - turns.round())).to(nepers.dtype)
+    # Below -347 dB it is cut to 0: products of such numbers are subnormal, and slow a processor tenfold.
+    shrink = torch.exp(-nepers).masked_fill(nepers > 40, 0.0)
+    return shrink * angle.sin(), shrink * angle.cos()
+
+
+def _fitted(
+    freq_rad: Tensor, amp: Tensor, phase_rad: Tensor | None, num_samples: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Frequency and amplitude in one shape ``(batch, modes, frames)``, the phase as ``(batch, modes)``."""
+    _check_positive(num_samples=num_samples)
+    try:
+        shape = torch.broadcast_shapes(freq_rad.shape, amp.shape)
+    except RuntimeError:
+        shape = ()
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(
+            "Frequencies and amplitudes need one shape (batch, modes, frames) without an empty axis, "
+            f"got {tuple(freq_rad.shape)} and {tuple(amp.shape)}."
+        )
+    if phase_rad is None:
+        return freq_rad.expand(shape), amp.expand(shape), None
+    first = phase_rad[..., :1]
+    if first.ndim != 3 or any(
+        have not in (1, want) for have, want in zip(first.shape, (*shape[:2], 1), strict=True)
+    ):
+        raise ValueError(
+            f"phase_rad of shape {tuple(phase_rad.shape)} does not fit modes of shape {tuple(shape)}."
+        )
+    if first.numel() == 0:
+        raise ValueError("phase_rad has no frames; leave it out to start every mode at phase 0.")
+    return freq_rad.expand(shape), amp.expand(shape), first[..., 0].expand(shape[:2])
+
+
+def _has_kernel(device: torch.device) -> bool:
+    if device.type == "cuda":
+        from drumblender.dsp.kernels import has_triton
+
+        return has_triton()
+    return device.type == "cpu"
+
+
+def _check_positive(**numbers: float) -> None:
+    if any(number <= 0 for number in numbers.values()):
+        given = ", ".join(f"{name}={number}" for name, number in numbers.items())
+        raise ValueError(f"Need more than 0, got {given}.")
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """In float64, where the device has it: turns are counted in it before whole ones are dropped."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
+
+
+def _count(size: int, like: Tensor) -> Tensor:
+    return torch.arange(size, device=like.device, dtype=_wide(like.new_empty(0)).dtype)

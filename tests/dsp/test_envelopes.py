@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+
+from drumblender.dsp.envelopes import interpolate_frames
+
+
+@pytest.mark.parametrize("num_frames, num_samples", [(5, 40), (5, 43), (9, 4), (1, 7)])
+def test_center_reads_frames_at_the_middle_of_their_share(num_frames, num_samples, generator):
+    frames = torch.randn(2, 3, num_frames, generator=generator, dtype=torch.float64)
+    position = (np.arange(num_samples) + 0.5) * num_frames / num_samples - 0.5
+    expected = [np.interp(position, np.arange(num_frames), row) for row in frames.flatten(0, 1).numpy()]
+    samples = interpolate_frames(frames, num_samples)
+    assert np.allclose(samples.flatten(0, 1).numpy(), expected, atol=1e-12)
+
+
+def test_hop_puts_each_frame_on_its_hop():
+    frames = torch.tensor([0.0, 3.0, -1.0, 4.0])
+    samples = interpolate_frames(frames, 30, align="hop")
+    assert torch.allclose(samples[::10], frames[:3])
+    assert torch.allclose(samples[5::10], torch.tensor([1.5, 1.0, 1.5]))  # half way between
+    assert samples[-1] == pytest.approx(-1 + 5 * 0.9)  # the last frame lies one past the end
+
+
+@pytest.mark.parametrize("align", ["center", "hop"])
+def test_one_frame_is_held(align):
+    assert torch.equal(interpolate_frames(torch.tensor([[2.0]]), 5, align=align), torch.full((1, 5), 2.0))
+
+
+@pytest.mark.parametrize("align", ["center", "hop"])
+def test_gradients_match_finite_differences(align, generator):
+    frames = torch.randn(2, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(lambda f: interpolate_frames(f, 11, align=align), frames)
+
+
+@pytest.mark.parametrize("num_frames, num_samples", [(0, 5), (5, 0)])
+def test_nothing_to_interpolate_is_refused(num_frames, num_samples):
+    with pytest.raises(ValueError, match="at least 1"):
+        interpolate_frames(torch.zeros(1, num_frames), num_samples)
