@@ -1,0 +1,142 @@
+"""Loudness: A-weighting, and K-weighted power."""
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.filters import biquad_plain
+from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.precision import in_full_precision
+from drumblender.types import Audio
+
+# Corners of the analogue A-weighting curve in Hz, and the dB that lift it to 0 dB at 1 kHz (IEC 61672).
+_CORNERS_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
+_LIFT_DB = 1.9997
+
+
+@cache
+def a_weighting_fir(sample_rate: int, num_taps: int = 101) -> Float[Tensor, "taps"]:
+    """Linear-phase FIR that weights a spectrum as the ear does at low level (A curve).
+
+    The analogue curve by the bilinear transform, then a least-squares fit of its magnitude at 512 frequencies
+    (Wright and Välimäki 2020, as in auraloss). float32 on the CPU; the tensor is shared, do not write to it.
+
+    Args:
+        sample_rate: Samples per second.
+        num_taps: Length of the filter; odd, so that its delay is a whole number of samples.
+
+    Raises:
+        ValueError: ``sample_rate`` below 1, or ``num_taps`` even or below 3.
+    """
+    if sample_rate < 1:
+        raise ValueError(f"Need at least 1 sample a second, got {sample_rate=}.")
+    if num_taps < 3 or num_taps % 2 == 0:
+        raise ValueError(f"num_taps must be odd and at least 3, got {num_taps}.")
+    from scipy import signal  # slow to import
+
+    f1, f2, f3, f4 = (2 * np.pi * corner for corner in _CORNERS_HZ)
+    zeros, poles = np.zeros(4), -np.array([f1, f1, f2, f3, f4, f4])
+    numerator, denominator = signal.zpk2tf(zeros, poles, f4**2 * 10 ** (_LIFT_DB / 20))
+    frequencies, response = signal.freqz(
+        *signal.bilinear(numerator, denominator, fs=sample_rate), worN=512, fs=sample_rate
+    )
+    taps = signal.firls(num_taps, frequencies, np.abs(response), fs=sample_rate)
+    return torch.from_numpy(taps.astype(np.float32))
+
+
+@in_full_precision
+def a_weight(audio: Audio, sample_rate: int, num_taps: int = 101) -> Audio:
+    """Filter with :func:`a_weighting_fir`, without delay; silence is assumed before and after."""
+    taps = a_weighting_fir(sample_rate, num_taps).to(audio)
+    return torch.nn.functional.conv1d(audio[:, None], taps[None, None], padding=num_taps // 2)[:, 0]
+
+
+@cache
+def k_weighting_coefficients(
+    sample_rate: float,
+) -> tuple[Float[Tensor, "stages 3"], Float[Tensor, "stages 3"]]:
+    """Numerators and denominators of the two K-weighting stages: a high shelf, then a high-pass.
+
+    ITU-R BS.1770 at any sample rate, by the audio EQ cookbook (Bristow-Johnson). float32 on the CPU, as the
+    published features round them; the tensors are shared, do not write to them.
+
+    Raises:
+        ValueError: ``sample_rate`` not above twice the 1500 Hz of the shelf.
+    """
+    if sample_rate <= 3000:
+        raise ValueError(f"K-weighting needs a sample rate above 3000 Hz, got {sample_rate}.")
+    gain = 10 ** (4 / 40)  # a shelf of 4 dB
+    angle = 2 * math.pi * 1500 / sample_rate
+    cos, slope = math.cos(angle), 2 * math.sqrt(gain) * math.sin(angle) / math.sqrt(2)
+    up, down = gain + 1, gain - 1
+    shelf_b = gain * np.array([up + down * cos + slope, -2 * (down + up * cos), up + down * cos - slope])
+    shelf_a = np.array([up - down * cos + slope, 2 * (down - up * cos), up - down * cos - slope])
+    angle = 2 * math.pi * 38 / sample_rate
+    cos, alpha = math.cos(angle), math.sin(angle)  # Q = 1/2
+    pass_b = np.array([(1 + cos) / 2, -(1 + cos), (1 + cos) / 2])
+    pass_a = np.array([1 + alpha, -2 * cos, 1 - alpha])
+    b = np.stack([shelf_b / shelf_a[0], pass_b / pass_a[0]])
+    a = np.stack([shelf_a / shelf_a[0], pass_a / pass_a[0]])
+    return torch.from_numpy(b.astype(np.float32)), torch.from_numpy(a.astype(np.float32))
+
+
+@in_full_precision
+def k_weighted_power(
+    audio: Audio, sample_rate: float, *, frame_size: int, hop_size: int, clamp: bool = True
+) -> Float[Tensor, "batch frames"]:
+    """Mean square of every whole frame after K-weighting that starts from rest in each frame.
+
+    Args:
+        audio: Sound of at least one frame.
+        sample_rate: Samples per second.
+        frame_size: Samples in a frame.
+        hop_size: Samples from a frame to the next.
+        clamp: Limit what leaves each of the two stages to [-1, 1], as the published features do.
+    """
+    b, a = k_weighting_coefficients(sample_rate)
+    if audio.device.type == "cpu":
+        return _KPower.apply(audio, b, a, frame_size, hop_size, 1.0 if clamp else math.inf)
+    return k_weighted_power_plain(audio, b, a, frame_size, hop_size, clamp=clamp)
+
+
+def k_weighted_power_plain(
+    audio: Audio, b: Tensor, a: Tensor, frame_size: int, hop_size: int, *, clamp: bool = True
+) -> Float[Tensor, "batch frames"]:
+    """What :func:`k_weighted_power` computes: any device, any precision."""
+    frames = audio.unfold(-1, frame_size, hop_size)
+    weighted = frames.flatten(0, 1)
+    for stage_b, stage_a in zip(b.to(audio), a.to(audio), strict=True):
+        weighted = biquad_plain(weighted, stage_b[None], stage_a[None], clamp=clamp)
+    return weighted.square().mean(dim=-1).view(frames.shape[:2])
+
+
+class _KPower(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, audio: Tensor, b: Tensor, a: Tensor, frame_size: int, hop_size: int, limit: float
+    ) -> Tensor:
+        from drumblender.dsp.kernels import frames_cpu  # numba is slow to import
+
+        num_frames = (audio.shape[1] - frame_size) // hop_size + 1
+        power = audio.new_empty(len(audio), num_frames)
+        ctx.save_for_backward(audio)
+        ctx.settings = frame_size, hop_size, b.double().numpy(), a.double().numpy(), limit
+        arrays = audio.detach().contiguous().numpy(), *ctx.settings, power.numpy()
+        parallel_for(lambda i, j: frames_cpu.k_power_forward(*arrays, i, j), len(audio))
+        return power
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor):
+        from drumblender.dsp.kernels import frames_cpu
+
+        (audio,) = ctx.saved_tensors
+        grad_audio = torch.empty_like(audio, memory_format=torch.contiguous_format)
+        signal = audio.detach().contiguous().numpy()
+        arrays = signal, *ctx.settings, grad.contiguous().numpy(), grad_audio.numpy()
+        parallel_for(lambda i, j: frames_cpu.k_power_backward(*arrays, i, j), len(audio))
+        return grad_audio, None, None, None, None, None
