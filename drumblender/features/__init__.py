@@ -1,1 +1,5 @@
 """Modules, audio -> features."""
+
+from drumblender.features.modes import CQTModalAnalysis, NoModesError
+
+__all__ = ["CQTModalAnalysis", "NoModesError"]
