@@ -45,9 +45,8 @@ def stft(
     Raises:
         ValueError: A size below 1, a window longer than the FFT, or audio too short to mirror.
     """
-    window = hann_window(n_fft) if window is None else window
-    _check_sizes(audio, n_fft, hop_length, window, pad_mode)
-    window = window.to(audio)
+    check_frames(audio, n_fft, hop_length, None if window is None else window.numel(), pad_mode)
+    window = (hann_window(n_fft) if window is None else window).to(audio)
     if audio.device.type != "cpu" or audio.dtype != torch.float32 or window.requires_grad:
         return stft_plain(audio, n_fft, hop_length, window, pad_mode)
     padded = torch.nn.functional.pad(audio[:, None], (n_fft // 2, n_fft // 2), mode=pad_mode)[:, 0]
@@ -64,28 +63,38 @@ def stft_plain(
     return spectrum.transpose(1, 2)
 
 
+def power(spectrum: Spectrum) -> Float[Tensor, "batch frames bins"]:
+    """Squared magnitude."""
+    return spectrum.real.square() + spectrum.imag.square()
+
+
 def magnitude(spectrum: Spectrum, floor: float = 0.0) -> Float[Tensor, "batch frames bins"]:
     """The square root of the power, which is lifted to at least ``floor``; below it the gradient is 0."""
-    power = spectrum.real.square() + spectrum.imag.square()
+    squared = power(spectrum)
     if floor > 0:
-        return power.clamp(min=floor).sqrt()
-    return torch.where(power > 0, power, 1.0).sqrt() * (power > 0)
+        return squared.clamp(min=floor).sqrt()
+    return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)
 
 
-def _check_sizes(audio: Tensor, n_fft: int, hop_length: int, window: Tensor, pad_mode: str) -> None:
-    if min(n_fft, hop_length, window.numel()) < 1:
-        raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}, window of {window.numel()}.")
-    if window.numel() > n_fft:
-        raise ValueError(f"A window of {window.numel()} samples does not fit in {n_fft=}.")
+def check_frames(
+    audio: Audio, n_fft: int, hop_length: int, window_length: int | None = None, pad_mode: str = "reflect"
+) -> None:
+    """Refuse sizes that :func:`stft` cannot work with; raises ValueError."""
+    window_length = n_fft if window_length is None else window_length
+    if min(n_fft, hop_length, window_length) < 1:
+        raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}, {window_length=}.")
+    if window_length > n_fft:
+        raise ValueError(f"A window of {window_length} samples does not fit in {n_fft=}.")
     if pad_mode not in ("reflect", "constant"):
         raise ValueError(f"pad_mode is 'reflect' or 'constant', got {pad_mode!r}.")
-    if pad_mode == "reflect" and audio.shape[-1] <= n_fft // 2:
+    num_samples = audio.shape[-1]
+    if num_samples < 1:
+        raise ValueError("The audio has 0 samples.")
+    if pad_mode == "reflect" and num_samples <= n_fft // 2:
         raise ValueError(
-            f"{audio.shape[-1]} samples are too few to mirror for {n_fft=}: give more than {n_fft // 2}, "
+            f"{num_samples} samples are too few to mirror for {n_fft=}: give more than {n_fft // 2}, "
             "or a smaller n_fft."
         )
-    if audio.shape[-1] < 1:
-        raise ValueError("The audio has no samples.")
 
 
 class _Stft(torch.autograd.Function):

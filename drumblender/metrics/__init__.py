@@ -1,1 +1,14 @@
 """torchmetrics, never differentiated."""
+
+from drumblender.metrics.base import ItemMetric, LossMetric
+from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
+from drumblender.metrics.spectral import LogSpectralDistance, MFCCError
+
+__all__ = [
+    "ItemMetric",
+    "LogSpectralDistance",
+    "LossMetric",
+    "MFCCError",
+    "OnsetTimeError",
+    "SpectralFluxOnsetError",
+]
