@@ -1,6 +1,7 @@
 """What both commands show on the terminal: one progress bar, and errors in one line."""
 
 import os
+import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Iterable, Iterator
@@ -67,6 +68,21 @@ def _distil(message: str) -> str:
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_TRIED)]
     return ": ".join(line.rstrip(":") for line in kept)
+
+
+def config_reason(error: BaseException) -> str:
+    """What is wrong with a configuration, from jsonargparse's error, which also tells all that was tried."""
+    told = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
+    keys = [match[1] for line in told if (match := _KEY.match(line))]
+    said = [_KEY.sub("", line) for line in told if not _TRIED.match(line)]
+    return " ".join([*([f"{'.'.join(keys)}:"] if keys else []), *filter(None, said)])
+
+
+_KEY = re.compile(r'Parser key "([^"]*)": *')
+_TRIED = re.compile(
+    "Does not validate against|Subtypes:|Errors:|Problem with given class_path|Given value"
+    "|Expected a <class 'NoneType'>"
+)
 
 
 def _complain(program: str, message: str, status: int) -> int:

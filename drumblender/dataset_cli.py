@@ -1,1 +1,121 @@
-"""`drumblender-dataset`: the command line."""
+"""`drumblender-dataset`: fetches, prepares, verifies, packs and uploads a data set."""
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from drumblender.console import UsageError, config_reason, exit_status
+from drumblender.shipped import find_shipped
+
+if TYPE_CHECKING:
+    from drumblender.data.base import AudioDataModule
+
+PROGRAM = "drumblender-dataset"
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    own, overrides = _split(sys.argv[1:] if args is None else args)
+    options = _parser().parse_args(own)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("drumblender").setLevel(logging.DEBUG if options.debug else logging.INFO)
+    return exit_status(lambda: _run(options, overrides), program=PROGRAM, debug=options.debug)
+
+
+def _split(args: list[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and those of the data, each with its value."""
+    own: list[str] = []
+    overrides: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        if arg.startswith("--data."):
+            overrides += (
+                [arg] if "=" in arg else [arg, *([value] if (value := next(rest, None)) is not None else [])]
+            )
+        else:
+            own.append(arg)
+    return own, overrides
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Make a data set ready: fetch its prepared archive, or prepare it from raw recordings. "
+        "Without a flag, what is missing is done and nothing else. A killed run goes on where it stopped.",
+        epilog="--data.NAME VALUE overrides a value of CONFIG, such as --data.raw_dir DIR.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a data configuration, such as cfg/data/folder.yaml")
+    actions = parser.add_argument_group("what to do; several flags are done in this order")
+    actions.add_argument(
+        "--preprocess", action="store_true", help="prepare from raw, though an archive exists"
+    )
+    actions.add_argument(
+        "--features", "--preprocess_features", action="store_true", help="analyse anew, from prepared audio"
+    )
+    actions.add_argument(
+        "--verify", action="store_true", help="read every prepared file and check its digest"
+    )
+    actions.add_argument("--archive", metavar="FILE", help="pack the prepared folder into a .tar.gz")
+    actions.add_argument("--upload", metavar="FILE", help="upload a file to the store of CONFIG")
+    parser.add_argument(
+        "--backend", choices=("local", "ray", "dask"), default="local", help="where the work runs"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: every core)")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and more messages")
+    return parser
+
+
+def _run(options: argparse.Namespace, overrides: list[str]) -> int:
+    data = _load(options.config, overrides)
+    workers = {"backend": options.backend, "jobs": options.jobs}
+    asked = False
+    if options.preprocess:
+        asked = _say(data.preprocess(**workers))
+    if options.features:
+        asked = _say(data.preprocess_features(**workers))
+    if options.verify:
+        asked = True
+        if problems := data.verify():
+            _say("\n".join(problems))
+            raise ValueError(f"{data.data_dir}: {len(problems)} problems.")
+        _say(f"{data.data_dir}: every file is as it was prepared.")
+    if options.archive:
+        asked = _say(f"{data.pack_archive(options.archive)}: packed.")
+    if options.upload:
+        asked = _say(f"{data.upload(options.upload)}: uploaded.")
+    if not asked:
+        data.prepare_data(**workers)
+        _say(data.summary())
+    return 0
+
+
+def _say(message: object) -> bool:
+    sys.stdout.write(f"{message}\n")
+    return True
+
+
+def _load(config: str, overrides: list[str]) -> "AudioDataModule":
+    """The data module that a configuration names, with some of its values overridden.
+
+    Raises:
+        UsageError: No such file; a misspelt name or a value of the wrong type in it or in the overrides.
+    """
+    from pathlib import Path
+
+    path = Path(config) if Path(config).is_file() else find_shipped(config)
+    if path is None:
+        raise UsageError(f"No configuration {config}; see cfg/data/.")
+    # Here, not above: with torch and Lightning they take seconds, and --help must not.
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from drumblender.data.base import AudioDataModule
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(AudioDataModule, "data", required=True)
+    try:
+        parsed = parser.parse_args([f"--data={path}", *overrides])
+        return parser.instantiate(parsed).data
+    except (ArgumentError, ValueError) as error:
+        raise UsageError(f"{config}: {config_reason(error)}") from error

@@ -1,5 +1,7 @@
 """Files -> batches: storage, archive, manifest, splits, items, data modules."""
 
 from drumblender.data.base import AudioDataModule
+from drumblender.data.drums import ModalDataModule
+from drumblender.data.fake import FakeDrumsDataModule
 
-__all__ = ["AudioDataModule"]
+__all__ = ["AudioDataModule", "FakeDrumsDataModule", "ModalDataModule"]

@@ -2,41 +2,36 @@
 
 import copy
 import logging
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from drumblender.data import preparation
 from drumblender.data.archive import pack
-from drumblender.data.atomic import sha256_of, written_aside
-from drumblender.data.audio_io import BadAudioError, Channel, read_audio, write_wav
+from drumblender.data.audio_io import Channel
 from drumblender.data.fetch import Remote
 from drumblender.data.items import AudioItems, FeatureItems
 from drumblender.data.lock import only_one
-from drumblender.data.manifest import Item, Manifest, Rejected, interrupted, load_manifest, load_rejected
+from drumblender.data.manifest import Manifest, interrupted, load_manifest, load_rejected
 from drumblender.data.parallel import Backend
-from drumblender.data.preprocess import SILENCE_DB, one_shot
+from drumblender.data.preprocess import SILENCE_DB
 from drumblender.data.raw import Labels, Recording, find_recordings, keyed
+from drumblender.data.recipe import Recipe
 from drumblender.data.splits import SPLITS, Split, Strategy, split_keys, why_empty
 from drumblender.data.verify import problems_of
-from drumblender.types import Audio
 
 _log = logging.getLogger(__name__)
 
 
-class AudioDataModule(L.LightningDataModule):
+class AudioDataModule(Recipe, L.LightningDataModule):
     """Recordings of one sample rate and length, in batches ``AudioBatch``.
 
     ``prepare_data`` does what is missing and nothing else: it takes the prepared folder as it is, or fetches
     its archive, or prepares it from raw recordings, which it fetches where they are absent. A subclass says
     what else a model must know about a sound: it overrides ``analyse`` and, where the files have a form of
-    their own, ``pack_features`` and ``unpacker``.
+    their own, ``pack_features`` and ``unpacker`` (see ``Recipe``).
 
     Args:
         data_dir: The prepared folder.
@@ -65,12 +60,6 @@ class AudioDataModule(L.LightningDataModule):
         batch_size: Items in a batch.
         num_workers: Processes that read.
     """
-
-    unusable: tuple[type[Exception], ...] = (BadAudioError,)
-    """What ``analyse`` raises for a sound that cannot be analysed; the message is the reason to reject it."""
-
-    has_features = False
-    """Whether items have a feature file."""
 
     def __init__(
         self,
@@ -119,28 +108,6 @@ class AudioDataModule(L.LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self._items: dict[str, AudioItems] = {}
 
-    # What a subclass overrides
-
-    def analyse(self, audio: Audio) -> dict[str, Tensor]:
-        """Fields of the batch beside the audio, for sounds of ``sample_rate``; here none.
-
-        Used in preparation, and on sounds never seen when a trained model is to play them.
-        """
-        return {}
-
-    def pack_features(self, fields: dict[str, Tensor]) -> Any:
-        """What the feature file of one item holds, from the fields of a batch of one."""
-        return {name: field[0].clone() for name, field in fields.items()}
-
-    def unpacker(self) -> Callable[[Any], dict[str, Tensor]]:
-        """The function back, to fields without the batch axis. It must survive pickling."""
-        return dict
-
-    def settings(self) -> dict[str, Any]:
-        """What prepared files depend on, as JSON; what ``analyse`` depends on under the name ``analysis``."""
-        names = ("sample_rate", "num_samples", "channel", "silence_db", "min_samples")
-        return {name: getattr(self, name) for name in names}
-
     def find_recordings(self) -> list[Recording]:
         """The raw recordings, in order; downloads them where they are absent and a store is known."""
         if self.raw_dir is None:
@@ -148,25 +115,15 @@ class AudioDataModule(L.LightningDataModule):
         self.remote.fetch_raw(self.raw_dir, self.meta_file)
         return find_recordings(self.raw_dir, self.meta_file, self.labels)
 
-    def read_raw(self, path: Path) -> Tensor:
-        """One raw recording as it will be stored, ``(samples,)``."""
-        return one_shot(
-            path,
-            self.sample_rate,
-            self.num_samples,
-            channel=self.channel,
-            silence_threshold_db=self.silence_db,
-            min_samples=self.min_samples,
-        )
-
-    def write_extra(self, key: str, fields: dict[str, Tensor]) -> dict[str, str]:
-        """Write further files of an item, relative to ``data_dir``; returns the tags that name them."""
-        return {}
-
     # From raw to prepared
 
-    def prepare_data(self) -> None:
-        """Make the prepared folder complete: nothing where it is, else what is missing."""
+    def prepare_data(self, backend: Backend = "local", jobs: int | None = None) -> None:
+        """Make the prepared folder complete: nothing where it is, else what is missing.
+
+        Args:
+            backend: Where recordings are prepared: processes of this machine, or a cluster.
+            jobs: Workers; None takes every core.
+        """
         if preparation.is_complete(self.data_dir, self.meta_file):
             return
         with only_one(self.data_dir):
@@ -176,8 +133,8 @@ class AudioDataModule(L.LightningDataModule):
             if begun is None and self.remote.archive is not None:
                 self.remote.fetch_archive(self.data_dir, self.meta_file)
                 return
-        report = self.preprocess_features() if begun and "features" in begun else self.preprocess()
-        _log.info("%s", report)
+        resume = self.preprocess_features if begun and "features" in begun else self.preprocess
+        _log.info("%s", resume(backend, jobs))
 
     def preprocess(self, backend: Backend = "local", jobs: int | None = None) -> preparation.Report:
         """Prepare every raw recording that is not prepared yet.
@@ -221,60 +178,24 @@ class AudioDataModule(L.LightningDataModule):
                 jobs=jobs,
             )
 
-    def prepare_recording(self, pair: tuple[str, Recording]) -> tuple[str, Item | Rejected]:
-        """Read, analyse and write one recording. Its audio is written last."""
-        key, recording = pair
-        torch.set_num_threads(1)
-        try:
-            audio = self.read_raw(recording.path)
-            item = Item(
-                filename=f"audio/{key}.wav",
-                type=recording.type,
-                sample_pack_key=recording.sample_pack_key,
-                source=recording.source,
-                sample_rate=self.sample_rate,
-                num_samples=len(audio),
-                tags=recording.tags,
-            )
-            item = self._write_features(key, audio, item)
-        except self.unusable as error:
-            return key, Rejected(recording.source, getattr(error, "reason", str(error)))
-        path = self.data_dir / item.filename
-        write_wav(path, audio, self.sample_rate)
-        return key, replace(item, sha256=sha256_of(path))
-
-    def prepare_features(self, pair: tuple[str, Item]) -> tuple[str, Item | Rejected]:
-        """Analyse one prepared recording again."""
-        key, item = pair
-        torch.set_num_threads(1)
-        try:
-            audio, _ = read_audio(self.data_dir / item.filename, self.sample_rate)
-            return key, self._write_features(key, audio, item)
-        except self.unusable as error:
-            return key, Rejected(item.source or item.filename, getattr(error, "reason", str(error)))
-
-    def _write_features(self, key: str, audio: Tensor, item: Item) -> Item:
-        if not self.has_features:
-            return item
-        fields = self.analyse(audio[None])
-        path = self.data_dir / "features" / f"{key}.pt"
-        with written_aside(path) as aside:
-            torch.save(self.pack_features(fields), aside)
-        tags = item.tags | self.write_extra(key, fields)
-        return replace(item, feature_file=f"features/{key}.pt", feature_sha256=sha256_of(path), tags=tags)
-
     def _worker(self) -> "AudioDataModule":
         """A copy that travels light: without trainer, model and loaded items."""
         worker = copy.copy(self)
         worker.trainer, worker._items = None, {}
         return worker
 
+    def summary(self) -> str:
+        """How many recordings the prepared folder holds, and how many were rejected."""
+        return (
+            preparation.summary(self.data_dir, len(self._manifest()), len(load_rejected(self.data_dir))) + "."
+        )
+
     # Archives
 
     def verify(self) -> list[str]:
         """Read every file of the prepared folder; one sentence for each that is not as the manifest says."""
         manifest = self._manifest()
-        return problems_of(self._items_of(manifest, list(manifest)))
+        return problems_of(self._items_of(manifest, list(manifest)))  # missing files are among the problems
 
     def pack_archive(self, path: str) -> Path:
         """Pack the complete prepared folder into a ``.tar.gz``."""
@@ -311,6 +232,7 @@ class AudioDataModule(L.LightningDataModule):
             if not keys:
                 why = why_empty(manifest, self.split_strategy, self.holdout)
                 raise ValueError(f"The {split} split of {self.data_dir} is empty. {why}")
+            self._check_files(manifest, keys)
             self._items[split] = self._items_of(manifest, keys)
 
     def train_dataloader(self) -> DataLoader:
@@ -341,7 +263,7 @@ class AudioDataModule(L.LightningDataModule):
             raise FileNotFoundError(f"{self.data_dir} {state}. Run drumblender-dataset on it.")
         return load_manifest(self.data_dir / self.meta_file)
 
-    def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:
+    def _check_files(self, manifest: Manifest, keys: list[str]) -> None:
         missing = [
             manifest[key].filename for key in keys if not (self.data_dir / manifest[key].filename).is_file()
         ]
@@ -350,6 +272,8 @@ class AudioDataModule(L.LightningDataModule):
                 f"{self.data_dir / self.meta_file} names {len(missing)} files that are missing, such as "
                 f"{missing[0]}. Restore them, or prepare again with --preprocess."
             )
+
+    def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:
         arguments = {
             "sample_rate": self.sample_rate,
             "num_samples": self.num_samples,

@@ -47,9 +47,14 @@ class Report:
     seconds: float
 
     def __str__(self) -> str:
-        pace = f", {self.made / self.seconds:.1f} files/s" if self.made else ", nothing left to do"
-        listed = f" (see {self.folder / REJECTED})" if self.rejected else ""
-        return f"{self.folder}: {self.kept} files kept, {self.rejected} rejected{listed}{pace}."
+        pace = f"{self.made / self.seconds:.1f} files/s" if self.made else "nothing was left to do"
+        return f"{summary(self.folder, self.kept, self.rejected)}, {pace}."
+
+
+def summary(folder: Path, kept: int, rejected: int) -> str:
+    """How many files a folder holds, and where to see why others are not among them."""
+    listed = f" (see {folder / REJECTED})" if rejected else ""
+    return f"{folder}: {kept} files kept, {rejected} rejected{listed}"
 
 
 def is_complete(folder: Path, meta_file: str) -> bool:
@@ -79,10 +84,11 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
     if not (folder / SETTINGS).is_file():
         return
     there = read_json(folder / SETTINGS)
-    changed = [name for name in sorted(settings | there) if settings.get(name) != there.get(name)]
+    changed = [name for name in sorted(settings) if name in there and settings[name] != there[name]]
     if changed:
-        said = ", ".join(f"{name} {there.get(name)} there, {settings.get(name)} asked" for name in changed)
-        remedy = "recompute with --features, or give" if changed == ["analysis"] else "give"
+        said = ", ".join(f"{name} {there[name]} there, {settings[name]} asked" for name in changed)
+        only_analysis = all(name.startswith("analysis.") for name in changed)
+        remedy = "recompute with --features, or give" if only_analysis else "give"
         raise ValueError(f"{folder} was prepared with other settings ({said}): {remedy} another data_dir.")
 
 
