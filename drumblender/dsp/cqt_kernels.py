@@ -97,10 +97,10 @@ class CQTSettings:
         return (num_samples - 2 * self.first_center) // self.hop_length + 1
 
 
-def _gain(settings: CQTSettings, length: np.ndarray, total: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """Factor on a window with that sum and that sum of squares."""
-    divisor = {1: total, 2: np.sqrt(energy), None: length}[settings.norm]
-    return {"amplitude": 2.0, "sqrt_length": np.sqrt(length), "kernel": 1.0}[settings.scale] / divisor
+def _gain(settings: CQTSettings, length: int, total: float, energy: float) -> float:
+    """Factor on a window of that length, sum and sum of squares."""
+    divisor = {1: total, 2: math.sqrt(energy), None: length}[settings.norm]
+    return {"amplitude": 2.0, "sqrt_length": math.sqrt(length), "kernel": 1.0}[settings.scale] / divisor
 
 
 def time_kernels(settings: CQTSettings, bins: np.ndarray) -> tuple[np.ndarray, int]:
@@ -108,10 +108,10 @@ def time_kernels(settings: CQTSettings, bins: np.ndarray) -> tuple[np.ndarray, i
     lengths = settings.lengths[bins]
     before = int(lengths.max() + 1) // 2
     kernels = np.zeros((2 * before, len(bins)), dtype=np.complex128)
-    for column, (length, freq_hz) in enumerate(zip(lengths, settings.freqs_hz[bins], strict=True)):
-        window = _window(settings.window, int(length))
+    for column, (length, freq_hz) in enumerate(zip(lengths.tolist(), settings.freqs_hz[bins], strict=True)):
+        window = _window(settings.window, length)
         tap = np.arange(length) - (length + 1) // 2
-        gain = _gain(settings, length, np.abs(window).sum(), np.square(window).sum())
+        gain = _gain(settings, length, float(np.abs(window).sum()), float(np.square(window).sum()))
         turns = freq_hz / settings.sample_rate * tap
         kernels[tap + before, column] = gain * window * np.exp(-2j * np.pi * turns)
     return kernels.view(np.float64), before
