@@ -44,11 +44,10 @@ class InterruptedRun(Exception):
 class TaskCLI(LightningCLI):
     """LightningCLI with our defaults, run folders and ``--resume``."""
 
+    DEFAULTS = str(shipped_dir("cfg") / "defaults.yaml")
+
     def __init__(self, args: list[str]) -> None:
-        defaults = {
-            "default_config_files": [str(shipped_dir("cfg") / "defaults.yaml")],
-            "exit_on_error": False,
-        }
+        defaults = {"default_config_files": [self.DEFAULTS], "exit_on_error": False}
         super().__init__(
             model_class=SynthesisTask,
             datamodule_class=L.LightningDataModule,
@@ -73,13 +72,15 @@ class TaskCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
-        folder = _name_run(config)
+        self.run_name = "-".join(Path(str(path)).stem for path in config.config or []) or "run"
+        folder = _run_folder(config, self.run_name)
         if config.get("resume"):
             _resume(config, folder)
 
     def after_instantiate_classes(self) -> None:
         self._dump_config()
-        self.model.config = {key: self.config_dump.get(key) for key in ("model", "data", "seed_everything")}
+        self.model.config = {key: self.config_dump[key] for key in ("model", "data", "seed_everything")}
+        self.model.config["name"] = self.run_name
 
     def fit(self, **kwargs: Any) -> None:
         try:
@@ -90,15 +91,13 @@ class TaskCLI(LightningCLI):
             raise
 
 
-def _name_run(config: Namespace) -> Path | None:
-    """Name the logger's folder after the configuration files, unless it has a name; return the folder."""
+def _run_folder(config: Namespace, run_name: str) -> Path | None:
+    """The folder of all runs of this configuration; the logger takes its name unless it has one."""
     logger = config.trainer.logger
     if not isinstance(logger, Namespace) or not logger.class_path.endswith(_OWN_FOLDER_LOGGERS):
         return None
     settings = logger.init_args
-    if not settings.name:
-        stems = [Path(str(path)).stem for path in config.config or []]
-        settings.name = "-".join(stems) or "run"
+    settings.name = settings.name or run_name
     return Path(str(settings.save_dir)) / settings.name
 
 

@@ -4,11 +4,59 @@ Each sound draws its own pitch, glide, decay, brightness and noise, so that a mo
 """
 
 import math
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from drumblender.data.drums import ModalDataModule
+from drumblender.data.raw import Recording
+from drumblender.features.modes import CQTModalAnalysis
+
 KINDS = ("kick", "snare", "tom", "hihat", "cymbal")
+
+
+class FakeDrumsDataModule(ModalDataModule):
+    """A ``ModalDataModule`` whose raw recordings are made when they are prepared.
+
+    Args:
+        data_dir: The prepared folder.
+        analysis: Finds the modes.
+        num_sounds: How many, evenly of each kind.
+        sound_seed: Of the sounds; the same seed makes the same sounds.
+        **kwargs: The other arguments of ``ModalDataModule``.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        analysis: CQTModalAnalysis,
+        num_sounds: int = 100,
+        sound_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_dir, analysis, raw_dir="fake", **kwargs)
+        if num_sounds < len(KINDS):
+            raise ValueError(f"num_sounds={num_sounds} is less than one of each of {', '.join(KINDS)}.")
+        self.num_sounds, self.sound_seed = num_sounds, sound_seed
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"num_sounds": self.num_sounds, "sound_seed": self.sound_seed}
+
+    def find_recordings(self) -> list[Recording]:
+        kinds = [KINDS[number % len(KINDS)] for number in range(self.num_sounds)]
+        return [
+            Recording(
+                Path(f"{number:04}.{kind}"), f"{number:04}.{kind}", "synthetic", kind, {"instrument": kind}
+            )
+            for number, kind in enumerate(kinds)
+        ]
+
+    def read_raw(self, path: Path) -> Tensor:
+        number, kind = path.name.split(".")
+        generator = Generator().manual_seed(self.sound_seed + int(number))
+        return percussion(kind, generator, num_samples=self.num_samples, sample_rate=self.sample_rate)
 
 
 def percussion(kind: str, generator: Generator, *, num_samples: int, sample_rate: int) -> Tensor:

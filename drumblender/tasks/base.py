@@ -1,5 +1,7 @@
 """What every task is: parts that render a batch, a loss, and steps that log."""
 
+import inspect
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +24,8 @@ class SynthesisTask(L.LightningModule, ABC):
     """Learns to make ``prediction`` sound like ``target``.
 
     A final task joins its parts in ``forward``, which takes a batch and renders it; the steps here do the
-    rest and return what callbacks read. Its ``__init__`` calls ``self.save_hyperparameters(logger=False)``,
-    so that a checkpoint of a run that the command line started can rebuild the task.
+    rest and return what callbacks read. Its ``__init__`` calls ``self.save_arguments()``, so that a
+    checkpoint of a run that the command line started can rebuild the task.
 
     Args:
         sample_rate: Samples a second of the audio in the batches.
@@ -48,6 +50,12 @@ class SynthesisTask(L.LightningModule, ABC):
         self.metrics = nn.ModuleDict(metrics or {})
         self.eval_seed = eval_seed
         self.config: dict[str, Any] = {}  # what the command line ran with; travels in the checkpoint
+
+    def save_arguments(self) -> None:
+        """``save_hyperparameters`` for the caller's arguments, without its remark that some are modules."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
+            self.save_hyperparameters(logger=False, frame=inspect.currentframe().f_back)
 
     @abstractmethod
     def forward(self, batch: AudioBatch) -> Audio:

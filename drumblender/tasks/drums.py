@@ -34,7 +34,7 @@ class DrumTask(SynthesisTask):
         eval_seed: int | None = 0,
     ) -> None:
         super().__init__(sample_rate, loss, metrics, eval_seed)
-        self.save_hyperparameters(logger=False)
+        self.save_arguments()
         if not voices:
             raise ValueError("A drum needs at least one voice.")
         first, voice = next(iter(voices.items()))

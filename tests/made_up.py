@@ -1,0 +1,50 @@
+"""Batches that no file holds, small enough for one training step of a published model."""
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+class _Items(Dataset):
+    def __init__(self, make, count):
+        self.make, self.count = make, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return self.make(torch.Generator().manual_seed(index))
+
+
+class _MadeUp(L.LightningDataModule):
+    """A subclass says what one item is; every loader gives the same two batches of two."""
+
+    def item(self, generator):
+        raise NotImplementedError
+
+    def train_dataloader(self):
+        return DataLoader(_Items(self.item, 4), batch_size=2)
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
+
+class ModalBatches(_MadeUp):
+    """Noise with decaying modes."""
+
+    def __init__(
+        self, num_samples: int = 6144, num_frames: int = 25, num_modes: int = 64, sample_rate: int = 48000
+    ):
+        super().__init__()
+        self.num_samples, self.num_frames, self.num_modes = num_samples, num_frames, num_modes
+        self.sample_rate = sample_rate
+
+    def item(self, generator):
+        shape = (self.num_frames, self.num_modes)
+        fade = torch.linspace(0, -6, self.num_frames).exp()
+        return {
+            "audio": 0.1 * torch.randn(self.num_samples, generator=generator),
+            "freq_rad": (0.01 + 3 * torch.rand(self.num_modes, generator=generator)).expand(shape),
+            "amp": 0.05 * torch.rand(self.num_modes, generator=generator) * fade[:, None],
+            "phase_rad": torch.zeros(shape),
+            "name": f"noise-{int(generator.initial_seed())}",
+        }

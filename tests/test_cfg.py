@@ -1,0 +1,75 @@
+"""Every shipped configuration is whole: parts can be built, systems train a step."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from torchmetrics import Metric
+
+from drumblender.lightning_cli import TaskCLI, run_verb
+from drumblender.shipped import shipped_dir
+
+CFG = shipped_dir("cfg")
+PARTS = sorted(
+    path for folder in ("data", "encoders", "synths", "losses") for path in (CFG / folder).rglob("*.yaml")
+)
+SYSTEMS = {"drums": "made_up.ModalBatches"}
+RUNS = [
+    [CFG / f"{system}.yaml", *variant]
+    for system in SYSTEMS
+    for variant in [[], *([path] for path in sorted((CFG / system).glob("*.yaml")))]
+]
+
+
+def relative(value):
+    return (
+        [str(path.relative_to(CFG)) for path in value]
+        if isinstance(value, list)
+        else str(value.relative_to(CFG))
+    )
+
+
+@pytest.mark.parametrize("path", PARTS, ids=relative)
+def test_a_part_can_be_built(path):
+    from importlib import import_module
+
+    module, name = yaml.safe_load(path.read_text())["class_path"].rsplit(".", 1)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(getattr(import_module(module), name), "part", required=True)
+    part = parser.instantiate_classes(parser.parse_args(["--part", str(path)])).part
+    assert type(part).__name__ == name
+
+
+@pytest.mark.parametrize("path", sorted((CFG / "metrics").glob("*.yaml")), ids=relative)
+def test_metrics_can_be_built(path):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--metrics", type=dict[str, Metric])
+    metrics = parser.instantiate_classes(parser.parse_args(["--metrics", str(path)])).metrics
+    sound = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
+    for metric in metrics.values():
+        metric.update(sound, sound)
+        assert metric.compute() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=relative)
+def test_a_system_trains_a_step(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    configs = [part for path in run for part in ("-c", str(path))]
+    fast = ["--trainer.fast_dev_run=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    data = SYSTEMS[run[0].stem]
+    assert run_verb("fit", [*configs, "--data", data, *fast]) == 0
+
+
+def test_every_file_in_cfg_is_tested():
+    systems = {path for run in RUNS for path in run}
+    others = {CFG / "defaults.yaml", CFG / "quickstart.yaml"}
+    assert set(CFG.rglob("*.yaml")) == {*PARTS, *systems, *others, *(CFG / "metrics").glob("*.yaml")}
+
+
+def test_defaults_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    defaults = yaml.safe_load((CFG / "defaults.yaml").read_text())
+    assert Path(TaskCLI.DEFAULTS).is_file()
+    assert defaults["trainer"]["callbacks"]
