@@ -37,3 +37,8 @@ def in_full_precision(op: Callable[P, R]) -> Callable[P, R]:
             return op(*raised, **named)
 
     return run
+
+
+def widen(value: Tensor) -> Tensor:
+    """The values in float64; as they are on MPS, which has none."""
+    return value if value.device.type == "mps" else value.double()

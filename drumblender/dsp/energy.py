@@ -1,0 +1,57 @@
+"""The energy of a sound over time: its envelope through a window, and the moment it is centred on."""
+
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.moments import analysis_window
+from drumblender.dsp.precision import in_full_precision, widen
+
+
+@in_full_precision
+def amplitude_envelope(audio: Float[Tensor, "... samples"], window: int) -> Float[Tensor, "... samples"]:
+    """Energy around each sample: its square and its neighbours', through a periodic Hann window.
+
+    Args:
+        audio: Silence is assumed before and after.
+        window: Length of the window in samples; of an even one, the longer half reaches forward.
+    """
+    if window < 1:
+        raise ValueError(f"A window takes at least 1 sample, got {window=}.")
+    size = audio.shape[-1]
+    wide = widen(audio)
+    # A correlation is a convolution with the window turned round; an FFT of this length does not wrap.
+    points = size + window - 1
+    turned = analysis_window("hann", window).to(wide).flip(0)
+    product = torch.fft.rfft(wide.square(), points) * torch.fft.rfft(turned, points)
+    ahead = window - 1 - (window - 1) // 2
+    return torch.fft.irfft(product, points)[..., ahead : ahead + size].to(audio.dtype)
+
+
+@in_full_precision
+def temporal_centroid_s(
+    audio: Float[Tensor, "... samples"], *, sample_rate: float, window: int
+) -> Float[Tensor, "..."]:
+    """The mean time of :func:`amplitude_envelope` in seconds; 0 for silence.
+
+    The envelope is linear in the squared samples, so its sum and its first moment are dot products with
+    weights that depend on the lengths alone: no convolution is needed.
+    """
+    wide = widen(audio)
+    total, first = _moment_weights(audio.shape[-1], window).to(wide)
+    energy = wide.square()
+    centroid = (energy * first).sum(dim=-1) / ((energy * total).sum(dim=-1) + 1e-8)
+    return (centroid / sample_rate).to(audio.dtype)
+
+
+@cache
+def _moment_weights(size: int, window: int) -> Float[Tensor, "2 samples"]:
+    """What each squared sample adds to the sum of the envelope, and to its sum weighted by the time."""
+    shape = analysis_window("hann", window).double()
+    ones = torch.stack([torch.ones(size, dtype=torch.float64), torch.arange(size, dtype=torch.float64)])
+    behind = (window - 1) // 2  # the transpose of the envelope's correlation is a convolution
+    points = size + window - 1
+    product = torch.fft.rfft(ones, points) * torch.fft.rfft(shape, points)
+    return torch.fft.irfft(product, points)[:, behind : behind + size]

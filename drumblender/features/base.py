@@ -1,0 +1,75 @@
+"""What every feature is, and how features are chained and put side by side."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.types import Audio
+
+
+class Feature(nn.Module, ABC):
+    """Describes a sound, or each frame of it, by reducing the last axis (samples).
+
+    Attributes:
+        frames_joined: Consecutive frames that one value is made of: 2 for a feature of change.
+        reach: Samples from the start of a sound that the feature reads; None when it reads all.
+    """
+
+    frames_joined: int = 1
+    reach: int | None = None
+
+    @abstractmethod
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
+        """Describe ``audio``, with any axes before the samples."""
+
+    def over_frames(self, audio: Audio, frame_size: int, hop_size: int) -> Float[Tensor, "batch frames"]:
+        """Describe every whole frame; a feature that can share work between frames overrides this."""
+        return self(audio.unfold(-1, frame_size, hop_size))
+
+
+class FeatureExtractor(Feature):
+    """Runs features one after another: the first hears the sound, the next what the first made of it."""
+
+    def __init__(self, features: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not features:
+            raise ValueError("FeatureExtractor needs at least one feature.")
+        self.features = nn.Sequential(*features)
+        self.reach = getattr(features[0], "reach", None)
+
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
+        return self.features(audio)
+
+
+class FeatureCollection(Feature):
+    """Runs features side by side on the same sound and joins what they give on the last axis.
+
+    Attributes:
+        labels: A name for every column, where all features name theirs; else empty.
+    """
+
+    def __init__(self, features: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not features:
+            raise ValueError("FeatureCollection needs at least one feature.")
+        self.features = nn.ModuleList(features)
+        named = [getattr(feature, "labels", []) for feature in features]
+        self.labels = number_duplicates([label for labels in named for label in labels]) if all(named) else []
+        reaches = [getattr(feature, "reach", None) for feature in features]
+        self.reach = None if None in reaches else max(reaches)
+
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... features"]:
+        return torch.cat([feature(audio) for feature in self.features], dim=-1)
+
+
+def number_duplicates(names: Sequence[str]) -> list[str]:
+    """The names, with ``:2``, ``:3`` ... after those seen before."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        numbered.append(name if seen[name] == 1 else f"{name}:{seen[name]}")
+    return numbered

@@ -1,0 +1,52 @@
+"""How loud a frame is: RMS and K-weighted loudness."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.loudness import k_weighted_power, k_weighting_coefficients
+from drumblender.features.base import Feature
+from drumblender.types import Audio
+
+_EPS = 1e-8
+
+
+class RMS(Feature):
+    """Root of the mean square, which is lifted by 1e-8: silence is 1e-4, or -80 dB.
+
+    Args:
+        db: Give decibels.
+    """
+
+    def __init__(self, db: bool = False) -> None:
+        super().__init__()
+        self.db = db
+
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
+        rms = torch.sqrt(audio.square().mean(dim=-1) + _EPS)
+        return 20 * torch.log10(rms + _EPS) if self.db else rms
+
+
+class Loudness(Feature):
+    """K-weighted loudness in LKFS (ITU-R BS.1770), not gated.
+
+    Args:
+        sample_rate: Samples per second.
+        epsilon: Added to the mean square, so that silence is finite.
+        clamp: Limit what leaves each weighting stage to [-1, 1], as published.
+    """
+
+    def __init__(self, sample_rate: int, epsilon: float = 1e-8, clamp: bool = True) -> None:
+        super().__init__()
+        k_weighting_coefficients(sample_rate)  # says now what is wrong with the sample rate
+        self.sample_rate, self.epsilon, self.clamp = sample_rate, epsilon, clamp
+
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
+        size = audio.shape[-1]
+        return self.over_frames(audio.reshape(-1, size), size, size).view(audio.shape[:-1])
+
+    def over_frames(self, audio: Audio, frame_size: int, hop_size: int) -> Float[Tensor, "batch frames"]:
+        power = k_weighted_power(
+            audio, self.sample_rate, frame_size=frame_size, hop_size=hop_size, clamp=self.clamp
+        )
+        return -0.691 + 10 * torch.log10(power + self.epsilon)
