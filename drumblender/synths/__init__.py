@@ -1,9 +1,23 @@
 """Modules, controls -> audio."""
 
 from drumblender.synths.base import Synth
+from drumblender.synths.fm_drum import FMDrumSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
+from drumblender.synths.simple_drum import SimpleDrumSynth
+from drumblender.synths.snare808 import Snare808
+from drumblender.synths.string import StringSynth
+from drumblender.synths.string_stream import StringStream
 from drumblender.synths.transient import TransientTCN
 
-__all__ = ["DampedModalSynth", "MixSynth", "ModalSynth", "NoiseSynth", "Synth", "TransientTCN"]
+__all__ = [
+    "DampedModalSynth",
+    "MixSynth",
+    "ModalSynth",
+    "NoiseSynth",
+    "StringStream",
+    "StringSynth",
+    "Synth",
+    "TransientTCN",
+]

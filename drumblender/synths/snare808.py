@@ -1,0 +1,76 @@
+"""The snare of the TR-808: two swept sines, and noise through a high-pass."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.decays import decaying_sweep, exponential_decay
+from drumblender.dsp.filters import biquad, highpass_coefficients
+from drumblender.dsp.units import Range, db_to_gain
+from drumblender.synths.drum_synth import DECAY_MS, DRIVE_DB, FREQ_HZ, GAIN_DB, SWEEP, DrumSynth, Knobs
+from drumblender.types import Audio
+
+
+class Snare808(DrumSynth):
+    """Two sines whose pitch falls together, and high-passed noise, each with its own decay, into a tanh.
+
+    The 14 parameters, in this order, are those of the TorchDrum plug-in (Shier et al., NIME 2024).
+
+    Args:
+        sample_rate: Samples per second; the noise filter reaches half of it.
+        noise_samples: Samples of noise drawn once for all hits; 0 draws anew each time.
+        clamp: Limit the filtered noise to [-1, 1], as published.
+        noise_env_post_filter: Shape the noise after the filter, as the plug-in does, instead of before it.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        noise_samples: int = 0,
+        clamp: bool = True,
+        noise_env_post_filter: bool = False,
+    ) -> None:
+        ranges = {
+            "osc1.freq": FREQ_HZ,
+            "osc1.mod": SWEEP,
+            "osc2.freq": FREQ_HZ,
+            "osc2.mod": SWEEP,
+            "freq_env.decay": DECAY_MS,
+            "osc1_env.decay": DECAY_MS,
+            "osc2_env.decay": DECAY_MS,
+            "noise_env.decay": DECAY_MS,
+            "noise_filter.freq": Range(20.0, sample_rate // 2),
+            "noise_filter.q": Range(0.5, 10.0),
+            "osc1_gain.gain": GAIN_DB,
+            "osc2_gain.gain": GAIN_DB,
+            "noise_gain.gain": GAIN_DB,
+            "tanh.in_gain": DRIVE_DB,
+        }
+        super().__init__(ranges, sample_rate, noise_samples)
+        self.clamp, self.noise_env_post_filter = clamp, noise_env_post_filter
+
+    def render(self, knobs: Knobs, noise: Float[Tensor, "#batch samples"]) -> Audio:
+        num_samples, sample_rate = noise.shape[-1], self.sample_rate
+        first, second = (
+            decaying_sweep(
+                knobs[f"{osc}.freq"],
+                knobs[f"{osc}.mod"],
+                knobs["freq_env.decay"],
+                knobs[f"{osc}_env.decay"],
+                db_to_gain(knobs[f"{osc}_gain.gain"]),
+                num_samples=num_samples,
+                sample_rate=sample_rate,
+            )
+            for osc in ("osc1", "osc2")
+        )
+        level = db_to_gain(knobs["noise_gain.gain"])[:, None]
+        drive = db_to_gain(knobs["tanh.in_gain"])[:, None]
+        return (drive * (first + second + level * self._hiss(knobs, noise))).tanh()
+
+    def _hiss(self, knobs: Knobs, noise: Float[Tensor, "#batch samples"]) -> Audio:
+        decay = exponential_decay(
+            knobs["noise_env.decay"], num_samples=noise.shape[-1], sample_rate=self.sample_rate
+        )
+        b, a = highpass_coefficients(knobs["noise_filter.freq"], knobs["noise_filter.q"], self.sample_rate)
+        if self.noise_env_post_filter:
+            return biquad(noise.expand_as(decay), b, a, clamp=self.clamp) * decay
+        return biquad(noise * decay, b, a, clamp=self.clamp)

@@ -1,0 +1,155 @@
+"""The three drum machines: published sound, gradients, presets, and what they refuse."""
+
+import json
+
+import pytest
+import torch
+from golden_parts import published_features
+
+from drumblender.synths import FMDrumSynth, SimpleDrumSynth, Snare808
+from drumblender.synths.preset import load_preset
+
+RATE = 44100
+SYNTHS = {"Snare808": Snare808, "SimpleDrumSynth": SimpleDrumSynth, "FMDrumSynth": FMDrumSynth}
+
+# name: largest absolute error of the audio, and of the gradient relative to its largest entry
+LIMITS = {
+    "synth_fm_a": (5e-4, 2e-2),
+    "synth_simple_a": (1e-5, 2e-4),
+    "synth_snare808_1s": (1e-3, 2e-4),
+    "synth_snare808_48k": (2e-6, 1e-5),
+    "synth_snare808_a": (5e-4, 5e-4),
+    "synth_snare808_edges": (2e-2, 1e-2),
+    "synth_snare808_override": (1e-4, 5e-4),
+    "synth_snare808_presets": (5e-6, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_sound_and_gradients_are_the_published_ones(golden, name):
+    numbers = golden("remap", name)
+    init = numbers.config["init"]
+    synth = SYNTHS[numbers.config["callable"].rsplit(".", 1)[-1]](init["sample_rate"], init["buffer_size"])
+    synth.load_state_dict({"noise": numbers["in_noise"]})
+    params = numbers["in_params"].requires_grad_()
+    audio = synth.play(params, numbers.config["call"].get("num_samples", init["num_samples"]))
+    every, key = (8, "out_audio_every8") if "out_audio_every8" in numbers else (1, "out_audio")
+    audio_limit, grad_limit = LIMITS[name]
+    assert (audio[:, ::every] - numbers[key]).abs().max() <= audio_limit
+    (audio * numbers["in_w"]).sum().backward()
+    expected = numbers["grad_params"]
+    assert (params.grad - expected).abs().max() <= grad_limit * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", ["snare_1", "snare_2", "snare_3", "open_snare", "noisy_snare", "tom_1"])
+def test_presets_hold_the_published_sounds(golden, name):
+    numbers = golden("remap", "presets_reference")
+    synth = Snare808(RATE, noise_samples=RATE)
+    synth.load_state_dict({"noise": numbers["in_noise"]})
+    preset = load_preset(f"cfg/presets/808_{name}.json", synth)
+    assert torch.allclose(preset.values, numbers[f"out_preset_808_{name}"], atol=1e-6)
+    assert torch.allclose(preset.damping, numbers[f"out_damping_808_{name}"], atol=1e-6)
+    audio = synth.play(preset.values, RATE)
+    assert (audio[:, :512] - numbers[f"out_audio_head_808_{name}"]).abs().max() <= 1e-5
+    error = (published_features()(audio) - numbers[f"out_reference_808_{name}"]).abs()
+    limits = torch.tensor([5e-3, 5e-3, 5e-3, 5e-3, 2e-2, 2e-2, 5e-3])
+    assert (error <= limits).all(), error
+
+
+@pytest.mark.parametrize("kind", SYNTHS.values())
+def test_gradients_match_finite_differences(kind, generator):
+    synth = kind(8000, noise_samples=60)
+    params = torch.rand(2, synth.num_params, generator=generator, dtype=torch.float64) * 0.8 + 0.1
+    torch.autograd.gradcheck(lambda p: synth.play(p, 60), params.requires_grad_())
+
+
+def test_a_hit_with_its_own_noise_is_repeatable():
+    synth = Snare808(RATE, noise_samples=1000)
+    params = torch.full((2, 14), 0.5)
+    assert torch.equal(synth.play(params, 900), synth.play(params, 900))
+    drawn = Snare808(RATE)
+    torch.manual_seed(0)
+    first = drawn.play(params, 900)
+    assert not torch.equal(first, drawn.play(params, 900))
+    torch.manual_seed(0)
+    assert torch.equal(first, drawn.play(params, 900))
+
+
+def test_order_of_controls_means_nothing():
+    synth = Snare808(RATE, noise_samples=500)
+    controls = synth.load_preset("cfg/presets/808_snare_1.json")
+    assert torch.equal(synth(controls, 500), synth(dict(reversed(controls.items())), 500))
+
+
+def test_units_are_those_of_the_preset(tmp_path):
+    synth = Snare808(RATE)
+    controls = synth.load_preset("cfg/presets/808_snare_3.json")
+    units = synth.to_units(controls)
+    assert units["osc1.freq_hz"].item() == pytest.approx(173, rel=1e-5)
+    assert units["osc2_env.decay_ms"].item() == pytest.approx(91.15, rel=1e-5)
+    assert units["noise_gain.gain_db"].item() == pytest.approx(-44, rel=1e-5)
+    synth.save_preset(tmp_path / "again.json", controls, damping={"osc1.freq": 0.5})
+    again = load_preset(tmp_path / "again.json", synth)
+    assert torch.allclose(again.values, load_preset("cfg/presets/808_snare_3.json", synth).values, atol=1e-6)
+    assert again.damping[0, :2].tolist() == [0.5, 1.0]
+
+
+def test_decays_fall_by_sixty_decibels_in_their_time():
+    synth = SimpleDrumSynth(RATE, noise_samples=RATE)
+    controls = {name: torch.full((1, 1, 1), 0.5) for name in synth.ranges}
+    quiet = {
+        "noise_gain.gain": 0.0,
+        "tanh.in_gain": 0.0,
+        "osc.mod": 1 / 3,
+        "osc.freq": (441 - 20) / 1980,
+        "noise_env.decay": 0.0,
+    }
+    controls |= {name: torch.full((1, 1, 1), value) for name, value in quiet.items()}
+    controls["amp_env.decay"] = torch.full((1, 1, 1), (500 - 10) / 1990)
+    audio = synth(controls, RATE)[0].abs()
+    peak = audio[44:144].max()  # one period after the attack
+    late = audio[44 + RATE // 2 :][:100].max()
+    assert 20 * torch.log10(late / peak) == pytest.approx(-60, abs=1.5)  # the published rate is approximate
+
+
+def test_noise_shorter_than_the_sound_is_refused():
+    with pytest.raises(ValueError, match="noise_samples"):
+        Snare808(RATE, noise_samples=100).play(torch.full((1, 14), 0.5), 101)
+
+
+def test_a_missing_control_is_named():
+    synth = Snare808(RATE)
+    controls = synth.load_preset("cfg/presets/808_snare_1.json")
+    del controls["osc2.mod"]
+    with pytest.raises(ValueError, match="osc2.mod"):
+        synth(controls, 100)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"osc1.freq": None}, "lacks osc1.freq"),
+        ({"osc3.freq": 100}, "names osc3.freq"),
+        ({"osc1.freq": 5000}, r"osc1.freq is 5000; it goes from 20 to 2000"),
+        ({"osc1.freq": float("nan")}, r"osc1.freq is nan"),
+        ({"osc1.freq": "loud"}, r"osc1.freq needs a number, got 'loud'"),
+    ],
+)
+def test_a_preset_that_does_not_fit_is_refused_by_name(tmp_path, change, message):
+    synth = Snare808(RATE)
+    path = tmp_path / "odd.json"
+    synth.save_preset(path, synth.load_preset("cfg/presets/808_snare_1.json"))
+    values = json.loads(path.read_text())["preset"] | change
+    path.write_text(
+        json.dumps({"preset": {name: value for name, value in values.items() if value is not None}})
+    )
+    with pytest.raises(ValueError, match=f"odd.json.*{message}"):
+        load_preset(path, synth)
+
+
+def test_a_file_that_is_no_preset_is_refused(tmp_path):
+    (tmp_path / "list.json").write_text("[1, 2]")
+    with pytest.raises(ValueError, match="list.json is no preset"):
+        load_preset(tmp_path / "list.json", Snare808(RATE))
+    with pytest.raises(FileNotFoundError, match="nowhere.json"):
+        load_preset(tmp_path / "nowhere.json", Snare808(RATE))
