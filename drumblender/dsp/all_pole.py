@@ -60,7 +60,7 @@ def final_state(
     zi: Float[Tensor, "batch state"], signal: Float[Tensor, "batch samples"]
 ) -> Float[Tensor, "batch state"]:
     """The state to start the next block with: the newest samples of the filtered signal."""
-    return torch.cat([zi.to(signal), signal], dim=1)[:, signal.shape[1] :]
+    return torch.cat([zi, signal.to(zi)], dim=1)[:, signal.shape[1] :]
 
 
 def windowed_all_pole(
@@ -72,8 +72,8 @@ def windowed_all_pole(
 ) -> Float[Tensor, "batch samples"]:
     """All-pole filter with time-varying coefficients, in short windows; silence everywhere else.
 
-    Every window starts from rest and uses the same coefficients. Windows that overlap add up. One that
-    runs past the end is cut; one that starts past the end, or before 0, is left out.
+    Every window starts from rest and uses the same coefficients. Windows that overlap add up; one that
+    runs past the end is cut.
 
     Args:
         signal: What is filtered.
@@ -112,7 +112,7 @@ def take_windows(
 def place_windows(
     windows: Float[Tensor, "batch starts window"], starts: Starts, num_samples: int
 ) -> Float[Tensor, "batch samples"]:
-    """Add windows up at ``starts`` in silence; one that starts before 0 or past the end is left out."""
+    """Add windows up at ``starts`` in silence; what lies before 0 or past the end is left out."""
     silence = windows.new_zeros(windows.shape[0], num_samples)
     places = _window_places(starts, windows.shape[2], silence)
     padded = torch.nn.functional.pad(silence, (0, 1))
@@ -126,7 +126,7 @@ def _window_places(starts: Starts, window: int, signal: Tensor) -> Tensor:
         starts = torch.tensor([list(starts)], dtype=torch.int64).expand(batch, -1)
     starts = starts.to(signal.device)[..., None]
     places = starts + torch.arange(window, device=signal.device)
-    return torch.where((starts >= 0) & (places < num_samples), places, num_samples)
+    return torch.where((places >= 0) & (places < num_samples), places, num_samples)
 
 
 def _run(function, signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor | None) -> Tensor:

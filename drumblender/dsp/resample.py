@@ -34,11 +34,11 @@ def kaiser_resample(
     Raises:
         ValueError: A rate is not a whole number above 0.
     """
-    if min(sr_in, sr_out) < 1 or int(sr_in) != sr_in or int(sr_out) != sr_out:
+    if min(sr_in, sr_out) < 1:
         raise ValueError(f"Sample rates are whole numbers of Hz above 0, got {sr_in=}, {sr_out=}.")
     if sr_in == sr_out:
         return x
-    kernel, reach, step = resampling_kernel(int(sr_in), int(sr_out), width, beta, rolloff)
+    kernel, reach, step = resampling_kernel(sr_in, sr_out, width, beta, rolloff)
     num_samples = x.shape[-1]
     padded = torch.nn.functional.pad(x, (reach, reach + step))
     frames = padded.unfold(-1, kernel.shape[0], step)  # (..., steps, kernel)
@@ -48,7 +48,11 @@ def kaiser_resample(
 
 @lru_cache(maxsize=16)
 def resampling_kernel(
-    sr_in: int, sr_out: int, width: int, beta: float, rolloff: float
+    sr_in: int,
+    sr_out: int,
+    width: int = 32,
+    beta: float = 14.0,
+    rolloff: float = 0.9475937167399596,
 ) -> tuple[Float[Tensor, "taps phases"], int, int]:
     """One windowed sinc for each output phase, the samples it reaches back, and the input samples a step."""
     divisor = math.gcd(sr_in, sr_out)

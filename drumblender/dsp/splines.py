@@ -15,7 +15,6 @@ from drumblender.dsp.precision import in_full_precision
 def spline_upsample(
     frames: Float[Tensor, "batch frames channels"],
     num_samples: int,
-    *,
     first: int = 0,
     count: int | None = None,
 ) -> Float[Tensor, "batch count channels"]:

@@ -77,13 +77,17 @@ def constrain_loop_coefficients(
     raw: Float[Tensor, "... taps"], raw_gain: Float[Tensor, "... 1"]
 ) -> Float[Tensor, "... taps"]:
     """Positive loop coefficients that sum to the gain of the loop, in (0, 1), from any real numbers."""
-    weights = torch.sigmoid(raw)
-    return weights * (torch.sigmoid(raw_gain) / weights.sum(dim=-1, keepdim=True))
+    return share_out(torch.sigmoid(raw), torch.sigmoid(raw_gain))
 
 
 def constrain_excitation_coefficients(raw: Float[Tensor, "... order_and_gain"]) -> Float[Tensor, "... order"]:
     """Coefficients of a stable all-pole filter: column 0 is their sum, the others share it."""
     return constrain_loop_coefficients(raw[..., 1:], raw[..., :1])
+
+
+def share_out(weights: Float[Tensor, "... taps"], total: Float[Tensor, "... 1"]) -> Float[Tensor, "... taps"]:
+    """Divide a total in the proportions of positive weights."""
+    return weights * (total / weights.sum(dim=-1, keepdim=True))
 
 
 def _precise_taps(period: Tensor, loop_coefficients: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:

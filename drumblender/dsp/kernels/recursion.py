@@ -15,7 +15,7 @@ class Recursion(torch.autograd.Function):
     def forward(ctx, excitation, lag, taps, zi, nearest):
         padded = torch.cat([zi, torch.empty_like(excitation)], dim=1)
         lag = lag.contiguous()
-        _forward_on(excitation.device)(excitation.contiguous(), lag, taps, padded, nearest)
+        _forward_on(excitation)(excitation.contiguous(), lag, taps, padded, nearest)
         ctx.save_for_backward(lag, taps, padded)
         ctx.nearest = nearest
         return padded[:, zi.shape[1] :]
@@ -27,7 +27,7 @@ class Recursion(torch.autograd.Function):
         history = padded.shape[1] - grad.shape[1]
         adjoint = torch.cat([padded.new_zeros(len(padded), history), grad], dim=1)
         grad_taps = torch.empty_like(taps)
-        _backward_on(grad.device)(adjoint, lag, taps, padded, grad_taps, ctx.nearest)
+        _backward_on(grad)(adjoint, lag, taps, padded, grad_taps, ctx.nearest)
         return adjoint[:, history:], None, grad_taps, adjoint[:, :history], None
 
 
@@ -37,7 +37,7 @@ class Inverse(torch.autograd.Function):
         padded = torch.cat([zi, signal], dim=1)
         lag = lag.contiguous()
         ctx.save_for_backward(lag, taps, padded)
-        if signal.device.type != "cpu":
+        if not _on_cpu(signal):
             return signal + (taps * _past(padded, lag, taps)).sum(dim=2)
         from drumblender.dsp.kernels.strings_cpu import inverse_forward
 
@@ -51,7 +51,7 @@ class Inverse(torch.autograd.Function):
     def backward(ctx, grad):
         lag, taps, padded = ctx.saved_tensors
         history = padded.shape[1] - grad.shape[1]
-        if grad.device.type != "cpu":
+        if not _on_cpu(grad):
             past = _past(padded, lag, taps)
             adjoint = torch.cat([padded.new_zeros(len(padded), history), grad], dim=1)
             places = _places(lag, taps.shape[2], history).flatten(1)
@@ -76,20 +76,24 @@ def _past(padded: Tensor, lag: Tensor, taps: Tensor) -> Tensor:
     return padded.gather(1, places.flatten(1)).view_as(taps)
 
 
-def _forward_on(device: torch.device):
-    if device.type == "cpu":
+def _on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
+
+
+def _forward_on(tensor: Tensor):
+    if _on_cpu(tensor):
         return _forward_cpu
-    if device.type == "cuda":
+    if tensor.device.type == "cuda":
         from drumblender.dsp.kernels.strings_cuda import loop_forward
 
         return loop_forward
     return _forward_blocks
 
 
-def _backward_on(device: torch.device):
-    if device.type == "cpu":
+def _backward_on(tensor: Tensor):
+    if _on_cpu(tensor):
         return _backward_cpu
-    if device.type == "cuda":
+    if tensor.device.type == "cuda":
         from drumblender.dsp.kernels.strings_cuda import loop_backward
 
         return loop_backward

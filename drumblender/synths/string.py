@@ -1,0 +1,310 @@
+"""A plucked string with learned loop and excitation filters (Differentiable Karplus-Strong, WASPAA 2025)."""
+
+import logging
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from drumblender.dsp.all_pole import (
+    all_pole,
+    place_windows,
+    sparse_all_pole,
+    sparse_all_pole_inverse,
+    windowed_all_pole,
+    working_dtype,
+)
+from drumblender.dsp.noise import white_noise
+from drumblender.dsp.resample import kaiser_resample
+from drumblender.dsp.strings import fractional_delay_taps, share_out
+from drumblender.dsp.units import Range
+from drumblender.synths.base import Synth
+from drumblender.synths.string_curves import (
+    LoopCurves,
+    Span,
+    WindowCurves,
+    check_pitch,
+    hold_unvoiced,
+    inside,
+    loop_from_controls,
+    loop_from_units,
+    windows_from_controls,
+    windows_from_units,
+)
+from drumblender.types import Audio, Controls
+
+log = logging.getLogger(__name__)
+
+
+class StringSignals(NamedTuple):
+    """What a string played, and what went into it."""
+
+    audio: Audio  # at the outer rate
+    excitation: Float[Tensor, "batch internal_samples"]  # what enters the loop, at the internal rate
+    residual: Float[Tensor, "batch internal_samples"] | None  # after both inverse filters; on request
+
+
+class StringSynth(Synth):
+    """A delay line that comes back through a short filter, plucked in short windows.
+
+    Controls: ``f0_hz``; ``loop_taps`` and ``loop_gain``, the loop filter over the sound; ``excitation_taps``
+    and ``excitation_gain``, an all-pole filter over each window. Taps are shares: they are divided by their
+    sum. Frames are joined by a natural cubic spline; ``f0_hz`` through its period. A further control
+    ``onset_s`` ``(batch, 1, windows)`` may say for each item where its windows start; NaN leaves one out.
+
+    Where the sound comes from is a choice:
+
+    - ``resynthesis``: ``source`` is a recording. What the inverse loop makes of it, in the windows, goes into
+      the loop again. The excitation filter and its inverse cancel: audio cannot train it, its gradient is 0.
+    - ``source``: ``source`` is the excitation; the windows filter it.
+    - ``burst``: a fixed burst of noise in each window, shaped by a control ``burst`` (a level for each
+      window) and by the excitation filter. Needs no source, and audio trains all of it.
+
+    Args:
+        sample_rate: Samples per second of source and output.
+        internal_rate: Samples per second of the string; a higher rate tunes high notes better.
+        min_f0_hz: Lowest pitch; it sets the longest delay. A lower one is raised to it, counted in
+            ``clamped_frames`` and logged once.
+        loop_order: Loop coefficients less one, at least 1.
+        loop_frames: Frames of the loop controls that a network makes.
+        excitation_order: Poles of the excitation filter, at least 1.
+        excitation_frames: Frames of the excitation controls that a network makes, spread over one window.
+        excitation_s: Length of a window in seconds.
+        onset_s: Where the windows start, in seconds.
+        excitation: Where the sound comes from.
+        interpolate: ``logits`` joins frames before they are squashed and shared out, so that every sample is
+            as stable as the frames; ``coefficients`` joins finished coefficients and clips them to [0, 1].
+        loop_gain: Sum of the loop coefficients that its control maps to, in [0, 1].
+        burst_db: Level of a burst that its control maps to, in dB below full scale.
+        seed: Draws the burst.
+        unvoiced: A frame with a pitch of 0 or NaN is an ``error``, or must ``hold`` the one before it.
+    """
+
+    noise: Float[Tensor, "windows window"]
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        internal_rate: int = 41000,
+        min_f0_hz: float = 82.41,
+        loop_order: int = 2,
+        loop_frames: int = 16,
+        excitation_order: int = 5,
+        excitation_frames: int = 25,
+        excitation_s: float = 0.025,
+        onset_s: tuple[float, ...] = (0.0, 3.0),
+        excitation: Literal["resynthesis", "source", "burst"] = "resynthesis",
+        interpolate: Literal["logits", "coefficients"] = "logits",
+        loop_gain: Range = Range(0.0, 1.0),  # noqa: B008 (frozen)
+        burst_db: Range = Range(-60.0, 20.0),  # noqa: B008
+        seed: int = 0,
+        unvoiced: Literal["error", "hold"] = "error",
+    ) -> None:
+        super().__init__()
+        sizes = {"loop_order": loop_order, "loop_frames": loop_frames, "excitation_order": excitation_order}
+        sizes |= {"excitation_frames": excitation_frames, "sample_rate": sample_rate}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} is at least 1, got {size}.")
+        if not 0 < min_f0_hz < internal_rate / 2:
+            raise ValueError(f"min_f0_hz lies between 0 and {internal_rate / 2} Hz, got {min_f0_hz}.")
+        if loop_gain.low < 0 or loop_gain.high > 1:
+            raise ValueError(f"A loop gain outside of 0 to 1 grows without end, got {loop_gain}.")
+        self.window = int(excitation_s * internal_rate)
+        if self.window < 1 or not onset_s:
+            raise ValueError(f"The excitation is empty: {excitation_s=} at {internal_rate} Hz, {onset_s=}.")
+        self.sample_rate, self.internal_rate, self.min_f0_hz = sample_rate, internal_rate, min_f0_hz
+        self.max_delay = int(internal_rate // min_f0_hz)
+        self.onset_s = tuple(onset_s)
+        self.excitation, self.interpolate, self.unvoiced = excitation, interpolate, unvoiced
+        self.loop_gain, self.burst_db = loop_gain, burst_db
+        self.clamped_frames = 0
+        self.hears = excitation != "burst"
+        self.control_sizes = {"f0_hz": 1, "loop_taps": loop_order + 1, "loop_gain": 1}
+        self.control_sizes |= {"excitation_taps": excitation_order, "excitation_gain": 1}
+        self.control_frames = {"loop_taps": loop_frames, "loop_gain": loop_frames}
+        self.control_frames |= dict.fromkeys(("excitation_taps", "excitation_gain"), excitation_frames)
+        if excitation == "burst":
+            self.control_sizes["burst"] = len(self.onset_s)
+            self.control_frames["burst"] = excitation_frames
+            noise = white_noise(
+                (len(self.onset_s), self.window), generator=torch.Generator().manual_seed(seed)
+            )
+            self.register_buffer("noise", noise, persistent=False)
+
+    def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        """Render; the result has the type of ``source``, or of ``f0_hz`` where there is none.
+
+        Args:
+            controls: A tensor ``(batch, frames, size)`` for every name; a batch of 1 serves every item.
+            num_samples: Length of the sound; the frames are spread over it.
+            source: What ``excitation`` says; cut, or continued with silence, to ``num_samples``.
+
+        Raises:
+            ValueError: A control is missing or has a wrong size; a pitch is 0, NaN or above the internal
+                Nyquist frequency; the source is missing.
+        """
+        return self.play(controls, num_samples, source).audio
+
+    def play(
+        self,
+        controls: Controls,
+        num_samples: int,
+        source: Audio | None = None,
+        *,
+        with_residual: bool = False,
+    ) -> StringSignals:
+        """What :meth:`forward` renders, with the signals inside.
+
+        Args:
+            controls, num_samples, source: As there.
+            with_residual: Also take the excitation filter out of what the inverse loop leaves of a recording.
+        """
+        if self.interpolate == "coefficients":
+            return self.play_units(self.to_units(controls), num_samples, source)
+        dtype = _audio_dtype(controls, source)
+        controls = self.checked(controls, self.control_sizes, source)
+        period, span = self.internal_rate / controls["f0_hz"], self._span(num_samples)
+        loop = loop_from_controls(controls, period, span, self.loop_gain)
+        windows = windows_from_controls(controls, self.window, self.burst_db)
+        signals = self._play(loop, windows, self.starts(controls), num_samples, source, with_residual)
+        return signals._replace(audio=signals.audio.to(dtype))
+
+    def play_units(self, units: Controls, num_samples: int, source: Audio | None = None) -> StringSignals:
+        """Play finished coefficients, as :meth:`to_units` gives them; in between they are clipped to [0, 1].
+
+        Raises:
+            ValueError: As :meth:`forward`, or a loop gain is 1 or more.
+        """
+        sizes = {"f0_hz": 1, "loop_coefficients": self.control_sizes["loop_taps"], "loop_gain": 1}
+        sizes["excitation_coefficients"] = self.control_sizes["excitation_taps"]
+        if "burst" in self.control_sizes:
+            sizes["burst_db"] = self.control_sizes["burst"]
+        dtype = _audio_dtype(units, source)
+        units = self.checked(units, sizes, source)
+        highest = units["loop_gain"].max().item()
+        if not highest < 1:
+            raise ValueError(f"A loop gain of {highest:.6g} never fades; keep it below 1.")
+        loop = loop_from_units(units, self.internal_rate / units["f0_hz"], self._span(num_samples))
+        windows = windows_from_units(units, self.window)
+        signals = self._play(loop, windows, self.starts(units), num_samples, source)
+        return signals._replace(audio=signals.audio.to(dtype))
+
+    def to_units(self, controls: Controls) -> Controls:
+        """Coefficients at the frames; ``loop_coefficients`` sum to 1 and are multiplied by ``loop_gain``.
+
+        Between frames, the logits follow another curve than these do.
+        """
+        gain = self.loop_gain.denormalize(inside(controls["loop_gain"]))
+        units = {
+            "f0_hz": controls["f0_hz"],
+            "loop_coefficients": share_out(inside(controls["loop_taps"]), torch.ones_like(gain)),
+            "loop_gain": gain,
+            "excitation_coefficients": share_out(
+                inside(controls["excitation_taps"]), inside(controls["excitation_gain"])
+            ),
+        }
+        if "burst" in self.control_sizes:
+            units["burst_db"] = self.burst_db.denormalize(controls["burst"])
+        if "onset_s" in controls:
+            units["onset_s"] = controls["onset_s"]
+        return units
+
+    def _span(self, num_samples: int) -> Span:
+        if num_samples < 1:
+            raise ValueError(f"A sound has at least 1 sample, got {num_samples=}.")
+        internal = -(-num_samples * self.internal_rate // self.sample_rate)
+        return Span(internal, 0, internal)
+
+    def _play(
+        self,
+        loop: LoopCurves,
+        windows: WindowCurves,
+        starts: list[int] | Tensor,
+        num_samples: int,
+        source: Audio | None,
+        with_residual: bool = False,
+    ) -> StringSignals:
+        lag, taps = fractional_delay_taps(*loop, self.max_delay)
+        num_internal = lag.shape[1]
+        residual = None
+        if self.excitation == "burst":
+            excitation = place_windows(self.bursts(windows), starts, num_internal)
+        else:
+            heard = torch.nn.functional.pad(source.to(taps), (0, num_samples - source.shape[1]))
+            heard = kaiser_resample(heard, self.sample_rate, self.internal_rate)
+            if self.excitation == "source":
+                excitation = windowed_all_pole(heard, windows.poles, starts)
+            else:
+                whitened = sparse_all_pole_inverse(heard, lag, taps)
+                # The excitation filter would undo its own inverse here, sample for sample.
+                excitation = whitened * self._inside_windows(starts, whitened)
+                # A gradient of 0, not of None: distributed training waits for every parameter.
+                excitation = excitation + 0 * windows.poles.sum()
+                if with_residual:
+                    residual = windowed_all_pole(whitened, windows.poles, starts, inverse=True)
+        ringing = sparse_all_pole(excitation, lag, taps)
+        audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate)[:, :num_samples]
+        return StringSignals(audio, excitation, residual)
+
+    def bursts(self, windows: WindowCurves) -> Float[Tensor, "batch windows window"]:
+        """The burst of each window at its level, through the excitation filter."""
+        noise = (windows.burst * self.noise.to(windows.burst).T).transpose(1, 2)
+        poles = windows.poles.repeat_interleave(noise.shape[1], dim=0)
+        return all_pole(noise.flatten(0, 1), poles).view_as(noise)
+
+    def _inside_windows(self, starts: list[int] | Tensor, like: Tensor) -> Tensor:
+        num_windows = starts.shape[1] if torch.is_tensor(starts) else len(starts)
+        ones = like.new_ones(len(like), num_windows, self.window)
+        return place_windows(ones, starts, like.shape[1]).clamp(max=1)
+
+    def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
+        """The controls in the working type, for every item, their pitch playable."""
+        if self.hears and source is None:
+            raise ValueError(
+                f"A string with excitation={self.excitation!r} needs a source; 'burst' plays without one."
+            )
+        for name, size in sizes.items():
+            if name not in controls:
+                raise ValueError(f"The string needs a control {name!r}, got {sorted(controls)}.")
+            shape = tuple(controls[name].shape)
+            if len(shape) != 3 or shape[1] < 1 or shape[2] != size:
+                raise ValueError(f"{name} is (batch, frames, {size}) with a frame or more, got {shape}.")
+        wanted = {name: controls[name] for name in (*sizes, "onset_s") if name in controls}
+        lengths = {name: len(value) for name, value in wanted.items()}
+        lengths |= {} if source is None or not self.hears else {"source": len(source)}
+        batch = max(lengths.values())
+        if set(lengths.values()) - {1, batch}:
+            raise ValueError(f"Controls and source have batches of different sizes: {lengths}.")
+        dtype = working_dtype(wanted["f0_hz"].device)
+        full = {name: value.to(dtype).expand(batch, -1, -1) for name, value in wanted.items()}
+        return full | {"f0_hz": self._playable(full["f0_hz"])}
+
+    def _playable(self, f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
+        if self.unvoiced == "hold":
+            f0_hz = hold_unvoiced(f0_hz)
+        lowest = check_pitch(f0_hz, self.internal_rate / 2)
+        if lowest < self.min_f0_hz:
+            if not self.clamped_frames:
+                log.warning(
+                    "A pitch of %.2f Hz is below the lowest of this string, %.2f Hz, and is raised to it; "
+                    "set min_f0_hz lower to play it. Said once.",
+                    lowest,
+                    self.min_f0_hz,
+                )
+            self.clamped_frames += int((f0_hz < self.min_f0_hz).sum())
+        return f0_hz
+
+    def starts(self, controls: Controls) -> list[int] | Int[Tensor, "batch windows"]:
+        """First samples of the windows at the internal rate; one that is NaN lies past every end."""
+        if "onset_s" not in controls:
+            return [int(start * self.internal_rate) for start in self.onset_s]
+        starts = (controls["onset_s"][:, 0] * self.internal_rate).round()
+        return torch.where(starts.isfinite(), starts, 2**40).long()
+
+
+def _audio_dtype(controls: Controls, source: Audio | None) -> torch.dtype:
+    """That of the source, or of the controls, and no half precision."""
+    given = source if source is not None else next(iter(controls.values()), torch.empty(0))
+    return torch.promote_types(given.dtype, torch.float32)

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+import torch
+
+from drumblender.dsp.resample import kaiser_resample
+
+
+def sine(rate, seconds=0.25, freq_hz=1000):
+    return torch.sin(2 * math.pi * freq_hz * torch.arange(int(rate * seconds), dtype=torch.float64) / rate)[
+        None
+    ]
+
+
+@pytest.mark.parametrize("sr_in, sr_out", [(16000, 41000), (41000, 16000), (44100, 16000)])
+def test_a_sine_keeps_its_pitch_phase_and_level(sr_in, sr_out):
+    resampled, expected = kaiser_resample(sine(sr_in), sr_in, sr_out), sine(sr_out)
+    inside = slice(sr_out // 50, -sr_out // 50)
+    assert resampled.shape == expected.shape
+    assert torch.allclose(resampled[:, inside], expected[:, inside], atol=1e-5)
+
+
+def test_what_the_new_rate_cannot_hold_is_filtered_out():
+    assert kaiser_resample(sine(41000, freq_hz=9000), 41000, 16000)[:, 400:-400].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("num_samples, expected", [(16, 41), (1, 3), (17, 44)])
+def test_the_length_is_rounded_up(num_samples, expected):
+    assert kaiser_resample(torch.zeros(num_samples), 16000, 41000).shape == (expected,)
+
+
+def test_equals_torchaudio(generator):
+    functional = pytest.importorskip("torchaudio.functional")
+    x = torch.randn(3, 500, generator=generator, dtype=torch.float64)
+    expected = functional.resample(
+        x,
+        16000,
+        41000,
+        lowpass_filter_width=32,
+        rolloff=0.9475937167399596,
+        resampling_method="sinc_interp_kaiser",
+        beta=14.0,
+    )
+    assert torch.allclose(kaiser_resample(x, 16000, 41000), expected, atol=1e-12)
+
+
+def test_equal_rates_change_nothing(generator):
+    x = torch.randn(2, 9, generator=generator)
+    assert kaiser_resample(x, 16000, 16000) is x
+
+
+@pytest.mark.parametrize("rates", [(0, 16000), (16000, -1)])
+def test_an_impossible_rate_is_refused(rates):
+    with pytest.raises(ValueError, match="whole numbers"):
+        kaiser_resample(torch.zeros(1, 10), *rates)
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_golden_resampling(case, golden):
+    numbers = golden("strings", "resample")
+    x = numbers[f"in_{case}_x"].requires_grad_()
+    resampled = kaiser_resample(x, **numbers.config["calls"][case])
+    (resampled * numbers[f"in_{case}_weight"]).sum().backward()
+    tolerance = 2e-6 if x.dtype == torch.float32 else 1e-10
+    for value, name in ((resampled.detach(), f"out_{case}"), (x.grad, f"grad_{case}_x")):
+        assert value.shape == numbers[name].shape
+        assert (value - numbers[name]).abs().max() <= tolerance * numbers[name].abs().max()
