@@ -1,9 +1,9 @@
 """Renders modes block by block: within one, an amplitude is a line and a phase is a parabola.
 
 Frames are joined by straight lines, so between two of them the running sum of the frequency has a
-closed form. Torch computes its coefficients for every block in float64 (there are hundreds of times
-fewer blocks than samples), with its own gradients; a kernel turns them into samples, and a gradient
-of samples into gradients of coefficients, and holds nothing of modes times samples.
+closed form: a chirp. Its coefficients are computed in float64 (there are hundreds of times fewer
+blocks than samples); a kernel turns them into samples, and a gradient of samples into gradients of
+coefficients, and holds nothing of modes times samples.
 """
 
 import math
@@ -56,27 +56,30 @@ def cut_blocks(num_frames: int, num_samples: int, align: Align, device: torch.de
 def fused_modal_bank(
     freq_rad: Tensor, amp: Tensor, phase_rad: Tensor | None, num_samples: int, align: Align
 ) -> Tensor:
-    """What ``plain_modal_bank`` does, for float32 tensors on the CPU or CUDA.
-
-    In block coordinates ``k = 0, 1, ...`` a mode is ``(amp + k amp_step) sin(2 pi turns[k])`` with
-    ``turns[k] = turns + (k + 1) turns_step + k (k + 1) / 2 turns_bend``.
-    """
+    """What ``plain_modal_bank`` does, for float32 tensors on the CPU or CUDA."""
     blocks = cut_blocks(freq_rad.shape[-1], num_samples, align, amp.device)
-    position = blocks.position[:, None]
-    size = blocks.start.diff()[:, None]
+    if phase_rad is None:
+        phase_rad = freq_rad.new_zeros(freq_rad.shape[:2])
+    chirps = _kernel(amp.device).chirps(freq_rad.mT, amp.mT, phase_rad, blocks)
+    return ChirpBank.apply(*chirps, blocks, num_samples)
 
-    freq = freq_rad.mT.double() / (2 * math.pi)  # turns a sample: (batch, frames, modes)
-    freq, slope = _line(freq, blocks)
-    turns_step = freq + slope * position
-    turns_bend = slope * blocks.step
+
+def plain_chirps(freq_rad: Tensor, amp: Tensor, phase_rad: Tensor, blocks: Blocks) -> tuple[Tensor, ...]:
+    """Coefficients of the modes in every block, from frames ``(batch, frames, modes)``.
+
+    At sample k of a block a mode is ``(amp + k amp_step) sin(2 pi turns[k])``, where ``turns[k]`` is
+    ``turns + (k + 1) turns_step + k (k + 1) / 2 turns_bend``.
+
+    Returns:
+        ``turns, turns_step, turns_bend`` in float64, ``amp, amp_step``: each ``(batch, blocks, modes)``.
+    """
+    position, size = blocks.position[:, None], blocks.start.diff()[:, None]
+    freq, slope = _line(freq_rad.double() / (2 * math.pi), blocks)
+    turns_step, turns_bend = freq + slope * position, slope * blocks.step
     advance = size * turns_step + (size * (size - 1) / 2) * turns_bend
-    turns = advance.cumsum(dim=1) - advance
-    if phase_rad is not None:
-        turns = turns + phase_rad[:, None].double() / (2 * math.pi)
-
-    amp, amp_slope = _line(amp.mT, blocks)
-    amp, amp_step = amp + amp_slope * position.float(), amp_slope * blocks.step
-    return ChirpBank.apply(turns, turns_step, turns_bend, amp, amp_step, blocks, num_samples)
+    turns = phase_rad[:, None].double() / (2 * math.pi) + advance.cumsum(dim=1) - advance
+    amp, slope = _line(amp, blocks)
+    return turns, turns_step, turns_bend, amp + slope * position.float(), slope * blocks.step
 
 
 def _line(frames: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,9 @@ from torch import Tensor
 from triton import language as tl
 
 from drumblender.dsp.kernels.modal import Blocks
+from drumblender.dsp.kernels.modal import plain_chirps as chirps
+
+__all__ = ["adjoint_of_amp", "adjoint_of_turns", "chirps", "render"]
 
 TWO_PI = tl.constexpr(6.283185307179586)
 
