@@ -1,0 +1,159 @@
+"""Seeded noise, frequency-sampled filtering frame by frame, overlap-add."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.precision import in_full_precision
+
+
+def white_noise(
+    shape: tuple[int, ...],
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    draw_on_device: bool = False,
+) -> Float[Tensor, "..."]:
+    """Uniform noise in [-1, 1).
+
+    Args:
+        shape: Of the output.
+        generator: Where the numbers come from; the global generator without it.
+        device: Of the output.
+        dtype: Of the output.
+        draw_on_device: Draw on ``device``, where the generator must live too. Otherwise numbers are drawn on
+            the CPU and copied, so that one seed gives the same noise on every device.
+    """
+    source = device if draw_on_device else "cpu"
+    unit = torch.rand(shape, generator=generator, device=source, dtype=torch.float32)
+    return (2 * unit - 1).to(device=device, dtype=dtype)
+
+
+@in_full_precision
+def amp_to_impulse_response(
+    magnitude: Float[Tensor, "*frames bands"], size: int
+) -> Float[Tensor, "*frames {size}"]:
+    """Impulse response of the filter whose magnitudes are given from 0 Hz to Nyquist.
+
+    The response is zero-phase on a circle of ``size`` samples: the half before time 0 stands at the end.
+    It lasts ``2 (bands - 1)`` samples under a Hann window; past ``size`` its right end is cut off.
+
+    Args:
+        magnitude: Linear, of any sign, at equal steps of frequency.
+        size: Length of the output.
+
+    Raises:
+        ValueError: Under 2 bands, or an empty output.
+    """
+    if magnitude.shape[-1] < 2 or size < 1:
+        raise ValueError(
+            f"A filter needs at least 2 bands and 1 sample, got {magnitude.shape[-1]} and {size=}."
+        )
+    length = 2 * (magnitude.shape[-1] - 1)
+    response = torch.fft.irfft(torch.complex(magnitude, torch.zeros_like(magnitude)), n=length)
+    window = torch.hann_window(length, dtype=magnitude.dtype, device=magnitude.device)
+    response = response.roll(length // 2, dims=-1) * window
+    response = torch.nn.functional.pad(response, (0, size - length))  # crops when negative
+    return response.roll(-(length // 2), dims=-1)
+
+
+@in_full_precision
+def filter_frames(
+    frames: Float[Tensor, "*frames samples"], response: Float[Tensor, "*frames samples"]
+) -> Float[Tensor, "*frames samples"]:
+    """Convolve each frame with its response and cut the tail: as many samples come out, nothing wraps.
+
+    Of a response as :func:`amp_to_impulse_response` makes, the half before time 0 is thus heard only in the
+    last samples of a frame. The published noise synth sounds like this.
+    """
+    size = frames.shape[-1]
+    fft_size = 1 << (2 * size - 2).bit_length()  # the fastest with room for 2 size - 1 samples
+    spectrum = torch.fft.rfft(frames, fft_size) * torch.fft.rfft(response, fft_size)
+    return torch.fft.irfft(spectrum, fft_size)[..., :size]
+
+
+def overlap_add(
+    frames: Float[Tensor, "batch frames window"], hop_size: int
+) -> Float[Tensor, "batch samples"]:
+    """Sum frames laid ``hop_size`` samples apart: ``(frames - 1) hop_size + window`` samples.
+
+    Raises:
+        ValueError: There is no frame, or the hop is under 1.
+    """
+    batch, num_frames, window = frames.shape
+    if num_frames < 1 or window < 1 or hop_size < 1:
+        raise ValueError(
+            f"Need a frame, a sample in it and a hop of at least 1, got {tuple(frames.shape)}, {hop_size=}."
+        )
+    # Cut in pieces of one hop, frame f puts its piece p where frame f + 1 puts piece p - 1.
+    pieces = -(-window // hop_size)
+    cut = torch.nn.functional.pad(frames, (0, pieces * hop_size - window)).unflatten(-1, (pieces, hop_size))
+    audio = sum(
+        torch.nn.functional.pad(cut[:, :, piece], (0, 0, piece, pieces - 1 - piece))
+        for piece in range(pieces)
+    )
+    return audio.flatten(1)[:, : (num_frames - 1) * hop_size + window]
+
+
+@in_full_precision
+def filtered_noise(
+    magnitude: Float[Tensor, "batch frames bands"], noise: Float[Tensor, "batch noise_frames window"]
+) -> Float[Tensor, "batch samples"]:
+    """Filter each frame of noise with its magnitudes and overlap-add under Hann windows, half a window apart.
+
+    Args:
+        magnitude: Linear, of any sign, at equal steps from 0 Hz to Nyquist.
+        noise: A window of noise for each frame, of at least 2 samples.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    if noise.shape[:-1] != magnitude.shape[:-1] or noise.shape[-1] < 2:
+        raise ValueError(
+            f"Magnitudes of shape {tuple(magnitude.shape)} need as many frames of noise, of 2 samples up, "
+            f"got {tuple(noise.shape)}."
+        )
+    size = noise.shape[-1]
+    window = torch.hann_window(size, dtype=noise.dtype, device=noise.device)
+    frames = filter_frames(noise, amp_to_impulse_response(magnitude, size)) * window
+    return overlap_add(frames, size // 2)
+
+
+def noise_burst(
+    sample_rate: int,
+    length_s: float,
+    burst_width_s: float,
+    *,
+    normalize: bool = False,
+    per_item: bool = True,
+    batch_size: int = 1,
+    generator: torch.Generator | None = None,
+    uniform: Float[Tensor, "batch burst"] | None = None,
+) -> Float[Tensor, "batch samples"]:
+    """A short burst of uniform noise in [-0.5, 0.5) and then silence: the pluck that starts a string.
+
+    Args:
+        sample_rate: Samples per second.
+        length_s: Length of the output in seconds; part samples are dropped, here and in the burst.
+        burst_width_s: Length of the burst in seconds.
+        normalize: Take out the mean and scale to a peak of 1.
+        per_item: Normalise each item by itself, not by the mean and peak of the whole batch.
+        batch_size: Number of bursts.
+        generator: Where the numbers come from; the global generator without it.
+        uniform: Draws in [0, 1) to use instead.
+
+    Raises:
+        ValueError: The burst is empty or longer than the output.
+    """
+    width, num_samples = int(sample_rate * burst_width_s), int(sample_rate * length_s)
+    if not 0 < width <= num_samples:
+        raise ValueError(f"A burst of {width} samples does not fit into {num_samples}; it needs at least 1.")
+    if uniform is None:
+        uniform = torch.rand(batch_size, width, generator=generator)
+    burst = uniform - 0.5
+    if normalize:
+        over = 1 if per_item else (0, 1)
+        burst = burst - burst.mean(dim=over, keepdim=True)
+        burst = burst / burst.abs().amax(dim=over, keepdim=True).clamp(min=1e-12)
+    return torch.nn.functional.pad(burst, (0, num_samples - width))
