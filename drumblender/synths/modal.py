@@ -1,0 +1,97 @@
+"""Sums of sinusoidal modes: followed frame by frame, or struck and left to ring."""
+
+from drumblender.dsp.envelopes import Align
+from drumblender.dsp.oscillators import damped_sines, modal_bank
+from drumblender.dsp.precision import raise_half
+from drumblender.dsp.units import Range
+from drumblender.synths.base import Synth
+from drumblender.types import Audio, Controls
+
+
+class ModalSynth(Synth):
+    """Plays mode tracks in straight lines from frame to frame (Shier et al., Forum Acusticum 2023).
+
+    Controls: ``freq_rad`` in radians a sample, ``amp`` linear, and ``phase_rad`` before the first sample, of
+    which only the first frame counts; without it every mode starts at 0. A control of one frame is held. No
+    weights: it plays as many modes as the tracks hold.
+
+    Args:
+        num_modes: Modes that an encoder makes.
+        with_phase: ``phase_rad`` is one of its controls.
+        align: Where the frames lie: ``center``, as published, or ``hop``, as centred analysis frames do.
+        alias: Let modes above Nyquist fold down, as published, instead of silencing them.
+    """
+
+    def __init__(
+        self, num_modes: int, with_phase: bool = True, align: Align = "center", alias: bool = False
+    ) -> None:
+        super().__init__()
+        _check_modes(num_modes)
+        self.control_sizes = {"freq_rad": num_modes, "amp": num_modes}
+        if with_phase:
+            self.control_sizes["phase_rad"] = num_modes
+        self.align, self.alias = align, alias
+
+    def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        phase_rad = controls.get("phase_rad")
+        return modal_bank(
+            controls["freq_rad"].mT,
+            controls["amp"].mT,
+            None if phase_rad is None else phase_rad.mT,
+            num_samples=num_samples,
+            align=self.align,
+            alias=self.alias,
+        )
+
+
+class DampedModalSynth(Synth):
+    """Strikes a bank of modes that ring and fade: three numbers a mode, few enough to search or to remap.
+
+    Controls, one frame each: ``freq`` and ``t60`` in (0, 1) through their ranges, ``amp`` in (0, 1) as a
+    share of ``max_amp``.
+
+    Args:
+        num_modes: Modes in the bank.
+        sample_rate: Samples per second.
+        freq_hz: Frequencies that a mode can have. At or above Nyquist it is silent.
+        t60_s: Times in which a mode can fall by 60 dB, above 0.
+        max_amp: Linear amplitude of a mode at time 0 when its ``amp`` is 1.
+    """
+
+    def __init__(
+        self,
+        num_modes: int,
+        sample_rate: int,
+        freq_hz: Range,
+        t60_s: Range,
+        max_amp: float = 1.0,
+    ) -> None:
+        super().__init__()
+        _check_modes(num_modes)
+        if sample_rate <= 0 or t60_s.low <= 0 or max_amp <= 0:
+            raise ValueError(f"Need more than 0, got {sample_rate=}, t60_s.low={t60_s.low} and {max_amp=}.")
+        self.control_sizes = {"freq": num_modes, "t60": num_modes, "amp": num_modes}
+        self.control_frames = dict.fromkeys(self.control_sizes, 1)
+        self.sample_rate, self.max_amp = sample_rate, max_amp
+        self.freq_hz, self.t60_s = freq_hz, t60_s
+
+    def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        # Raised before a range stretches it: half precision would detune a mode.
+        units = self.to_units({name: raise_half(controls[name]) for name in self.control_sizes})
+        if any(value.shape[1] != 1 for value in units.values()):
+            shapes = {name: tuple(controls[name].shape) for name in self.control_sizes}
+            raise ValueError(f"Each control of a struck mode has one frame, got {shapes}.")
+        held = [units[name].squeeze(1) for name in ("freq_hz", "t60_s", "amp")]
+        return damped_sines(*held, num_samples=num_samples, sample_rate=self.sample_rate)
+
+    def to_units(self, controls: Controls) -> Controls:
+        return {
+            "freq_hz": self.freq_hz.denormalize(controls["freq"]),
+            "t60_s": self.t60_s.denormalize(controls["t60"]),
+            "amp": self.max_amp * controls["amp"],
+        }
+
+
+def _check_modes(num_modes: int) -> None:
+    if num_modes < 1:
+        raise ValueError(f"A bank needs at least 1 mode, got {num_modes=}.")

@@ -1,0 +1,83 @@
+"""Noise whose spectrum moves from frame to frame."""
+
+import torch
+from torch import Tensor
+
+from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.noise import filtered_noise, white_noise
+from drumblender.synths.base import Synth
+from drumblender.types import Audio, Controls
+
+
+class NoiseSynth(Synth):
+    """White noise through a filter that changes every half window (Shier et al., Forum Acusticum 2023).
+
+    Control ``magnitude``: linear gain, of any sign, in bands at equal steps from 0 Hz to Nyquist. Its frames
+    lie half a window apart. Fewer than the sound needs are spread evenly over it; more are left unheard.
+
+    Args:
+        num_bands: Bands of the filter, at least 2.
+        window_size: Samples in a frame of noise, at least 2.
+        seed: Draw the same noise in every call, as a search needs. Without it each call draws anew.
+        draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
+    """
+
+    def __init__(
+        self, num_bands: int, window_size: int = 1024, seed: int | None = None, draw_on_device: bool = False
+    ) -> None:
+        super().__init__()
+        if num_bands < 2 or window_size < 2:
+            raise ValueError(
+                f"Need at least 2 bands and samples a window, got {num_bands=} and {window_size=}."
+            )
+        self.control_sizes = {"magnitude": num_bands}
+        self.window_size, self.hop_size = window_size, window_size // 2
+        self.seed, self.draw_on_device = seed, draw_on_device
+
+    def forward(
+        self,
+        controls: Controls,
+        num_samples: int,
+        source: Audio | None = None,
+        *,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Audio:
+        """Render ``num_samples`` samples.
+
+        Args:
+            controls: ``magnitude``, of shape ``(batch, frames, num_bands)``.
+            num_samples: Length of the sound.
+            source: Not heard.
+            noise: The noise to filter, in [-1, 1): ``(batch, frames, window_size)``.
+            generator: Draws the noise instead of the seed or the global generator.
+
+        Raises:
+            ValueError: A shape does not fit.
+        """
+        magnitude = self._spread(controls["magnitude"], num_samples)
+        shape = (*magnitude.shape[:2], self.window_size)
+        if noise is None:
+            noise = self._draw(shape, magnitude, generator)
+        elif noise.shape != shape:
+            raise ValueError(f"The sound needs noise of shape {shape}, got {tuple(noise.shape)}.")
+        return filtered_noise(magnitude, noise)[:, :num_samples]
+
+    def _spread(self, magnitude: Tensor, num_samples: int) -> Tensor:
+        if num_samples < 1 or magnitude.shape[-1] != self.control_sizes["magnitude"]:
+            raise ValueError(
+                f"Need at least 1 sample and magnitude (batch, frames, {self.control_sizes['magnitude']}), "
+                f"got {num_samples=} and {tuple(magnitude.shape)}."
+            )
+        needed = max(0, -(-(num_samples - self.window_size) // self.hop_size)) + 1
+        if magnitude.shape[1] >= needed:
+            return magnitude
+        return interpolate_frames(magnitude.mT, needed).mT
+
+    def _draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        if generator is None and self.seed is not None:
+            generator = torch.Generator(like.device if self.draw_on_device else "cpu").manual_seed(self.seed)
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        return white_noise(
+            shape, generator=generator, device=like.device, dtype=dtype, draw_on_device=self.draw_on_device
+        )
