@@ -1,0 +1,57 @@
+"""CPU seconds and extra memory of a call, and the ratio of two calls measured in one run."""
+
+import ctypes
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+class Cost(NamedTuple):
+    """What one call costs: the median of some."""
+
+    cpu_s: float
+    wall_s: float
+    extra_mib: float  # peak of resident memory over what was there before; NaN where Linux is not
+
+
+def cost(call: Callable[[], object], repeats: int = 5) -> Cost:
+    """Measure ``call`` after one call to warm up, so neither compiling nor first use of a library counts."""
+    call()
+    cpu_s, wall_s = [], []
+    for _ in range(repeats):
+        cpu, wall = time.process_time(), time.perf_counter()
+        call()
+        cpu_s.append(time.process_time() - cpu)
+        wall_s.append(time.perf_counter() - wall)
+    return Cost(statistics.median(cpu_s), statistics.median(wall_s), extra_mib(call))
+
+
+def extra_mib(call: Callable[[], object]) -> float:
+    """Peak growth of resident memory during ``call``, in MiB; NaN where Linux is not."""
+    if not _CLEAR.exists():
+        return float("nan")
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # freed memory that the allocator kept would hide what the call takes
+    _CLEAR.write_text("5")  # forget the peak so far
+    before = _resident_mib("VmRSS")
+    call()
+    return _resident_mib("VmHWM") - before
+
+
+def compare(title: str, ours: Cost, plain: Cost) -> None:
+    """Print both costs and how many times less ours is."""
+    print(f"{title}\n{'':10}{'CPU s':>10}{'wall s':>10}{'MiB':>10}")
+    print(f"{'ours':10}{ours.cpu_s:10.4f}{ours.wall_s:10.4f}{ours.extra_mib:10.1f}")
+    print(f"{'plain':10}{plain.cpu_s:10.4f}{plain.wall_s:10.4f}{plain.extra_mib:10.1f}")
+    ratios = (plain_part / max(our_part, 1e-9) for our_part, plain_part in zip(ours, plain, strict=True))
+    print(f"{'ratio':10}" + "".join(f"{ratio:9.1f}x" for ratio in ratios) + "\n")
+
+
+def _resident_mib(field: str) -> float:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
