@@ -1,6 +1,7 @@
 """Checkpoints that rebuild themselves: the task, its data and its sample rate from one file."""
 
 import pickle
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ def build(config: dict[str, Any]) -> tuple[SynthesisTask, L.LightningDataModule]
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SynthesisTask, "model", required=True)
     parser.add_subclass_arguments(L.LightningDataModule, "data", required=True)
-    parsed: Namespace = parser.parse_object({key: config[key] for key in ("model", "data")})
-    parts = parser.instantiate_classes(parsed)
+    sections = deepcopy({key: config[key] for key in ("model", "data")})  # the parser changes them
+    parsed: Namespace = parser.parse_object(sections)
+    parts = parser.instantiate(parsed)
     return parts.model, parts.data
 
 

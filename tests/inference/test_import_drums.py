@@ -1,0 +1,81 @@
+import pytest
+import torch
+import yaml
+
+from drumblender.inference.checkpoints import build, load_checkpoint, load_weights, read_checkpoint
+from drumblender.inference.import_drums import convert
+from drumblender.inference.imported import save_imported
+from conftest import GOLDEN
+
+FOLDER = GOLDEN / "drums"
+
+
+def imported(name):
+    config = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return convert(config, read_checkpoint(FOLDER / f"{name}.ckpt"))
+
+
+@pytest.fixture
+def original(golden):
+    """A task and batch of an original checkpoint, and what it should give."""
+
+    def load(name, mode):
+        case = golden("drums", f"{name}_{mode}")
+        made = imported(name)
+        task, _ = build(made.config)
+        load_weights(task, made.state_dict, source=name)
+        task.train(mode == "train")
+        freq_rad, amp, phase_rad = case["in_params"].mT.unbind(1)
+        fields = {"freq_rad": freq_rad, "amp": amp, "phase_rad": phase_rad}
+        fields = {key: value.clone().requires_grad_() for key, value in fields.items()}
+        batch = {"audio": case["in_original"][:, 0], **fields}
+        return task, batch, case
+
+    return load
+
+
+def relative_error(got, expected):
+    return ((got - expected).abs().max() / expected.abs().max()).item()
+
+
+@pytest.mark.parametrize(
+    "name, mode, limit, grad_limit",
+    [
+        ("ckpt_all_parallel", "eval", 2e-5, 5e-5),
+        ("ckpt_all_parallel", "train", 5e-5, 1e-3),
+        ("ckpt_noise_transient_params", "eval", 2e-5, 5e-5),
+        ("ckpt_noise_transient_params", "train", 1e-5, 1e-4),
+        ("ckpt_modal", "eval", 5e-4, 2e-5),
+        ("ckpt_modal", "train", 5e-4, 2e-5),
+    ],
+)
+def test_an_original_checkpoint_sounds_the_same(original, name, mode, limit, grad_limit):
+    task, batch, case = original(name, mode)
+    prediction = task(batch, noise=case.get("in_noise"))
+    assert relative_error(prediction, case["out_y_hat"][:, 0]) < limit
+    loss = task.loss(prediction, batch["audio"]).detach()
+    assert loss.item() == pytest.approx(float(case["out_loss"]), rel=limit)
+    (prediction * case["in_ct_y_hat"][:, 0]).sum().backward()
+    got = torch.stack([batch[key].grad.mT for key in ("freq_rad", "amp", "phase_rad")], dim=1)
+    assert relative_error(got, case["grad_params"]) < grad_limit
+
+
+@pytest.mark.parametrize("name", ["ckpt_all_parallel", "ckpt_noise_transient_params", "ckpt_modal"])
+def test_an_imported_checkpoint_is_one_of_ours(golden, name, tmp_path):
+    golden("drums", f"{name}_eval")  # skips where the files are absent
+    save_imported(imported(name), tmp_path / "new.ckpt")
+    loaded = load_checkpoint(tmp_path / "new.ckpt")
+    assert loaded.sample_rate == loaded.data.sample_rate == 48000
+    assert list(loaded.task.voices)[0] == "modal"
+
+
+def test_the_order_of_voices_follows_the_flags(golden):
+    golden("drums", "ckpt_all_parallel_eval")
+    assert list(imported("ckpt_all_parallel").config["model"]["init_args"]["voices"]) == [
+        "modal",
+        "transient",
+        "noise",
+    ]
+    voices = imported("ckpt_noise_transient_params").config["model"]["init_args"]["voices"]
+    assert list(voices) == ["modal", "noise", "transient"]
+    assert voices["transient"]["combine"] == "replace"
