@@ -30,8 +30,7 @@ PUBLISHED = {
     "threshold": -80.0,
     "diff_threshold": 5.0,
 }
-FAITHFUL = {
-    "diff_unit": "hz",
+ALIGNED = {
     "first_frame": "split",
     "skip_empty_frames": False,
     "match_phases": True,
@@ -155,7 +154,7 @@ def resynthesis(path: Path) -> None:
     audio = torchaudio.functional.resample(torch.from_numpy(audio[:, 0]), rate, RATE)[None, :SAMPLES]
     audio = torch.nn.functional.pad(audio, (0, SAMPLES - audio.shape[-1]))
     distances = [log_spectral_distance_db(torch.zeros_like(audio), audio)]
-    for options, align in (({}, "center"), (FAITHFUL, "hop")):
+    for options, align in (({}, "center"), (ALIGNED, "hop")):
         freq_hz, amp, phase = CQTModalAnalysis(**PUBLISHED | options)(audio)
         played = modal_bank(hz_to_rad(freq_hz, RATE), amp, phase, num_samples=SAMPLES, align=align)
         distances.append(log_spectral_distance_db(played, audio))
@@ -191,8 +190,7 @@ def main() -> None:
 
     if arguments.recordings:
         print(
-            "\nlog-spectral distance in dB from\n"
-            + f"{'':40}{'silence':>10}{'published':>10}{'faithful':>10}"
+            "\nlog-spectral distance in dB from\n" + f"{'':40}{'silence':>10}{'published':>10}{'aligned':>10}"
         )
         for path in arguments.recordings:
             resynthesis(path)

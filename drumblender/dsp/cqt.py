@@ -24,8 +24,9 @@ from drumblender.types import Audio
 
 __all__ = ["CQTSettings", "cqt"]
 
-# Windows longer than this many times sqrt(hop) cost less as a band of the spectrum (measured).
-_SPLIT = 96
+# Taps cost as many operations a frame; a band costs a share of the spectrum, which shrinks with the taps. So
+# they balance at this many times sqrt(samples / frames) taps (measured).
+_SPLIT = 90
 
 
 def cqt(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins frames"]:
@@ -129,7 +130,8 @@ def _plan(settings: CQTSettings, num_frames: int, dtype: torch.dtype, device: st
         narrow = {"f": dtype, "c": dtype.to_complex(), "i": torch.int64}[values.dtype.kind]
         return torch.from_numpy(values).to(dtype=narrow).to(device)
 
-    num_long = int((lengths > _SPLIT * math.sqrt(hop)).sum()) if settings.window == "hann" else 0
+    longest_short = _SPLIT * math.sqrt(num_samples / num_frames)
+    num_long = int((lengths > longest_short).sum()) if settings.window == "hann" else 0
     first_row, num_rows = rows_spanned(settings)
     bands = []
     for start, stop in _alike(num_rows[:num_long]):

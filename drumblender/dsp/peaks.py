@@ -101,7 +101,7 @@ def track_modes(
     that no track takes begin new ones. The defaults are those of the published features, oddities included.
 
     Args:
-        peaks: Of one sound.
+        peaks: Of one sound, on the CPU.
         diff_threshold: In percent of ``position``.
         position: Where each peak is, in the unit in which distances are measured, ascending within a frame
             (default: ``peaks.location``, so that the tolerance in cents grows with the square of the pitch).
