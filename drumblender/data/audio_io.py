@@ -123,11 +123,11 @@ def write_wav(path: Path, audio: Float[Tensor, " samples"], sample_rate: int) ->
     Raises:
         OSError: The disk is full or the folder cannot be written.
     """
+    # Not libsndfile, which writes the time of day into float WAV files: equal sounds shall be equal files.
+    from scipy.io import wavfile
+
     with written_aside(Path(path)) as aside:
-        try:
-            soundfile.write(aside, audio.numpy(force=True), sample_rate, format="WAV", subtype="FLOAT")
-        except soundfile.LibsndfileError as error:
-            raise OSError(f"Cannot write {path}: {error.error_string}") from error
+        wavfile.write(aside, sample_rate, audio.float().numpy(force=True))
 
 
 def resample(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drumblender.console import track
-from drumblender.data.atomic import read_json, write_json
+from drumblender.data.atomic import PART, read_json, write_json
 from drumblender.data.manifest import (
     JOURNAL,
     REJECTED,
@@ -122,6 +122,8 @@ def prepare(
     started = time.perf_counter()
     kept = kept or {}
     journal = Journal(folder, settings | (mark or {}))
+    for unfinished in folder.rglob(f".*{PART}"):  # of a killed run
+        unfinished.unlink()
     try:
         left = [pair for pair in todo.items() if pair[0] not in kept and pair[0] not in journal.done]
         if journal.done:

@@ -20,8 +20,8 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 def split_keys(
     manifest: Manifest,
-    split: Split,
-    strategy: Strategy = "random",
+    split: str,
+    strategy: str = "random",
     *,
     seed: int = 42,
     holdout: float = 0.1,

@@ -239,7 +239,7 @@ class S3Store(Store):
             raise _of_status(status, address) from error
         except (boto.HTTPClientError, boto.ConnectionError, boto.ResponseStreamingError) as error:
             raise DroppedError(f"{address}: no connection ({type(error).__name__}).") from error
-        except (HTTPError, ConnectionError) as error:
+        except (HTTPError, ConnectionError, boto.IncompleteReadError) as error:
             raise DroppedError(f"{address}: the connection broke ({type(error).__name__}).") from error
 
 

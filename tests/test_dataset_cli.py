@@ -1,0 +1,122 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from drumblender.dataset_cli import main
+from drumblender.shipped import shipped_dir
+
+ANALYSIS = [
+    "--data.analysis.sample_rate=16000",
+    "--data.analysis.n_bins=60",
+    "--data.analysis.bins_per_octave=12",
+]
+SMALL = [*ANALYSIS, "--data.analysis.fmin=80", "--data.sample_rate=16000", "--data.num_samples=8000"]
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch):
+    time = np.arange(8000) / 16000
+    (tmp_path / "raw/acoustic/tom").mkdir(parents=True)
+    for number in range(4):
+        sound = 0.3 * np.exp(-4 * time) * np.sin(2 * np.pi * (200 + 50 * number) * time)
+        soundfile.write(tmp_path / f"raw/acoustic/tom/{number}.wav", sound, 16000)
+    soundfile.write(tmp_path / "raw/acoustic/tom/silent.wav", 0 * time, 16000)
+    monkeypatch.chdir(tmp_path)  # where no cfg/ is
+    return tmp_path / "raw"
+
+
+def run(*args):
+    return main(
+        ["cfg/data/folder.yaml", *SMALL, "--data.raw_dir", "raw", "--data.data_dir", "set", "--jobs=1", *args]
+    )
+
+
+def test_prepares_verifies_and_packs_a_folder(raw, capsys):
+    assert run("--preprocess") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "4 files kept, 1 rejected" in last and "files/s" in last
+    assert run("--features", "--verify", "--archive", "set.tar.gz") == 0
+    assert "every file is as it was prepared" in capsys.readouterr().out
+    (raw.parent / "share").mkdir()
+    (raw.parent / "set.tar.gz").rename("share/set.tar.gz")
+    fetched = ["--data.url", "share", "--data.archive=set.tar.gz", "--data.data_dir", "fetched"]
+    assert main(["cfg/data/folder.yaml", *SMALL, *fetched, "--verify"]) == 1  # verify alone fetches nothing
+    assert main(["cfg/data/folder.yaml", *SMALL, *fetched]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("fetched: 4 files kept, 1 rejected")
+    assert main(["cfg/data/folder.yaml", *SMALL, *fetched, "--verify"]) == 0
+
+
+def test_problems_found_by_verify_are_listed(raw, capsys):
+    run("--preprocess")
+    next((raw.parent / "set/audio").iterdir()).write_bytes(b"")
+    assert run("--verify") == 1
+    told = capsys.readouterr()
+    assert "is an empty file" in told.out and "1 problems" in told.err
+
+
+@pytest.mark.parametrize(
+    "args, status, said",
+    [
+        (["--data.raw_dirr=x"], 2, "'raw_dirr' is not accepted"),
+        (["--data.batch_size=many"], 2, "batch_size"),
+        (["--data.batch_size=0"], 2, "batch_size=0"),
+        (["--data.analysis.hop_length=0"], 2, "hop_length"),
+        (["--data.raw_dir=nowhere"], 1, "No folder of raw recordings nowhere"),
+        (["--data.labels=none.csv"], 1, "No label table"),
+        (["--upload", "gone.tar.gz"], 1, "nothing to upload"),
+    ],
+)
+def test_an_error_is_one_line(raw, capsys, args, status, said):
+    assert run(*args) == status
+    told = capsys.readouterr().err.strip()
+    assert said in told and "\n" not in told and "Traceback" not in told
+
+
+def test_debug_shows_the_traceback(raw):
+    with pytest.raises(FileNotFoundError):
+        run("--data.raw_dir=nowhere", "--debug")
+
+
+def test_an_unknown_configuration_is_named(capsys):
+    assert main(["cfg/data/nope.yaml"]) == 2
+    assert "nope.yaml" in capsys.readouterr().err
+
+
+def test_help_needs_no_torch():
+    script = (
+        "import sys, runpy\nfrom drumblender.dataset_cli import main\n"
+        "try:\n main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and "--preprocess" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", sorted(shipped_dir("cfg").joinpath("data").rglob("percussion*.yaml")), ids=lambda p: p.stem
+)
+def test_filtered_sets_differ_from_the_whole_by_their_filter_alone(path):
+    import yaml
+
+    whole = yaml.safe_load((shipped_dir("cfg") / "data/percussion.yaml").read_text())["init_args"]
+    this = yaml.safe_load(path.read_text())["init_args"]
+    assert (path.parent / this.pop("analysis")).samefile(shipped_dir("cfg") / "features/modes.yaml")
+    types, instruments = this.pop("types", None), this.pop("instruments", None)
+    words = path.stem.split("_")[1:]
+    assert types == {"a": ["acoustic"], "e": ["electronic"]}.get(words[0] if words else "")
+    kinds = {"kick": ["kick"], "snare": ["snare"], "tom": ["tom"], "cymbals": ["hihat", "cymbals"]}
+    assert instruments == kinds.get(words[-1] if words else "")
+    assert this.pop("batch_size") == (8 if path.parent.name == "filtered" else 12)
+    assert this == {name: whole[name] for name in whole if name not in ("analysis", "batch_size")}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(shipped_dir("cfg").joinpath("data").rglob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_shipped_data_configuration_can_be_built(path):
+    from drumblender.dataset_cli import _load
+
+    assert _load(str(path), []).sample_rate > 0
