@@ -11,13 +11,13 @@ from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import (
     Spectrum,
-    as_rows,
     check_frames,
     hann_window,
     magnitude,
+    padded_rows,
     power,
+    spectra_of_frames,
     stft,
-    windowed_frames,
 )
 from drumblender.types import Audio
 
@@ -91,7 +91,7 @@ class _SpectralSums(torch.autograd.Function):
         x, y = x.detach().resolve_conj().contiguous(), y.detach().resolve_conj().contiguous()
         batch, num_frames, _ = x.shape
         limits = np.float32(floor), np.float32(offset)
-        rows = as_rows(x), as_rows(y)
+        rows = _rows(x), _rows(y)
         gain, energy = torch.ones(batch, dtype=torch.float64), None
         if match_gain:
             sums = torch.empty(batch * num_frames, 2)
@@ -124,7 +124,7 @@ class _SpectralSums(torch.autograd.Function):
         row_gain = ctx.gain.float().repeat_interleave(num_frames).numpy()
         weights = torch.zeros(batch, 4, dtype=torch.float64)
         weights[:, 0], weights[:, 1], weights[:, 2] = grad[:, 0], grad[:, 2], grad[:, 3]
-        arrays = as_rows(x), as_rows(y), row_gain, *ctx.limits
+        arrays = _rows(x), _rows(y), row_gain, *ctx.limits
         if ctx.target_energy is not None:
             slopes = torch.empty(batch * num_frames, 3)
             parallel_for(
@@ -139,11 +139,16 @@ class _SpectralSums(torch.autograd.Function):
         grad_x = torch.empty_like(x)
         parallel_for(
             lambda start, stop: spectra_cpu.distances_adjoint(
-                *arrays, row_weights, as_rows(grad_x), start, stop
+                *arrays, row_weights, _rows(grad_x), start, stop
             ),
             batch * num_frames,
         )
         return grad_x, None, None, None, None
+
+
+def _rows(spectrum: Tensor) -> np.ndarray:
+    """Rows of interleaved real and imaginary parts, as the kernels read them."""
+    return torch.view_as_real(spectrum).view(-1, 2 * spectrum.shape[-1]).numpy()
 
 
 def _per_item(row_sums: Float[Tensor, "rows sums"], batch: int) -> Float[Tensor, "batch sums"]:
@@ -184,44 +189,23 @@ def _log_spectral_distance_cpu(
 ) -> Tensor:
     from drumblender.dsp.kernels import spectra_cpu
 
-    window, half = hann_window(n_fft), n_fft // 2
-    padded = [
-        torch.nn.functional.pad(audio.detach()[:, None], (half, half), mode="reflect")[:, 0]
-        for audio in (prediction, target)
-    ]
+    window = hann_window(n_fft).numpy()
+    padded = [padded_rows(audio, n_fft, mirror=True) for audio in (prediction, target)]
     per_item = 1 + (padded[0].shape[1] - n_fft) // hop_length
     distance = torch.empty(len(prediction) * per_item)
-    chunks = [windowed_frames(audio, n_fft, hop_length, window) for audio in padded]
-    for (first, x), (_, y) in zip(*chunks, strict=True):
-        out = distance[first : first + len(x)].numpy()
-        rows = _fft_rows(x), _fft_rows(y)
-        parallel_for(
-            lambda start, stop, rows=rows, out=out: spectra_cpu.log_distances(
-                *rows, np.float32(eps), out, start, stop
-            ),
-            len(out),
-        )
+    out = distance.numpy()
+
+    def measure(start: int, stop: int) -> None:
+        both = (spectra_of_frames(audio, n_fft, hop_length, window, start, stop) for audio in padded)
+        for (first, x), (_, y) in zip(*both, strict=True):
+            spectra_cpu.log_distances(
+                x.view(np.float32),
+                y.view(np.float32),
+                np.float32(eps),
+                out[first : first + len(x)],
+                0,
+                len(x),
+            )
+
+    parallel_for(measure, len(distance))
     return distance.view(-1, per_item)
-
-
-def _fft_rows(frames: Tensor) -> np.ndarray:
-    """Real FFT of each row, as the kernels read it.
-
-    8092 points, the published setting, are 4 * 7 * 17 * 17: pocketfft takes half of MKL's time for the 17s.
-    """
-    if _largest_prime_factor(frames.shape[1]) <= 13:
-        return as_rows(torch.fft.rfft(frames))
-    import scipy.fft  # slow to import
-
-    spectrum = scipy.fft.rfft(frames.numpy(), workers=torch.get_num_threads())
-    return spectrum.view(np.float32)
-
-
-def _largest_prime_factor(number: int) -> int:
-    factor = 2
-    while factor * factor <= number:
-        if number % factor:
-            factor += 1
-        else:
-            number //= factor
-    return number

@@ -23,6 +23,20 @@ def test_compiled_frames_and_their_adjoint_equal_torch_stft(n_fft, hop, length, 
     assert torch.allclose(*grads, atol=1e-5 * grads[1].abs().max().item())
 
 
+def test_threads_share_the_frames_and_change_nothing(generator):
+    audio = torch.randn(3, 3000, generator=generator).requires_grad_()
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            spectrum = stft(audio, 256, 32)
+            results.append((spectrum, *torch.autograd.grad(spectrum.abs().sum(), audio)))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.allclose(one, three, atol=1e-5) for one, three in zip(*results, strict=True))
+
+
 def test_frames_cut_in_many_chunks_equal_torch_stft(generator):
     audio = torch.randn(3, 5000, generator=generator)
     window = hann_window(4096)

@@ -21,12 +21,41 @@ _LN2 = np.float32(math.log(2.0))
 
 
 @njit(**_FAST)
-def cut_frames(padded, per_item, first, window, hop, offset, frames, start, stop):
-    """Window the frames ``first + start`` to ``first + stop`` of all items, counted through.
+def pad(audio, mirror, padded, start, stop):
+    """Put the items ``start`` to ``stop`` in the middle of ``padded``, between mirror images or zeros."""
+    size, half = audio.shape[1], (padded.shape[1] - audio.shape[1]) // 2
+    for item in range(start, stop):
+        source, out = audio[item], padded[item]
+        out[half : half + size] = source
+        if mirror:
+            for n in range(half):
+                out[n] = source[half - n]
+                out[half + size + n] = source[size - 2 - n]
+        else:
+            out[:half] = 0.0
+            out[half + size :] = 0.0
 
-    Row ``start`` of ``frames`` is the first one written; the window begins at column ``offset``.
+
+@njit(**_FAST)
+def pad_adjoint(padded, mirror, audio, start, stop):
+    """Adjoint of ``pad``: ``audio`` is written."""
+    size, half = audio.shape[1], (padded.shape[1] - audio.shape[1]) // 2
+    for item in range(start, stop):
+        source, out = padded[item], audio[item]
+        out[:] = source[half : half + size]
+        if mirror:
+            for n in range(half):
+                out[half - n] += source[n]
+                out[size - 2 - n] += source[half + size + n]
+
+
+@njit(**_FAST)
+def cut_frames(padded, per_item, first, window, hop, offset, frames):
+    """Window as many frames as ``frames`` has, from frame ``first`` of all items, counted through.
+
+    The window begins at column ``offset``.
     """
-    for row in range(start, stop):
+    for row in range(frames.shape[0]):
         item, frame = (first + row) // per_item, (first + row) % per_item
         source = padded[item, frame * hop + offset : frame * hop + offset + window.size]
         out = frames[row]
