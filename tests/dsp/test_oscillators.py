@@ -1,6 +1,7 @@
 import inspect
 import math
 import os
+import platform
 import subprocess
 import sys
 
@@ -247,6 +248,31 @@ def test_triton_kernel_equals_the_cpu_kernel():
         text=True,
     )
     assert done.stdout.strip() == "equal", done.stderr
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings its assembler for x86 hosts")
+@pytest.mark.parametrize("name", ["_render", "_adjoint_of_turns", "_adjoint_of_amp"])
+def test_triton_kernels_compile_for_a_gpu_that_is_not_here(name):
+    triton = pytest.importorskip("triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from drumblender.dsp.kernels import modal_cuda
+
+    kernel = getattr(modal_cuda, name)
+    types = {
+        "start": "*i64",
+        "num_blocks": "i32",
+        "num_samples": "i32",
+        "MODES": "constexpr",
+        "WIDTH": "constexpr",
+    }
+    doubles = {"turns", "turns_step", "turns_bend"}
+    if name == "_adjoint_of_turns":
+        doubles |= {"g_turns", "g_step", "g_bend"}
+    signature = {a: types.get(a, "*fp64" if a in doubles else "*fp32") for a in kernel.arg_names}
+    source = ASTSource(kernel, signature, constexprs={"MODES": 64, "WIDTH": 256})
+    assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
 
 
 def ring(freq_hz, t60_s, amp=1.0, num_samples=RATE):
