@@ -60,7 +60,7 @@ class PaddedConv(nn.Sequential):
 
 def conv1d(
     x: Float[Tensor, "batch channels frames"],
-    weight: Float[Tensor, "out_channels channels taps"],
+    weight: Float[Tensor, "out_channels in_channels taps"],
     bias: Float[Tensor, "out_channels"] | None = None,
     *,
     stride: int = 1,
@@ -122,7 +122,8 @@ def cast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
 def elu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
     """ELU and its derivative from one exponential; ``expm1`` of torch costs five times as much."""
     slope = x.clamp(max=0).exp_()
-    return (slope - 1).add_(x.clamp(min=0)), slope
+    value = slope - 1  # at most 0, and never below x where x is
+    return torch.maximum(value, x, out=value), slope
 
 
 class TiledConv(torch.autograd.Function):

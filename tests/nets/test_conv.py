@@ -1,0 +1,126 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from drumblender.nets import conv, tiles
+from drumblender.nets.conv import Pad, PaddedConv, TiledConv, conv1d
+from drumblender.nets.residual_unit import ResidualUnit
+from drumblender.nets.tiles import Geometry
+
+# stride, dilation, left, right, taps, frames: paddings of every kind, lengths around the tiles of 256 rows
+SHAPES = [
+    (1, 1, 0, 0, 1, 300),
+    (1, 1, 6, 0, 7, 256),
+    (1, 9, 27, 27, 7, 700),
+    (1, 32, 64, 0, 3, 517),
+    (1, 128, 1536, 0, 13, 300),
+    (1, 40, 0, 80, 3, 257),
+    (2, 1, 1, 1, 4, 515),
+    (8, 1, 15, 0, 16, 2100),
+    (3, 1, 2, 2, 6, 2),
+]
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """Tiles of 256 rows, so that short sounds cross their borders."""
+    monkeypatch.setattr(tiles, "_TILE_NUMBERS", 1)
+
+
+def reference(x, weight, bias, stride, dilation, left, right):
+    return F.conv1d(F.pad(x, (left, right)), weight, bias, stride=stride, dilation=dilation)
+
+
+@pytest.mark.parametrize("elu", [False, True])
+@pytest.mark.parametrize("stride, dilation, left, right, taps, frames", SHAPES)
+def test_tiles_meet_without_a_seam(generator, stride, dilation, left, right, taps, frames, elu):
+    x, weight, bias = (
+        torch.randn(*shape, generator=generator, requires_grad=True)
+        for shape in ((2, 3, frames), (4, 3, taps), (4,))
+    )
+    y = conv1d(x, weight, bias, stride=stride, dilation=dilation, padding=(left, right), elu=elu)
+    expected = reference(x, weight, bias, stride, dilation, left, right)
+    expected = F.elu(expected) if elu else expected
+    assert torch.allclose(y, expected, atol=1e-5)
+    direction = torch.randn(y.shape, generator=generator)
+    ours = torch.autograd.grad((y * direction).sum(), (x, weight, bias))
+    theirs = torch.autograd.grad((expected * direction).sum(), (x, weight, bias))
+    for gradient, wanted in zip(ours, theirs, strict=True):
+        assert (gradient - wanted).abs().max() < 1e-5 * wanted.abs().max().clamp(min=1)
+
+
+@pytest.mark.parametrize("elu", [False, True])
+@pytest.mark.parametrize("geometry", [Geometry(1, 2, 4, 0), Geometry(2, 1, 1, 2), Geometry(3, 1, 0, 0)])
+def test_gradients_match_finite_differences(generator, geometry, elu):
+    x, weight, bias = (
+        torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in ((2, 11, 2), (3, 2, 3), (3,))
+    )
+    assert torch.autograd.gradcheck(lambda *args: TiledConv.apply(*args, geometry, elu), (x, weight, bias))
+
+
+def test_a_residual_unit_has_the_gradients_of_finite_differences(generator):
+    shapes = ((2, 9, 2), (2, 2, 3), (2,), (2, 2), (2,))
+    args = [torch.randn(*s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes]
+    assert torch.autograd.gradcheck(lambda *args: ResidualUnit.apply(*args, Geometry(1, 2, 2, 2)), args)
+
+
+def test_makes_no_gradient_for_what_needs_none(generator):
+    x, weight = torch.randn(1, 2, 50, generator=generator), torch.randn(2, 2, 3, requires_grad=True)
+    conv1d(x, weight).sum().backward()
+    assert x.grad is None and weight.grad is not None
+
+
+def test_a_tracer_sees_the_plain_formula(generator, monkeypatch):
+    layer = PaddedConv(Pad(5, 2), nn.Conv1d(2, 3, 5, dilation=2), elu=True)
+    x = torch.randn(1, 2, 400, generator=generator)
+    ours = layer(x)
+    monkeypatch.setattr(torch.jit, "is_tracing", lambda: True)
+    plain = layer(x)
+    assert "Elu" in plain.grad_fn.name() and "Elu" not in ours.grad_fn.name()
+    assert torch.allclose(plain, ours, atol=1e-6)
+
+
+def test_keeps_one_result_and_no_padded_copy():
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+        conv1d(torch.randn(1, 4, 5000, requires_grad=True), torch.randn(4, 4, 13), padding=(12, 0), elu=True)
+    assert sorted(kept) == [4 * 4 * 13, 4 * 5000, 4 * 5000]
+
+
+def test_double_precision_stays_double(generator):
+    x = torch.randn(1, 2, 30, generator=generator, dtype=torch.float64)
+    weight = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64)
+    assert torch.equal(conv1d(x, weight), F.conv1d(x, weight))
+
+
+def test_autocast_runs_in_bfloat16_and_weights_get_float32_gradients(generator):
+    layer = PaddedConv(Pad(7, 3), nn.Conv1d(4, 4, 7, dilation=3))
+    x = torch.randn(2, 4, 600, generator=generator)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    assert (y - layer(x)).abs().max() < 0.05
+    y.float().square().sum().backward()
+    assert layer[1].weight.grad.dtype == torch.float32
+
+
+def test_refuses_other_channels_and_too_few_frames():
+    with pytest.raises(ValueError, match="Needs 3 channels, got 2"):
+        conv1d(torch.zeros(1, 2, 9), torch.zeros(1, 3, 1))
+    with pytest.raises(ValueError, match="at least 5 frames, got 4"):
+        conv1d(torch.zeros(1, 1, 4), torch.zeros(1, 1, 3), dilation=3, padding=(2, 0))
+
+
+def test_an_odd_number_of_zeros_on_both_sides_loses_a_frame():
+    assert Pad(4, 1, causal=False)(torch.zeros(1, 1, 10)).shape[-1] == 12
+    with pytest.raises(ValueError, match="kernel_size=0"):
+        Pad(0)
+
+
+def test_a_slope_is_the_derivative_of_its_elu(generator):
+    x = torch.randn(1000, generator=generator, dtype=torch.float64).mul(5).requires_grad_()
+    value, slope = conv.elu_and_slope(x.detach())
+    assert torch.allclose(value, F.elu(x), atol=1e-12)
+    assert torch.allclose(slope, torch.autograd.grad(F.elu(x).sum(), x)[0], atol=1e-12)
