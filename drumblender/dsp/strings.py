@@ -74,10 +74,16 @@ def fractional_delay_taps(
 
 
 def constrain_loop_coefficients(
-    raw: Float[Tensor, "... taps"], raw_gain: Float[Tensor, "... 1"]
+    raw: Float[Tensor, "... taps"], raw_gain: Float[Tensor, "... 1"], low: float = 0.0, high: float = 1.0
 ) -> Float[Tensor, "... taps"]:
-    """Positive loop coefficients that sum to the gain of the loop, in (0, 1), from any real numbers."""
-    return share_out(torch.sigmoid(raw), torch.sigmoid(raw_gain))
+    """Positive loop coefficients from any real numbers; they sum to the loop's gain, from low to high."""
+    if (
+        raw.device.type == "cpu"
+        and raw.dtype == raw_gain.dtype
+        and raw.dtype in (torch.float32, torch.float64)
+    ):
+        return _Squash.apply(raw, raw_gain.expand(*raw.shape[:-1], 1), low, high)
+    return share_out(torch.sigmoid(raw), low + (high - low) * torch.sigmoid(raw_gain))
 
 
 def constrain_excitation_coefficients(raw: Float[Tensor, "... order_and_gain"]) -> Float[Tensor, "... order"]:
@@ -152,3 +158,30 @@ class _Taps(torch.autograd.Function):
         ]
         parallel_for(lambda start, stop: taps_backward(*arrays, start, stop), len(alpha))
         return grad_period, grad_loop, None
+
+
+class _Squash(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, raw, raw_gain, low, high):
+        from drumblender.dsp.kernels.strings_cpu import squash_forward
+
+        rows, gains = raw.reshape(-1, raw.shape[-1]).contiguous(), raw_gain.reshape(-1).contiguous()
+        squashed = raw.new_empty(len(rows), rows.shape[1] + 1)
+        out = torch.empty_like(rows)
+        arrays = rows.numpy(), gains.numpy(), low, high, squashed.numpy(), out.numpy()
+        parallel_for(lambda start, stop: squash_forward(*arrays, start, stop), len(rows))
+        ctx.save_for_backward(squashed)
+        ctx.limits = low, high
+        return out.view(raw.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        from drumblender.dsp.kernels.strings_cpu import squash_backward
+
+        (squashed,) = ctx.saved_tensors
+        rows = grad.reshape(len(squashed), -1).contiguous()
+        grad_raw, grad_gain = torch.empty_like(rows), rows.new_empty(len(rows))
+        arrays = rows.numpy(), squashed.numpy(), *ctx.limits, grad_raw.numpy(), grad_gain.numpy()
+        parallel_for(lambda start, stop: squash_backward(*arrays, start, stop), len(rows))
+        return grad_raw.view(grad.shape), grad_gain.view(*grad.shape[:-1], 1), None, None

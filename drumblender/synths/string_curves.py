@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.splines import spline_upsample
-from drumblender.dsp.strings import share_out
+from drumblender.dsp.strings import constrain_loop_coefficients, share_out
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.types import Controls
 
@@ -36,9 +36,9 @@ class WindowCurves(NamedTuple):
 
 def loop_from_controls(controls: Controls, period: Tensor, span: Span, gain: Range) -> LoopCurves:
     """Join logits by splines, then squash and share out: the published audio path."""
-    shares = torch.sigmoid(spline_upsample(torch.logit(inside(controls["loop_taps"])), *span))
-    total = torch.sigmoid(spline_upsample(torch.logit(inside(controls["loop_gain"])), *span))
-    return LoopCurves(_spread(period, span), share_out(shares, gain.denormalize(total)))
+    taps = spline_upsample(torch.logit(inside(controls["loop_taps"])), *span)
+    total = spline_upsample(torch.logit(inside(controls["loop_gain"])), *span)
+    return LoopCurves(_spread(period, span), constrain_loop_coefficients(taps, total, gain.low, gain.high))
 
 
 def windows_from_controls(controls: Controls, window: int, burst_db: Range) -> WindowCurves:

@@ -206,3 +206,13 @@ def test_golden_constraints(golden):
     assert relative_error(poles, numbers["out_excitation"]) < 1e-12
     for key, leaf in leaves.items():
         assert relative_error(leaf.grad, numbers[f"grad_{key}"]) < 1e-12
+
+
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (0.9, 0.99)])
+def test_the_compiled_constraint_equals_the_formula(low, high, generator):
+    raw, gain = (torch.randn(2, 5, n, generator=generator, dtype=torch.float64) for n in (3, 1))
+    weights = raw.sigmoid()
+    expected = weights / weights.sum(dim=-1, keepdim=True) * (low + (high - low) * gain.sigmoid())
+    assert torch.allclose(constrain_loop_coefficients(raw, gain, low, high), expected, atol=1e-14)
+    leaves = [raw.requires_grad_(), gain.requires_grad_()]
+    assert torch.autograd.gradcheck(lambda r, g: constrain_loop_coefficients(r, g, low, high), leaves)

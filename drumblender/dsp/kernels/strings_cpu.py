@@ -133,3 +133,36 @@ def inverse_backward(grad, lag, taps, signal, grad_signal, grad_taps, start, sto
             for k in range(width):
                 grad_taps[b, n, k] = given * signal[b, read - k]
                 grad_signal[b, read - k] += taps[b, n, k] * given
+
+
+@njit(nogil=True, cache=True)
+def squash_forward(raw, raw_gain, low, high, squashed, out, start, stop):
+    """Rows of sigmoids that share out a gain from ``low`` to ``high``; ``squashed`` keeps gain, then taps."""
+    width = raw.shape[1]
+    for n in range(start, stop):
+        squashed[n, 0] = 1 / (1 + math.exp(-raw_gain[n]))
+        total = 0.0
+        for k in range(width):
+            squashed[n, 1 + k] = 1 / (1 + math.exp(-raw[n, k]))
+            total += squashed[n, 1 + k]
+        scale = (low + (high - low) * squashed[n, 0]) / total
+        for k in range(width):
+            out[n, k] = squashed[n, 1 + k] * scale
+
+
+@njit(nogil=True, cache=True)
+def squash_backward(grad, squashed, low, high, grad_raw, grad_gain, start, stop):
+    """Adjoint of :func:`squash_forward`."""
+    width = grad.shape[1]
+    for n in range(start, stop):
+        gain = squashed[n, 0]
+        total = mean = 0.0
+        for k in range(width):
+            total += squashed[n, 1 + k]
+            mean += grad[n, k] * squashed[n, 1 + k]
+        mean /= total
+        scale = (low + (high - low) * gain) / total
+        grad_gain[n] = mean * (high - low) * gain * (1 - gain)
+        for k in range(width):
+            s = squashed[n, 1 + k]
+            grad_raw[n, k] = (grad[n, k] - mean) * scale * s * (1 - s)

@@ -1,0 +1,97 @@
+"""A string against the dense formulation: one row of coefficients a sample, filtered by torchlpc.
+
+    python -m benchmarks.strings [--batch 1] [--seconds 4]
+
+Two comparisons in one run, forward and backward: the whole of resynthesis (splines, loop, inverse, loop; the
+dense form in float32, ours in float64), and the recursion alone.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+from torchlpc import sample_wise_lpc
+
+from benchmarks.measure import compare, cost
+from drumblender.dsp.all_pole import place_windows, sparse_all_pole
+from drumblender.dsp.resample import kaiser_resample
+from drumblender.dsp.splines import _plain_hermite, _slope_matrix
+from drumblender.dsp.strings import _plain_taps, constrain_loop_coefficients
+from drumblender.synths import StringSynth
+
+
+def dense_rows(lag: Tensor, taps: Tensor, width: int) -> Tensor:
+    """Coefficients ``(batch, samples, width)`` with the taps of each sample at its lag."""
+    rows = taps.new_zeros(*lag.shape, width)
+    return rows.scatter(2, lag[..., None] - 1 + torch.arange(taps.shape[2]), taps)
+
+
+def dense_resynthesis(synth: StringSynth, raw: dict[str, Tensor], source: Tensor) -> Tensor:
+    """What the synth renders, the way it was: dense rows for the inverse filter and for the loop."""
+    heard = kaiser_resample(source, synth.sample_rate, synth.internal_rate)
+    num_samples = heard.shape[1]
+
+    def spread(frames: Tensor) -> Tensor:
+        slopes = _slope_matrix(frames.shape[1]).to(frames) @ frames
+        return _plain_hermite(frames, slopes, 0, num_samples, num_samples)
+
+    loop = constrain_loop_coefficients(spread(raw["loop_taps"]), spread(raw["loop_gain"]))
+    period = spread(synth.internal_rate / raw["f0_hz"])[..., 0]
+    width = synth.max_delay + loop.shape[2] + 1
+    rows = dense_rows(*_plain_taps(period, loop, synth.max_delay), width)
+    past = torch.nn.functional.pad(heard, (width, -1)).unfold(1, width, 1).flip(2)
+    whitened = heard + (rows * past).sum(dim=2)
+    ones = whitened.new_ones(len(whitened), len(synth.onset_s), synth.window)
+    starts = [int(start * synth.internal_rate) for start in synth.onset_s]
+    ringing = sample_wise_lpc(whitened * place_windows(ones, starts, num_samples), rows)
+    return kaiser_resample(ringing, synth.internal_rate, synth.sample_rate)[:, : source.shape[1]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    generator = torch.Generator().manual_seed(0)
+    synth = StringSynth()
+    num_samples = int(options.seconds * synth.sample_rate)
+    raw = {
+        name: torch.randn(options.batch, synth.control_frames.get(name, 250), size, generator=generator)
+        for name, size in synth.control_sizes.items()
+    }
+    raw["f0_hz"] = 200 + 3 * raw["f0_hz"]
+    raw["loop_gain"] = raw["loop_gain"] * 0.2 + 5
+    raw = {name: value.requires_grad_() for name, value in raw.items()}
+    source = torch.randn(options.batch, num_samples, generator=generator)
+
+    def ours() -> None:
+        controls = {name: value if name == "f0_hz" else value.sigmoid() for name, value in raw.items()}
+        synth(controls, num_samples, source).square().sum().backward()
+
+    def plain() -> None:
+        dense_resynthesis(synth, raw, source).square().sum().backward()
+
+    with torch.no_grad():
+        controls = {name: value if name == "f0_hz" else value.sigmoid() for name, value in raw.items()}
+        expected = dense_resynthesis(synth, raw, source)
+        error = (synth(controls, num_samples, source) - expected).abs().max() / expected.abs().max()
+    print(f"batch {options.batch}, {options.seconds} s: largest difference of the two {error:.1e} of the peak\n")
+    compare("resynthesis, forward and backward", cost(ours, 7), cost(plain, 2))
+
+    shape = options.batch, int(options.seconds * synth.internal_rate)
+    excitation = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    lag = torch.randint(180, 220, shape, generator=generator)
+    taps = (-0.24 * torch.rand(*shape, 4, generator=generator, dtype=torch.float64)).requires_grad_()
+    rows = dense_rows(lag, taps, synth.max_delay + 4).detach().requires_grad_()
+    grad = torch.randn(shape, generator=generator, dtype=torch.float64)
+    compare(
+        "recursion alone, float64, forward and backward",
+        cost(lambda: sparse_all_pole(excitation, lag, taps).backward(grad), 7),
+        cost(lambda: sample_wise_lpc(excitation, rows).backward(grad), 2),
+    )
+
+
+if __name__ == "__main__":
+    main()
