@@ -33,8 +33,8 @@ def highpass_coefficients(
 @in_full_precision
 def biquad(
     audio: Audio,
-    b: Float[Tensor, "batch 3"],
-    a: Float[Tensor, "batch 3"],
+    b: Float[Tensor, "#batch 3"],
+    a: Float[Tensor, "#batch 3"],
     *,
     clamp: bool = False,
 ) -> Audio:
@@ -44,19 +44,19 @@ def biquad(
 
     Args:
         audio: What is filtered.
-        b: Numerator of each filter.
-        a: Denominator of each filter, with ``a0`` equal to 1.
+        b: Numerator of each filter; one row filters all.
+        a: Denominator of each filter, with ``a0`` equal to 1; one row filters all.
         clamp: Limit what leaves the filter to [-1, 1]; the recursion goes on unlimited, and samples beyond
             pass no gradient.
     """
     limit = 1.0 if clamp else math.inf
     if all(tensor.device.type == "cpu" for tensor in (audio, b, a)):
-        return _Biquad.apply(audio, b, a, limit)
+        return _Biquad.apply(audio, b.expand(len(audio), 3), a.expand(len(audio), 3), limit)
     return biquad_plain(audio, b, a, clamp=clamp)
 
 
 def biquad_plain(
-    audio: Audio, b: Float[Tensor, "batch 3"], a: Float[Tensor, "batch 3"], *, clamp: bool = False
+    audio: Audio, b: Float[Tensor, "#batch 3"], a: Float[Tensor, "#batch 3"], *, clamp: bool = False
 ) -> Audio:
     """What :func:`biquad` computes, by ``torchaudio``: any device, any precision."""
     from torchaudio.functional import lfilter  # slow to import, and only needed here

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.encoders.base import module_key
 from drumblender.types import Controls
 
 
@@ -27,14 +28,15 @@ class ControlHead(nn.Module):
         self.control_frames = dict(control_frames or {})
         self.layers = nn.ModuleDict(
             {
-                name: nn.Linear(num_features, size * self.control_frames.get(name, 1))
+                module_key(name): nn.Linear(num_features, size * self.control_frames.get(name, 1))
                 for name, size in control_sizes.items()
             }
         )
 
     def forward(self, features: Float[Tensor, "batch frames features"]) -> Controls:
         controls = {}
-        for name, layer in self.layers.items():
+        for name in self.control_sizes:
+            layer = self.layers[module_key(name)]
             frames = self.control_frames.get(name)
             if frames is None:
                 controls[name] = torch.sigmoid(layer(features))

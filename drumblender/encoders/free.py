@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.encoders.base import module_key
 from drumblender.types import Controls
 
 
@@ -41,11 +42,14 @@ class FreeControls(nn.Module):
         super().__init__()
         if min(num_frames, num_sounds, *control_sizes.values()) < 1:
             raise ValueError(f"Need at least 1, got {num_frames=}, {num_sounds=} and {control_sizes=}.")
+        self.control_sizes = dict(control_sizes)
         self.bounded, self.num_sounds = bounded, num_sounds
         frames = dict.fromkeys(control_sizes, num_frames) | dict(control_frames or {})
         self.params = nn.ParameterDict(
             {
-                name: nn.Parameter(_start(init, scale, (num_sounds, frames[name], size), generator))
+                module_key(name): nn.Parameter(
+                    _start(init, scale, (num_sounds, frames[name], size), generator)
+                )
                 for name, size in control_sizes.items()
             }
         )
@@ -62,7 +66,9 @@ class FreeControls(nn.Module):
         batch_size = self.num_sounds if batch_size is None else batch_size
         if self.num_sounds not in (1, batch_size):
             raise ValueError(f"Holds controls of {self.num_sounds} sounds, asked for {batch_size}.")
-        controls = {name: value.expand(batch_size, -1, -1) for name, value in self.params.items()}
+        controls = {
+            name: self.params[module_key(name)].expand(batch_size, -1, -1) for name in self.control_sizes
+        }
         if not self.bounded:
             return controls
         return {name: value.sigmoid() for name, value in controls.items()}

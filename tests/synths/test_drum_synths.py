@@ -6,6 +6,7 @@ import pytest
 import torch
 from golden_parts import published_features
 
+from drumblender.encoders import ControlHead, FreeControls
 from drumblender.synths import FMDrumSynth, SimpleDrumSynth, Snare808
 from drumblender.synths.preset import load_preset
 
@@ -54,6 +55,21 @@ def test_presets_hold_the_published_sounds(golden, name):
     error = (published_features()(audio) - numbers[f"out_reference_808_{name}"]).abs()
     limits = torch.tensor([5e-3, 5e-3, 5e-3, 5e-3, 2e-2, 2e-2, 5e-3])
     assert (error <= limits).all(), error
+
+
+@pytest.mark.parametrize("kind", SYNTHS.values())
+def test_free_controls_and_heads_play_it(kind, generator):
+    synth = kind(8000, noise_samples=100)
+    free = FreeControls(synth.control_sizes, control_frames=synth.control_frames, generator=generator)
+    audio = synth(free(2), 100)
+    audio.square().sum().backward()
+    assert audio.shape == (2, 100)
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in free.parameters())
+    head = ControlHead(5, synth.control_sizes, synth.control_frames)
+    assert synth(head(torch.randn(3, 7, 5, generator=generator)), 100).shape == (3, 100)
+    copy = FreeControls(synth.control_sizes, control_frames=synth.control_frames)
+    copy.load_state_dict(free.state_dict())
+    assert torch.equal(synth(copy(2), 100), audio)
 
 
 @pytest.mark.parametrize("kind", SYNTHS.values())
