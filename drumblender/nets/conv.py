@@ -6,7 +6,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from drumblender.nets.tiles import Geometry, add_input_grad, conv_rows, tiles, weight_grad, wide
+from drumblender.nets.tiles import (
+    Geometry,
+    Scratch,
+    add_input_grad,
+    conv_rows,
+    tile_length,
+    tiles,
+    weight_grad,
+    wide,
+)
 
 
 class Pad(nn.Module):
@@ -119,10 +128,15 @@ def cast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     return tuple(tensor if tensor is None else tensor.to(dtype) for tensor in tensors)
 
 
-def elu_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
-    """ELU and its derivative from one exponential; ``expm1`` of torch costs five times as much."""
-    slope = x.clamp(max=0).exp_()
-    value = slope - 1  # at most 0, and never below x where x is
+def elu_and_slope(x: Tensor, scratch: Scratch, name: str) -> tuple[Tensor, Tensor]:
+    """ELU and its derivative from one exponential; ``expm1`` of torch costs five times as much.
+
+    Both lie in ``scratch``, under names made of ``name``.
+    """
+    slope = scratch.room(f"{name} slope", len(x))
+    value = scratch.room(f"{name} value", len(x))
+    torch.clamp(x, max=0, out=slope).exp_()
+    torch.sub(slope, 1, out=value)  # at most 0, and never below x where x is
     return torch.maximum(value, x, out=value), slope
 
 
@@ -133,9 +147,11 @@ class TiledConv(torch.autograd.Function):
     def forward(ctx, x, weight, bias, geometry: Geometry, elu: bool) -> Tensor:
         out_channels, in_channels, size = weight.shape
         y = x.new_empty(len(x), geometry.num_frames(x.shape[1], size), out_channels)
-        for item, start, stop in tiles(y, max(out_channels, in_channels * geometry.stride)):
+        widest = max(out_channels, in_channels * geometry.stride)
+        scratch = Scratch(y, out_channels, min(tile_length(widest), y.shape[1]))
+        for item, start, stop in tiles(y, widest):
             tile = conv_rows(x[item], start, stop, weight, bias, geometry)
-            y[item, start:stop] = elu_and_slope(wide(tile))[0] if elu else tile
+            y[item, start:stop] = elu_and_slope(tile, scratch, "out")[0] if elu else tile
         ctx.save_for_backward(x, weight, *([y] if elu else []))
         ctx.geometry, ctx.has_bias = geometry, bias is not None
         return y
@@ -145,13 +161,17 @@ class TiledConv(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         x, weight, *result = ctx.saved_tensors
         geometry, grad = ctx.geometry, grad.contiguous()
+        widest = max(weight.shape[0], weight.shape[1] * geometry.stride)
+        scratch = Scratch(grad, len(weight), min(tile_length(widest), grad.shape[1]))
         if result:
-            slope_from, grad = result[0], torch.empty_like(grad).copy_(grad)
+            slope_from, grad, above = result[0], torch.empty_like(grad), grad
         grad_weight, grad_bias = torch.zeros_like(wide(weight)), wide(weight).new_zeros(len(weight))
-        for item, start, stop in tiles(grad, max(weight.shape[0], weight.shape[1] * geometry.stride)):
+        for item, start, stop in tiles(grad, widest):
             tile = grad[item, start:stop]
             if result:  # the slope of an ELU below 0 is its result + 1
-                tile *= slope_from[item, start:stop].clamp(max=0).add_(1)
+                slope = scratch.room("slope", stop - start)
+                torch.clamp(slope_from[item, start:stop], max=0, out=slope)
+                tile.copy_(slope.add_(1).mul_(above[item, start:stop]))
             grad_bias += wide(tile).sum(dim=0)
             if ctx.needs_input_grad[1]:
                 grad_weight += weight_grad(x[item], tile, start, stop, weight, geometry)

@@ -8,11 +8,19 @@ Plain torch keeps eight tensors of the size of ``x`` for the way back; this keep
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.nets.tiles import Geometry, add_input_grad, conv_rows, tiles, weight_grad, wide
+from drumblender.nets.tiles import (
+    Geometry,
+    Scratch,
+    add_input_grad,
+    conv_rows,
+    tile_length,
+    tiles,
+    weight_grad,
+    wide,
+)
 
 
 class Norm(NamedTuple):
@@ -46,12 +54,13 @@ class FilmBlock(torch.autograd.Function):
         elif norm is not None:
             mean, variance = norm.mean.clone(), norm.variance.clone()  # the next step may change them
         scale = (variance + norm.eps).rsqrt() if norm is not None else variance
-        y = torch.empty_like(z)
+        y, scratch = torch.empty_like(z), _scratch(z, channels)
         for item, start, stop in tiles(z, channels):
-            normed = torch.addcmul(-mean * scale, wide(z[item, start:stop]), scale)
-            active = F.gelu(torch.addcmul(beta[item], normed, gamma[item]))
-            skip = torch.addmm(skip_bias, x[item, start:stop], skip_weight.T)
-            y[item, start:stop] = active.add_(skip)
+            tile = y[item, start:stop]
+            before, normed = _modulated(z[item, start:stop], mean, scale, gamma[item], beta[item], scratch)
+            active = torch.ops.aten.gelu.out(before, out=normed)
+            torch.addmm(skip_bias, x[item, start:stop], skip_weight.T, out=tile)
+            tile += active
         ctx.save_for_backward(x, z, weight, gamma, beta, skip_weight, mean, scale)
         ctx.geometry, ctx.batch_stats = geometry, batch_stats
         ctx.mark_non_differentiable(mean, variance)
@@ -64,14 +73,13 @@ class FilmBlock(torch.autograd.Function):
         grad, channels = grad.contiguous(), max(weight.shape[:2])
         grad_gamma, grad_beta = torch.zeros_like(gamma), torch.zeros_like(beta)
         grad_skip, grad_skip_bias = torch.zeros_like(wide(skip_weight)), torch.zeros_like(mean)
-        grad_z = torch.empty_like(z)
+        grad_z, scratch = torch.empty_like(z), _scratch(z, channels)
         for item, start, stop in tiles(z, channels):
             out = grad[item, start:stop]
             grad_skip += out.T @ x[item, start:stop]
             grad_skip_bias += wide(out).sum(dim=0)
-            normed = torch.addcmul(-mean * scale, wide(z[item, start:stop]), scale)
-            before = torch.addcmul(beta[item], normed, gamma[item])
-            before = torch.ops.aten.gelu_backward(wide(out), before)
+            before, normed = _modulated(z[item, start:stop], mean, scale, gamma[item], beta[item], scratch)
+            before = torch.ops.aten.gelu_backward.grad_input(wide(out), before, grad_input=before)
             grad_beta[item] += before.sum(dim=0)
             grad_gamma[item] += normed.mul_(before).sum(dim=0)
             grad_z[item, start:stop] = before.mul_(gamma[item] * scale)
@@ -81,7 +89,8 @@ class FilmBlock(torch.autograd.Function):
         for item, start, stop in tiles(z, channels):
             tile = grad_z[item, start:stop]
             if ctx.batch_stats:
-                normed = torch.addcmul(-mean * scale, wide(z[item, start:stop]), scale)
+                normed = scratch.room("normed", stop - start)
+                torch.addcmul(-mean * scale, z[item, start:stop], scale, out=normed)
                 tile -= normed.mul_(along_normed).add_(along_mean)
             grad_weight += weight_grad(x[item], tile, start, stop, weight, ctx.geometry)
             grad_bias += wide(tile).sum(dim=0)
@@ -96,13 +105,24 @@ class FilmBlock(torch.autograd.Function):
         return grad_x, *(g.to(dtype) for g, dtype in zip(grads, dtypes, strict=True)), None, None
 
 
+def _scratch(rows: Tensor, channels: int) -> Scratch:
+    return Scratch(rows, rows.shape[-1], min(tile_length(channels), rows.shape[1]))
+
+
+def _modulated(z, mean, scale, gamma, beta, scratch: Scratch) -> tuple[Tensor, Tensor]:
+    """What goes into the activation, and the normalised channels it was made of."""
+    normed, before = scratch.room("normed", len(z)), scratch.room("before", len(z))
+    torch.addcmul(-mean * scale, z, scale, out=normed)
+    return torch.addcmul(beta, normed, gamma, out=before), normed
+
+
 def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel over batch and frames, summed in double around a first guess."""
     num_rows, channels = rows.shape[0] * rows.shape[1], rows.shape[2]
-    guess = wide(rows[0, :256]).mean(dim=0)
+    guess, scratch = wide(rows[0, :256]).mean(dim=0), _scratch(rows, channels)
     first, second = torch.zeros(2, channels, dtype=torch.float64)
     for item, start, stop in tiles(rows, channels):
-        centred = wide(rows[item, start:stop]) - guess
+        centred = torch.sub(rows[item, start:stop], guess, out=scratch.room("centred", stop - start))
         first += centred.sum(dim=0)
         second += centred.square_().sum(dim=0)
     first, second = first / num_rows, second / num_rows

@@ -40,6 +40,30 @@ class Geometry(NamedTuple):
         return first, first + (stop - 1 - start) * self.stride + self.span(kernel_size)
 
 
+def tile_length(num_channels: int) -> int:
+    """Rows of a tile whose widest tensor has that many channels."""
+    return max(_TILE_NUMBERS // num_channels, 256)
+
+
+class Scratch:
+    """Room for what a tile computes on the way, in at least float32.
+
+    A fresh megabyte for every step costs more than the step: the system hands it out page by page, and the
+    allocator gives it back at once.
+    """
+
+    def __init__(self, like: Tensor, num_channels: int, num_frames: int) -> None:
+        dtype = like.dtype if like.itemsize >= 4 else torch.float32
+        self._rooms: dict[str, Tensor] = {}
+        self._make = lambda: like.new_empty(num_frames, num_channels, dtype=dtype)
+
+    def room(self, name: str, num_rows: int) -> Tensor:
+        """The first rows of the room of that name."""
+        if name not in self._rooms:
+            self._rooms[name] = self._make()
+        return self._rooms[name][:num_rows]
+
+
 def tiles(rows: Tensor, num_channels: int) -> Iterator[tuple[int, int, int]]:
     """Item, start and stop of the tiles that cover ``rows`` ``(batch, frames, channels)``.
 
@@ -47,7 +71,7 @@ def tiles(rows: Tensor, num_channels: int) -> Iterator[tuple[int, int, int]]:
         rows: The tensor to cover.
         num_channels: Width of the widest tensor that a tile touches.
     """
-    length = max(_TILE_NUMBERS // num_channels, 256)
+    length = tile_length(num_channels)
     for item in range(rows.shape[0]):
         for start in range(0, rows.shape[1], length):
             yield item, start, min(start + length, rows.shape[1])
