@@ -1,1 +1,17 @@
 """Callbacks that read what steps return."""
+
+from drumblender.callbacks.early_stopping import RelativeCheckpoint, RelativeEarlyStopping
+from drumblender.callbacks.export_wavs import ExportWavs
+from drumblender.callbacks.log_audio import LogAudio
+from drumblender.callbacks.picture import draw_pairs
+from drumblender.callbacks.wandb import CleanWandbCache, SaveConfigWandb
+
+__all__ = [
+    "CleanWandbCache",
+    "ExportWavs",
+    "LogAudio",
+    "RelativeCheckpoint",
+    "RelativeEarlyStopping",
+    "SaveConfigWandb",
+    "draw_pairs",
+]

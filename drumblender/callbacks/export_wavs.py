@@ -1,0 +1,165 @@
+"""What a test or a prediction sounds like, in files."""
+
+import csv
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of, write_wav
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+_LONGEST = 120
+
+
+class ExportWavs(L.Callback):
+    """Writes each item of a test or a prediction as ``target/<name>.wav`` and ``pred/<name>.wav``.
+
+    The folders hold nothing else, as tools that compare two sets of sounds (KAD) ask for. A test also writes
+    ``metrics.csv``, a row for each item with its name and every metric of the task that has a value per
+    item, and ``metrics_mean.csv``, the means over items.
+
+    Items are named as ``batch["name"]`` says, else by batch and place. Under several processes each writes
+    its own items, whose names then end in the number of the process.
+
+    Args:
+        output_dir: Where the folders go; by default ``test/`` or ``predict/`` in the folder of the run.
+        max_items: Items whose sounds each process writes at most; None for all. The metrics are of all items.
+
+    Raises:
+        ValueError: ``max_items`` below 1.
+        FileExistsError: At the start of the run, where ``output_dir`` holds sounds of another one.
+    """
+
+    def __init__(self, output_dir: str | None = None, max_items: int | None = None) -> None:
+        if max_items is not None and max_items < 1:
+            raise ValueError(f"max_items starts at 1, got {max_items}; None writes all.")
+        self.output_dir, self.max_items = output_dir, max_items
+        self.folder = Path()
+        self._names: set[str] = set()
+        self._rows: list[dict[str, Any]] = []
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start("test", trainer)
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start("predict", trainer)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        names = self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+        self._rows += _measure(pl_module, outputs, names)
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        rows = _gather(self._rows, trainer)
+        if trainer.is_global_zero and rows:
+            _write_table(self.folder / "metrics.csv", rows)
+            _write_table(self.folder / "metrics_mean.csv", [_means(rows)])
+
+    def _start(self, stage: str, trainer: L.Trainer) -> None:
+        default = run_folder(trainer) / stage  # asked for by all processes
+        self.folder = Path(self.output_dir) if self.output_dir else default
+        self._names, self._rows = set(), []
+        if trainer.is_global_zero and any(self.folder.glob("target/*.wav")):
+            raise FileExistsError(
+                f"{self.folder} holds the sounds of another run, which would mix with these. "
+                "Remove them, or give another output_dir."
+            )
+        trainer.strategy.barrier("sounds of another run")
+
+    def _write(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> list[str]:
+        pairs = pairs_of(outputs)
+        given = batch.get("name") if isinstance(batch, Mapping) else None
+        place = f"{batch_idx:05d}" if dataloader_idx == 0 else f"{dataloader_idx}-{batch_idx:05d}"
+        wanted = list(given) if given else [f"{place}-{index:02d}" for index in range(len(pairs))]
+        suffix = f"-r{trainer.global_rank}" if trainer.world_size > 1 else ""
+        names = []
+        for pair, name in zip(pairs, wanted, strict=True):
+            name = self._unused(safe_name(name) + suffix)
+            if self.max_items is None or len(self._names) <= self.max_items:
+                for folder, sound in (("target", pair.target), ("pred", pair.prediction)):
+                    write_wav(self.folder / folder / f"{name}.wav", sound, sample_rate_of(pl_module))
+            names.append(name)
+        return names
+
+    def _unused(self, name: str) -> str:
+        number, unused = 1, name
+        while unused.lower() in self._names:  # some file systems do not tell case apart
+            number += 1
+            unused = f"{name}-{number}"
+        self._names.add(unused.lower())
+        return unused
+
+
+def safe_name(name: str) -> str:
+    """A file name without its folders and ending, of letters, digits, ``_``, ``-`` and ``.`` only."""
+    stem = re.sub(r"\.(wav|flac|aiff?|ogg|mp3)$", "", str(name).replace("\\", "/"), flags=re.IGNORECASE)
+    return _UNSAFE.sub("_", stem.strip("/")).strip("._")[:_LONGEST] or "item"
+
+
+def _measure(module: L.LightningModule, outputs: Any, names: list[str]) -> list[dict[str, Any]]:
+    """The metrics of each item of a batch, by name."""
+    if not names:
+        return []
+    prediction, target = outputs["prediction"].detach(), outputs["target"].detach()
+    with torch.no_grad():
+        columns = {
+            name: metric.per_item(prediction, target).tolist()
+            for name, metric in module.metrics.items()
+            if hasattr(metric, "per_item")
+        }
+    return [
+        {"name": name, **{metric: values[index] for metric, values in columns.items()}}
+        for index, name in enumerate(names)
+    ]
+
+
+def _gather(rows: list[dict[str, Any]], trainer: L.Trainer) -> list[dict[str, Any]]:
+    if trainer.world_size == 1:
+        return rows
+    gathered: list[list[dict[str, Any]]] = [[] for _ in range(trainer.world_size)]
+    torch.distributed.all_gather_object(gathered, rows)
+    return [row for part in gathered for row in part]
+
+
+def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [name for name in rows[0] if name != "name"]
+    return {"items": len(rows), **{name: math.fsum(row[name] for row in rows) / len(rows) for name in names}}
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

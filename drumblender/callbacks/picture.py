@@ -1,0 +1,96 @@
+"""A picture of sounds: waveform and spectrogram, target above prediction."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from drumblender.callbacks.sounds import Pair
+from drumblender.dsp.spectra import power, stft
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TARGET_COLOUR, PREDICTION_COLOUR = "#33415c", "#c8553d"
+RANGE_DB = 80.0
+LOWEST_HZ = 40.0
+
+
+def draw_pairs(pairs: list[Pair], sample_rate: int, names: list[str] | None = None) -> "Figure":
+    """Draw each pair as a column: waveform and spectrogram of the target, below them those of the prediction.
+
+    Both spectrograms of a pair share one scale, which ends 80 dB below the loudest point of the target.
+
+    Args:
+        pairs: Up to about four sounds; more make small columns.
+        sample_rate: Samples per second.
+        names: Titles of the columns.
+
+    Raises:
+        ValueError: No pair.
+    """
+    if not pairs:
+        raise ValueError("A picture needs at least one pair of sounds.")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(4.2, 3.4 * len(pairs)), 6.2), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(4, len(pairs), squeeze=False, sharex="col", height_ratios=(1, 2.2, 1, 2.2))
+    for column, pair in enumerate(pairs):
+        reach = max(float(sound.abs().max()) for sound in pair) or 1.0
+        top_db = float(_levels_db(pair.target, sample_rate)[2].max())
+        for row, (sound, colour) in enumerate(zip(pair, (TARGET_COLOUR, PREDICTION_COLOUR), strict=True)):
+            _draw_wave(axes[2 * row, column], sound, sample_rate, reach, colour)
+            _draw_spectrogram(axes[2 * row + 1, column], sound, sample_rate, top_db)
+        axes[3, column].set_xlabel("seconds", fontsize=8)
+        if names:
+            axes[0, column].set_title(names[column], fontsize=9, color="#333333")
+    for row, name in ((0, "target"), (2, "prediction")):
+        axes[row, 0].set_ylabel(name, fontsize=10, fontweight="bold", color="#333333")
+        axes[row + 1, 0].set_ylabel("Hz", fontsize=8)
+    return figure
+
+
+def _draw_wave(axes: "Axes", sound: torch.Tensor, sample_rate: int, reach: float, colour: str) -> None:
+    blocks = sound[: len(sound) // 600 * 600 or len(sound)]
+    blocks = blocks.view(min(600, len(blocks)), -1)  # the outline that a screen can show
+    seconds = torch.arange(len(blocks)) * blocks.shape[1] / sample_rate
+    low, high = blocks.amin(dim=1).numpy(), blocks.amax(dim=1).numpy()
+    axes.fill_between(seconds.numpy(), low, high, color=colour, linewidth=0.6)
+    axes.set_ylim(-1.05 * reach, 1.05 * reach)
+    axes.set_yticks([])
+    axes.tick_params(labelbottom=False, length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _draw_spectrogram(axes: "Axes", sound: torch.Tensor, sample_rate: int, top_db: float) -> None:
+    seconds, freq_hz, level_db = _levels_db(sound, sample_rate)
+    axes.pcolormesh(
+        seconds.numpy(),
+        freq_hz.numpy(),
+        level_db.T.numpy(),
+        vmin=top_db - RANGE_DB,
+        vmax=top_db,
+        cmap="magma",
+        shading="auto",
+        rasterized=True,
+    )
+    axes.set_yscale("log")
+    axes.set_ylim(LOWEST_HZ, sample_rate / 2)
+    marks = [mark for mark in (100, 1000, 10000) if mark < sample_rate / 2]
+    axes.set_yticks(marks, [f"{mark / 1000:g}k" if mark >= 1000 else str(mark) for mark in marks])
+    axes.minorticks_off()
+    axes.tick_params(labelsize=7, length=2, color="#888888")
+
+
+def _levels_db(sound: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Seconds, Hz and decibels ``(frames, bins)``, without 0 Hz, which has no place on a log axis."""
+    n_fft = 2048
+    hop_length = max(64, len(sound) // 400)
+    levels_db = 10 * torch.log10(
+        power(stft(sound[None], n_fft, hop_length, pad_mode="constant"))[0, :, 1:] + 1e-10
+    )
+    seconds = torch.arange(len(levels_db)) * hop_length / sample_rate
+    return seconds, torch.arange(1, n_fft // 2 + 1) * sample_rate / n_fft, levels_db

@@ -1,0 +1,81 @@
+"""Weights & Biases: its cache, and the configuration of a run."""
+
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+
+logger = logging.getLogger(__name__)
+
+
+class CleanWandbCache(L.Callback):
+    """Keeps the cache of Weights & Biases small: every logged sound is copied there.
+
+    Without the ``wandb`` program it says so once and does nothing.
+
+    Args:
+        every_n_epochs: Training epochs from one clean-up to the next.
+        max_size_in_gb: What may stay.
+
+    Raises:
+        ValueError: ``every_n_epochs`` below 1 or a negative size.
+    """
+
+    def __init__(self, every_n_epochs: int = 1, max_size_in_gb: float = 1.0) -> None:
+        if every_n_epochs < 1 or not max_size_in_gb >= 0:
+            raise ValueError(
+                f"Need every_n_epochs from 1 and a size from 0: {every_n_epochs=}, {max_size_in_gb=}."
+            )
+        self.every_n_epochs, self.max_size_in_gb = every_n_epochs, max_size_in_gb
+        self._running: subprocess.Popen | None = None
+        self._warned = False
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.current_epoch % self.every_n_epochs:
+            return
+        if self._running is not None and self._running.poll() is None:
+            return  # the last one is still at it
+        program = shutil.which("wandb")
+        if program is None:
+            if not self._warned:
+                logger.warning("No wandb program is installed: its cache is not cleaned.")
+            self._warned = True
+            return
+        self._running = subprocess.Popen(
+            [program, "artifact", "cache", "cleanup", f"{float(self.max_size_in_gb)}GB"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._running is not None:
+            self._running.wait()
+            self._running = None
+
+
+class SaveConfigWandb(SaveConfigCallback):
+    """Saves the configuration as LightningCLI does, and for Weights & Biases in the folder of the run.
+
+    There it is ``model-config.yaml``, because the program writes a ``config.yaml`` itself. The folder that
+    all of its runs share gets none: it would stand in the way of the next run.
+    """
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.loggers and isinstance(trainer.loggers[0], WandbLogger):
+            self.save_to_log_dir = False
+        super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        for run in trainer.loggers:
+            if isinstance(run, WandbLogger):
+                self.parser.save(
+                    self.config,
+                    Path(run.experiment.dir) / "model-config.yaml",
+                    skip_unset=False,
+                    overwrite=True,
+                    multifile=self.multifile,
+                )

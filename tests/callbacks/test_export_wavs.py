@@ -1,0 +1,89 @@
+import csv
+
+import pytest
+import torch
+from callbacks.runs import RATE, Scale, sounds, trainer
+from scipy.io import wavfile
+
+from drumblender.callbacks import ExportWavs
+from drumblender.callbacks.export_wavs import safe_name
+from drumblender.metrics import LogSpectralDistance
+
+NAMES = ["kicks/One.wav", "kicks/one.wav", "../snare 2", "tom", "tom"]
+FILES = {"kicks_One.wav", "kicks_one-2.wav", "snare_2.wav", "tom.wav", "tom-2.wav"}
+
+
+def table(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_test_leaves_equal_names_in_two_folders_and_nothing_else(tmp_path):
+    trainer(tmp_path, ExportWavs()).test(Scale(), sounds(names=NAMES), verbose=False)
+    for folder in ("target", "pred"):
+        assert {path.name for path in (tmp_path / "test" / folder).iterdir()} == FILES
+
+
+def test_sounds_are_the_targets_and_the_predictions_without_rounding(tmp_path):
+    trainer(tmp_path, ExportWavs()).predict(Scale(), sounds(count=3))
+    target, prediction = (
+        wavfile.read(tmp_path / "predict" / folder / "00001-00.wav") for folder in ("target", "pred")
+    )
+    third = next(iter(sounds(count=3).dataset[2:3]))["audio"]
+    assert target[0] == prediction[0] == RATE
+    assert torch.equal(torch.from_numpy(target[1]), third)
+    assert torch.equal(torch.from_numpy(prediction[1]), third / 2)
+
+
+def test_the_table_holds_each_item_and_the_mean_of_all(tmp_path):
+    loader = sounds(names=NAMES)
+    trainer(tmp_path, ExportWavs(str(tmp_path / "out"))).test(Scale(), loader, verbose=False)
+    rows, (mean,) = table(tmp_path / "out/metrics.csv"), table(tmp_path / "out/metrics_mean.csv")
+    assert {row["name"] + ".wav" for row in rows} == FILES
+    audio = torch.stack([item["audio"] for item in loader.dataset])
+    expected = LogSpectralDistance(256, 64).per_item(audio / 2, audio)
+    assert [float(row["lsd"]) for row in rows] == pytest.approx(expected.tolist())
+    assert float(mean["lsd"]) == pytest.approx(expected.mean().item()) and mean["items"] == "5"
+
+
+def test_the_metrics_are_of_all_items_even_if_few_are_written(tmp_path):
+    trainer(tmp_path, ExportWavs(max_items=2)).test(Scale(), sounds(), verbose=False)
+    assert len(list((tmp_path / "test/pred").iterdir())) == 2
+    assert len(table(tmp_path / "test/metrics.csv")) == 5
+
+
+def test_sounds_of_another_run_are_not_mixed_in(tmp_path):
+    trainer(tmp_path, ExportWavs()).test(Scale(), sounds(), verbose=False)
+    with pytest.raises(FileExistsError, match="another run"):
+        trainer(tmp_path, ExportWavs()).test(Scale(), sounds(), verbose=False)
+
+
+@pytest.mark.parametrize(
+    "name, safe",
+    [
+        ("a b/c:d.WAV", "a_b_c_d"),
+        ("../../etc/passwd", "etc_passwd"),
+        ("...", "item"),
+        ("", "item"),
+        ("trommel-größe.flac", "trommel-größe"),
+        ("v1.2", "v1.2"),
+        ("C:\\x\\y.aif", "C_x_y"),
+        ("n" * 300, "n" * 120),
+    ],
+)
+def test_names_become_file_names(name, safe):
+    assert safe_name(name) == safe
+
+
+def test_two_processes_write_all_items_and_one_table(tmp_path):
+    settings = {"strategy": "ddp_fork", "devices": 2}
+    run = trainer(tmp_path, ExportWavs(), **settings)
+    run.test(Scale(), sounds(count=4), verbose=False)
+    names = {path.stem for path in (tmp_path / "test/pred").iterdir()}
+    assert len(names) == 4 and {name[-3:] for name in names} == {"-r0", "-r1"}
+    assert {row["name"] for row in table(tmp_path / "test/metrics.csv")} == names
+
+
+def test_a_limit_starts_at_one():
+    with pytest.raises(ValueError, match="max_items"):
+        ExportWavs(max_items=0)
