@@ -10,13 +10,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_KEY = re.compile(r'Parser key "([^"]*)": *')
 # Lines of jsonargparse that repeat the configuration or list types that were never meant.
-_TRIED = (
-    "Does not validate against any of the Union",
-    "Subtypes:",
-    "Errors:",
-    "Expected a <class 'NoneType'>",
-    "Given value",
+_TRIED = re.compile(
+    "Does not validate against|Subtypes:|Errors:|Problem with given class_path|Given value"
+    "|Expected a <class 'NoneType'>"
 )
 
 
@@ -56,18 +54,11 @@ def exit_status(command: Callable[[], int | None], *, program: str, debug: bool 
 
 def one_line(error: BaseException) -> str:
     """The message on one line; under the error's class name where the message alone would not say enough."""
-    message = _distil(str(error)) if isinstance(error, ArgumentError) else str(error)
+    message = config_reason(error) if isinstance(error, ArgumentError) else str(error)
     message = " ".join(message.split())
     if isinstance(error, ValueError | OSError | RuntimeError | UsageError | ArgumentError) and message:
         return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
-def _distil(message: str) -> str:
-    """What is wrong in a configuration and where, out of jsonargparse's account of all that it tried."""
-    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
-    kept = [line for line in lines if line and not line.startswith(_TRIED)]
-    return ": ".join(line.rstrip(":") for line in kept)
 
 
 def config_reason(error: BaseException) -> str:
@@ -76,13 +67,6 @@ def config_reason(error: BaseException) -> str:
     keys = [match[1] for line in told if (match := _KEY.match(line))]
     said = [_KEY.sub("", line) for line in told if not _TRIED.match(line)]
     return " ".join([*([f"{'.'.join(keys)}:"] if keys else []), *filter(None, said)])
-
-
-_KEY = re.compile(r'Parser key "([^"]*)": *')
-_TRIED = re.compile(
-    "Does not validate against|Subtypes:|Errors:|Problem with given class_path|Given value"
-    "|Expected a <class 'NoneType'>"
-)
 
 
 def _complain(program: str, message: str, status: int) -> int:

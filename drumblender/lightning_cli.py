@@ -1,17 +1,22 @@
 """The Lightning verbs: `fit`, `validate`, `test` and `predict`."""
 
 import logging
+import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from drumblender.inference.checkpoints import check_weights, read_checkpoint
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 
+_LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
 
 
@@ -32,13 +37,14 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
     cli_class = type("OneVerbCLI", (TaskCLI,), {"subcommands": staticmethod(lambda: one_verb)})
     try:
         cli_class([verb, *args])
-    except InterruptedRun:
+    except InterruptedRun as stop:
+        sys.stderr.write(f"drumblender: {stop}\n")
         return 130
     return 0
 
 
 class InterruptedRun(Exception):
-    """Ctrl+C during a fit, after Lightning has saved."""
+    """Ctrl+C during a fit, after Lightning has saved; the message says where and how to go on."""
 
 
 class TaskCLI(LightningCLI):
@@ -65,8 +71,7 @@ class TaskCLI(LightningCLI):
         if "fit" in self.subcommands():
             parser.add_argument(
                 "--resume",
-                type=bool,
-                default=False,
+                action="store_true",
                 help="Go on from the last checkpoint of the newest run of the same configuration.",
             )
 
@@ -77,7 +82,13 @@ class TaskCLI(LightningCLI):
         if config.get("resume"):
             _resume(config, folder)
 
+    def _parse_ckpt_path(self) -> None:
+        """The configuration says what the model is; a checkpoint of another one is an error, not a new model."""
+
     def after_instantiate_classes(self) -> None:
+        path = self.config[self.subcommand].get("ckpt_path")
+        if path and path not in _LIGHTNING_CHECKPOINTS:
+            check_weights(self.model, read_checkpoint(path).get("state_dict", {}), source=path)
         self._dump_config()
         self.model.config = {key: self.config_dump[key] for key in ("model", "data", "seed_everything")}
         self.model.config["name"] = self.run_name
@@ -86,9 +97,11 @@ class TaskCLI(LightningCLI):
         try:
             self.trainer.fit(**kwargs)
         except SystemExit as stop:  # Lightning answers Ctrl+C so, once its callbacks have saved
-            if self.trainer.interrupted:
-                raise InterruptedRun from stop
-            raise
+            if not self.trainer.interrupted:
+                raise
+            raise InterruptedRun(
+                f"stopped in epoch {self.trainer.current_epoch}; {_saved(self.trainer)}."
+            ) from stop
 
 
 def _run_folder(config: Namespace, run_name: str) -> Path | None:
@@ -116,8 +129,19 @@ def _resume(config: Namespace, folder: Path | None) -> None:
     config.trainer.logger.init_args.version = int(found[-1].parents[1].name.removeprefix("version_"))
 
 
+def _saved(trainer: L.Trainer) -> str:
+    """Where an interrupted run goes on from."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.save_on_exception and callback.dirpath:
+            path = Path(callback.dirpath) / f"{callback.filename}{callback.FILE_EXTENSION}"
+            if path.is_file():
+                return f"saved {path}, and the same command with --resume goes on from there"
+    return "nothing was saved"
+
+
 def _quieten() -> None:
     """Keep to what a user acts on: Lightning's device lists and hints about workers stay out."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of calls that Lightning makes
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -125,5 +149,6 @@ def _quieten() -> None:
         ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
         ".*number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The dirpath has changed from.*",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -88,7 +88,13 @@ def build(config: dict[str, Any]) -> tuple[SynthesisTask, L.LightningDataModule]
 
 
 def load_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, source: str) -> None:
-    """Load weights into a task.
+    """Load weights into a task. Raises what :func:`check_weights` raises."""
+    check_weights(task, state_dict, source=source)
+    task.load_state_dict(state_dict)
+
+
+def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, source: str) -> None:
+    """Make sure that weights are those of a task.
 
     Raises:
         ValueError: A key is missing, left over, or has another shape; the message names the first few.
@@ -104,4 +110,3 @@ def load_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, 
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ValueError(f"The weights of {source} are of another model: {', '.join(wrong[:3])}{more}.")
-    task.load_state_dict(state_dict)

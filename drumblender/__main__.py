@@ -1,0 +1,5 @@
+"""`python -m drumblender`."""
+
+from drumblender.cli import main
+
+main()

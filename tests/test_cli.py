@@ -1,0 +1,200 @@
+"""The command line as users meet it: a whole run from training to a resynthesised file, and its errors."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from drumblender.cli import run
+
+TINY = str(Path(__file__).with_name("tiny.yaml"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder in which the tiny model was trained for two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run(["fit", "-c", TINY, "--trainer.max_epochs", "2"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    return trained
+
+
+HIT = (0.5 * torch.sin(torch.arange(9000) * 0.3) * torch.linspace(1, 0, 9000)).numpy()
+CHECKPOINT = "logs/tiny/version_0/checkpoints/best.ckpt"
+
+
+def complaint(capfd, *args, status=1):
+    """The one line that a wrong command ends with."""
+    capfd.readouterr()
+    assert run(list(args)) == status
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("drumblender: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_help_costs_no_torch():
+    code = "import sys; from drumblender.cli import run; run(['--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "quickstart" in done.stdout
+
+
+def test_a_run_leaves_checkpoints_its_configuration_and_a_log(here):
+    run_folder = here / "logs/tiny/version_0"
+    assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert (run_folder / "config.yaml").is_file()
+    assert list(run_folder.glob("events.out.tfevents.*"))
+
+
+def test_a_checkpoint_carries_all_that_a_recording_needs(here):
+    soundfile.write(
+        "in.wav", torch.randn(30000, 2, generator=torch.Generator().manual_seed(0)).numpy() * 0.1, 44100
+    )
+    assert run(["synth", CHECKPOINT, "in.wav", "out.wav", "--stems"]) == 0
+    sound, rate = soundfile.read("out.wav")
+    assert rate == 16000 and len(sound) == -(-30000 * 160 // 441)
+    stems = [soundfile.read(f"out.{name}.wav")[0] for name in ("modal", "noise")]
+    assert abs(sum(stems) - sound).max() < 1e-6 < abs(sound).max()
+
+
+def test_synthesis_repeats_with_its_seed(here):
+    soundfile.write("hit.flac", HIT, 16000)
+    for output, seed in (("a.wav", "1"), ("b.wav", "1"), ("c.wav", "2")):
+        assert run(["synth", CHECKPOINT, "hit.flac", output, "--seed", seed]) == 0
+    first, again, other = (soundfile.read(f"{name}.wav")[0] for name in "abc")
+    assert (first == again).all() and (first != other).any()
+
+
+def test_silence_before_the_onset_stays_before_it(here):
+    soundfile.write("late.wav", torch.cat([torch.zeros(5120), torch.from_numpy(HIT)]).numpy(), 16000)
+    assert run(["synth", CHECKPOINT, "late.wav", "late_out.wav"]) == 0
+    sound, _ = soundfile.read("late_out.wav")
+    assert len(sound) == 14120 and abs(sound[:5120]).max() == 0 < abs(sound[5120:6000]).max()
+
+
+def test_a_folder_is_resynthesised_and_bad_files_are_listed(here):
+    folder = Path("folder")
+    folder.mkdir()
+    soundfile.write(folder / "good.wav", HIT, 16000)
+    soundfile.write(folder / "silent.wav", torch.zeros(9000).numpy(), 16000)
+    (folder / "noise.wav").write_bytes(b"no audio at all")
+    assert run(["synth", CHECKPOINT, str(folder), "resynthesised"]) == 0
+    assert [path.name for path in Path("resynthesised").iterdir()] == ["good.wav"]
+
+
+def test_a_checkpoint_is_tested_with_its_own_configuration(here):
+    assert run(["test", CHECKPOINT]) == 0
+
+
+def test_resume_goes_on_in_the_same_folder(here):
+    before = sorted(path.name for path in Path("logs/tiny").iterdir() if path.is_dir())
+    assert run(["fit", "-c", TINY, "--trainer.max_epochs", "3", "--resume"]) == 0
+    assert sorted(path.name for path in Path("logs/tiny").iterdir() if path.is_dir()) == before
+    last = torch.load("logs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["epoch"] == 2
+
+
+def test_an_interrupted_run_is_saved_and_goes_on(here, tmp_path):
+    command = [sys.executable, "-m", "drumblender", "fit", "-c", TINY, "--trainer.max_epochs", "1000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    data = ["--data.data_dir", str(here / "drums")]
+    process = subprocess.Popen(
+        [*command, *data], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    last = tmp_path / "logs/tiny/version_0/checkpoints/last.ckpt"
+    for _ in range(600):
+        if last.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error and "--resume" in error
+    assert torch.load(last, weights_only=True)["drumblender"]["sample_rate"] == 16000
+
+
+def test_a_wrong_verb_names_the_right_one(capfd):
+    assert "did you mean 'fit'" in complaint(capfd, "fut", status=2)
+
+
+def test_a_misspelt_key_is_named(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.yaml").write_text("trainer:\n  max_epocks: 3\n")
+    assert "max_epocks" in complaint(capfd, "fit", "-c", TINY, "-c", "wrong.yaml", status=2)
+    Path("wrong.yaml").write_text("model:\n  init_args:\n    voicez: 3\n")
+    assert "voicez" in complaint(capfd, "fit", "-c", TINY, "-c", "wrong.yaml", status=2)
+
+
+def test_a_missing_configuration_is_named(capfd):
+    assert "nowhere.yaml" in complaint(capfd, "fit", "-c", "nowhere.yaml", status=2)
+
+
+def test_resuming_nothing_is_refused(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "No run to resume" in complaint(capfd, "fit", "-c", TINY, "--resume")
+
+
+def test_a_checkpoint_of_another_model_names_the_keys(here, capfd):
+    Path("other.yaml").write_text("""
+model:
+  init_args:
+    voices:
+      modal:
+        synth: {class_path: drumblender.synths.ModalSynth, init_args: {num_modes: 4}}
+        gains: {num_modes: 4}
+""")
+    line = complaint(capfd, "test", "-c", TINY, "-c", "other.yaml", "--ckpt_path", CHECKPOINT)
+    assert "another model" in line and "voices.noise" in line
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [(b"", "not a checkpoint"), (b"PK\x03\x04 half a zip", "not a checkpoint"), (None, "No checkpoint")],
+)
+def test_what_is_no_checkpoint_is_said_so(here, capfd, content, words):
+    path = Path("wrong.ckpt")
+    path.unlink(missing_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+    assert words in complaint(capfd, "synth", str(path), "in.wav", "out.wav")
+
+
+def test_a_pickle_from_a_stranger_is_not_executed(here, capfd):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (Path("sprung"),)
+
+    torch.save({"state_dict": {}, "trap": Trap()}, "trap.ckpt")
+    assert "not loaded" in complaint(capfd, "synth", "trap.ckpt", "in.wav", "out.wav")
+    assert not Path("sprung").exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "silent", "nan", "truncated"])
+def test_an_unusable_recording_is_named_with_its_reason(here, capfd, kind):
+    path = Path(f"{kind}.wav")
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("la la la")
+    elif kind == "silent":
+        soundfile.write(path, 0 * HIT, 16000)
+    elif kind == "nan":
+        soundfile.write(path, HIT * float("nan"), 16000, subtype="FLOAT")
+    elif kind == "truncated":
+        soundfile.write(path, HIT, 16000)
+        path.write_bytes(path.read_bytes()[:5000])
+    line = complaint(capfd, "synth", CHECKPOINT, str(path), "unusable_out.wav")
+    assert path.name in line
+    assert not Path("unusable_out.wav").exists()
