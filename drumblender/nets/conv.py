@@ -135,7 +135,7 @@ def elu_and_slope(x: Tensor, scratch: Scratch, name: str) -> tuple[Tensor, Tenso
     """
     slope = scratch.room(f"{name} slope", len(x))
     value = scratch.room(f"{name} value", len(x))
-    torch.clamp(x, max=0, out=slope).exp_()
+    torch.minimum(x, x.new_zeros(()), out=slope).exp_()  # clamp has no wider result
     torch.sub(slope, 1, out=value)  # at most 0, and never below x where x is
     return torch.maximum(value, x, out=value), slope
 
@@ -170,7 +170,7 @@ class TiledConv(torch.autograd.Function):
             tile = grad[item, start:stop]
             if result:  # the slope of an ELU below 0 is its result + 1
                 slope = scratch.room("slope", stop - start)
-                torch.clamp(slope_from[item, start:stop], max=0, out=slope)
+                torch.minimum(slope_from[item, start:stop], grad.new_zeros(()), out=slope)
                 tile.copy_(slope.add_(1).mul_(above[item, start:stop]))
             grad_bias += wide(tile).sum(dim=0)
             if ctx.needs_input_grad[1]:

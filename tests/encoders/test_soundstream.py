@@ -108,3 +108,20 @@ def test_the_embedding_must_fit_the_encoder(conditioned):
 def test_refuses_sizes_without_sense(settings):
     with pytest.raises(ValueError):
         small(**settings)
+
+
+@pytest.mark.parametrize("kind, tolerance", [(SoundStreamEncoder, 0.03), (SoundStreamAttentionEncoder, 0.2)])
+def test_autocast_stays_close_and_weights_get_float32_gradients(kind, tolerance, generator):
+    torch.manual_seed(0)
+    encoder = kind(4, 3, strides=(2, 3))
+    audio = torch.randn(2, 700, generator=generator)
+    expected = encoder(audio)
+    wanted = torch.autograd.grad(expected.square().sum(), encoder.parameters())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = encoder(audio)
+    assert features.dtype == torch.bfloat16
+    assert (features - expected).abs().max() < 0.05 * expected.abs().max()
+    features.float().square().sum().backward()
+    for parameter, gradient in zip(encoder.parameters(), wanted, strict=True):
+        assert parameter.grad.dtype == torch.float32
+        assert (parameter.grad - gradient).norm() <= tolerance * gradient.norm() + 1e-3
