@@ -1,0 +1,1 @@
+"""Hydra apps that reproduce the papers' tables."""
