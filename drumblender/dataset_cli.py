@@ -60,7 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument("--archive", metavar="FILE", help="pack the prepared folder into a .tar.gz")
     actions.add_argument("--upload", metavar="FILE", help="upload a file to the store of CONFIG")
     parser.add_argument(
-        "--backend", choices=("local", "ray", "dask"), default="local", help="where the work runs"
+        "--backend",
+        choices=("local", "threads", "processes", "ray", "dask"),
+        default="local",
+        help="where the work runs",
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="workers (default: every core)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and more messages")

@@ -1,12 +1,19 @@
 """Runs one function on many items: on all cores, or on a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, TypeVar
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+import torch
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
-Backend = Literal["local", "ray", "dask"]
+Backend = Literal["local", "threads", "processes", "ray", "dask"]
+
+# The analyses run without Python's lock most of the time, so that threads keep a few cores busy. A process is
+# ready for work only after 5 s of imports.
+_FEW_JOBS = 4
+_FEW_ITEMS = 2000
 
 
 def run_parallel(
@@ -19,10 +26,11 @@ def run_parallel(
     """Results as they come, in any order.
 
     Args:
-        function: Must survive pickling, and so must its results. Each worker runs it on one thread.
+        function: Safe in threads; it and its results survive pickling. Each worker computes on one thread.
         items: What to call it with.
-        backend: Processes of this machine, or the workers of a Ray or Dask cluster: the one that their own
-            settings name (``RAY_ADDRESS``, ``DASK_SCHEDULER_ADDRESS``), else one started here.
+        backend: ``local`` takes threads for little work or few cores, else processes. ``ray`` and ``dask``
+            take the workers of a cluster: the one that their own settings name (``RAY_ADDRESS``,
+            ``DASK_SCHEDULER_ADDRESS``), else one started on this machine.
         jobs: Workers; None takes every core there is.
 
     Raises:
@@ -33,36 +41,59 @@ def run_parallel(
 
     if jobs is not None and jobs < 1:
         raise ValueError(f"At least one worker is needed, got jobs={jobs}.")
-    with _cluster(backend):
-        limit = jobs if jobs is not None else (cpu_count() if backend == "local" else -1)
-        workers = min(limit, len(items)) if limit > 0 else limit
-        settings = {"inner_max_num_threads": 1} if backend == "local" and workers != 1 else {}
-        with parallel_config({"local": "loky"}.get(backend, backend), n_jobs=workers or 1, **settings):
-            if (
-                backend == "ray"
-            ):  # joblib cannot stream results from a multiprocessing pool: take them in turns
-                parallel = Parallel(max_nbytes=None)
-                turn = 8 * parallel._effective_n_jobs()
-                for start in range(0, len(items), turn):
-                    yield from parallel(delayed(function)(item) for item in items[start : start + turn])
-            else:
-                parallel = Parallel(return_as="generator_unordered", max_nbytes=None)
-                yield from parallel(delayed(function)(item) for item in items)
+    if not items:
+        return
+    calls = [delayed(function)(item) for item in items]
+    on_cluster = backend in ("ray", "dask")
+    workers = -1 if on_cluster and jobs is None else min(jobs or cpu_count(), len(items))
+    with (
+        _place(backend, workers, len(items)) as (name, settings),
+        parallel_config(name, n_jobs=workers, **settings),
+    ):
+        if backend == "ray":  # joblib cannot stream results from a pool of this kind: take them in turns
+            parallel = Parallel(max_nbytes=None)
+            turn = 8 * parallel._effective_n_jobs()
+            for start in range(0, len(calls), turn):
+                yield from parallel(calls[start : start + turn])
+        else:
+            yield from Parallel(return_as="generator_unordered", max_nbytes=None)(calls)
 
 
-def _cluster(backend: Backend) -> AbstractContextManager:
-    """Joins the cluster, or starts one here, for as long as the context lasts."""
+@contextmanager
+def _place(backend: Backend, workers: int, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and settings of joblib's backend; joins or starts a cluster for as long as the context lasts."""
+    if backend == "ray":
+        _need("ray")
+        from ray.util.joblib import register_ray
+
+        register_ray()
+        yield "ray", {}
+    elif backend == "dask":
+        _need("distributed")
+        from distributed import Client
+
+        with Client():
+            yield "dask", {}
+    elif backend == "threads" or (backend == "local" and (workers <= _FEW_JOBS or count <= _FEW_ITEMS)):
+        with _one_thread_each(workers):
+            yield "threading", {}
+    else:
+        yield "loky", {"inner_max_num_threads": 1}
+
+
+@contextmanager
+def _one_thread_each(workers: int) -> Iterator[None]:
+    """Keep torch's own threads out of the way of ours."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if workers > 1 else before)
     try:
-        if backend == "ray":
-            from ray.util.joblib import register_ray
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-            register_ray()
-        elif backend == "dask":
-            from distributed import Client
 
-            return Client()
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'--backend {backend} needs {error.name}: pip install "drumblender[cluster]".'
-        ) from error
-    return nullcontext()
+def _need(package: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f'This backend needs {package}: pip install "drumblender[cluster]".')

@@ -81,7 +81,6 @@ class Recipe:
     def prepare_recording(self, pair: tuple[str, Recording]) -> tuple[str, Item | Rejected]:
         """Read, analyse and write one recording. Its audio is written last."""
         key, recording = pair
-        torch.set_num_threads(1)
         try:
             audio = self.read_raw(recording.path)
             item = Item(
@@ -103,7 +102,6 @@ class Recipe:
     def prepare_features(self, pair: tuple[str, Item]) -> tuple[str, Item | Rejected]:
         """Analyse one prepared recording again."""
         key, item = pair
-        torch.set_num_threads(1)
         try:
             audio, _ = read_audio(self.data_dir / item.filename, self.sample_rate)
             return key, self._write_features(key, audio, item)

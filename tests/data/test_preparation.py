@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -63,10 +64,19 @@ def test_every_item_is_in_the_manifest(data, raw):
     assert data.verify() == []
 
 
-def test_all_cores_make_the_same_files_as_one(data, raw, tmp_path):
+def test_threads_make_the_same_files_as_one(data, raw, tmp_path):
+    other = AudioDataModule(str(tmp_path / "other"), raw_dir=str(raw), **SETTINGS)
+    threads = torch.get_num_threads()
+    data.preprocess(jobs=1)
+    other.preprocess(jobs=4)
+    assert torch.get_num_threads() == threads
+    assert files_of(data.data_dir) == files_of(other.data_dir)
+
+
+def test_processes_make_the_same_files_as_one(data, raw, tmp_path):
     other = AudioDataModule(str(tmp_path / "other"), raw_dir=str(raw), **SETTINGS)
     data.preprocess(jobs=1)
-    other.preprocess(jobs=2)
+    other.preprocess(backend="processes", jobs=2)
     assert files_of(data.data_dir) == files_of(other.data_dir)
 
 
@@ -306,6 +316,17 @@ def test_a_corrupt_archive_leaves_no_folder(tmp_path):
     with pytest.raises(ArchiveError, match="corrupt"):
         data.prepare_data()
     assert not data.data_dir.exists()
+
+
+def test_no_worker_is_an_error(data):
+    with pytest.raises(ValueError, match="jobs=0"):
+        data.preprocess(jobs=0)
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="ray is here")
+def test_a_missing_cluster_package_is_named(data):
+    with pytest.raises(ModuleNotFoundError, match=r"needs ray: pip install \"drumblender\[cluster\]\""):
+        data.preprocess(backend="ray")
 
 
 def test_nothing_to_prepare_from_is_an_error(tmp_path):
