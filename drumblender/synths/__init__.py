@@ -2,6 +2,7 @@
 
 from drumblender.synths.base import Synth
 from drumblender.synths.fm_drum import FMDrumSynth
+from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
@@ -13,9 +14,13 @@ from drumblender.synths.transient import TransientTCN
 
 __all__ = [
     "DampedModalSynth",
+    "FMDrumSynth",
+    "HarmonicSynth",
     "MixSynth",
     "ModalSynth",
     "NoiseSynth",
+    "SimpleDrumSynth",
+    "Snare808",
     "StringStream",
     "StringSynth",
     "Synth",

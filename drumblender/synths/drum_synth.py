@@ -40,9 +40,7 @@ class DrumSynth(Synth):
     def __init__(self, ranges: dict[str, Range], sample_rate: int, noise_samples: int = 0) -> None:
         super().__init__()
         if sample_rate < 1000 or noise_samples < 0:
-            raise ValueError(
-                f"Needs 1000 samples a second or more and no negative count, got {sample_rate=}, {noise_samples=}."
-            )
+            raise ValueError(f"Needs sample_rate of 1000 or more, got {sample_rate=}, {noise_samples=}.")
         self.ranges, self.sample_rate = ranges, sample_rate
         self.control_sizes = dict.fromkeys(ranges, 1)
         self.control_frames = dict.fromkeys(ranges, 1)

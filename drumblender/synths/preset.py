@@ -12,22 +12,26 @@ from torch import Tensor
 from drumblender.dsp.units import Range
 from drumblender.shipped import find_shipped
 from drumblender.synths.base import Synth
+from drumblender.synths.stacking import has_unit
+from drumblender.types import Controls
 
 _SLACK = 1e-6  # of a range: what rounding to decimals and back may add
 
 
 class Preset(NamedTuple):
-    """A synth's controls in (0, 1) as one row, and the factor that damps changes of each."""
+    """A synth's controls in (0, 1) as one row, what damps changes of each, and its other controls."""
 
     values: Float[Tensor, "1 params"]
     damping: Float[Tensor, "1 params"]
+    held: Controls  # those that are given in real units, which nothing moves
 
 
 def load_preset(path: str | Path, synth: Synth) -> Preset:
     """Read ``{"preset": {name: value}, "damping": {name: factor}}``; the order of names means nothing.
 
-    Values are in real units for a synth that has a range for each control, else in (0, 1). A control with
-    several numbers has a list of them, frame after frame. Damping is 1 where it is not given.
+    Values are in real units for a synth that has a range for each control, and for controls whose name ends
+    in a unit; else in (0, 1). A control with several numbers has a list of them, frame after frame, or one
+    number for all. Damping is 1 where it is not given.
 
     Raises:
         FileNotFoundError: No such file, neither here nor among the presets of the package.
@@ -47,12 +51,16 @@ def load_preset(path: str | Path, synth: Synth) -> Preset:
         raise ValueError(
             f"{path} names {', '.join(unknown)}; {type(synth).__name__} has {', '.join(synth.control_sizes)}."
         )
-    rows, factors = [], []
+    rows, factors, held = [], [], {}
     for name, size in synth.control_sizes.items():
-        count = size * synth.control_frames.get(name, 1)
-        rows.append(_normalized(path, name, _numbers(path, name, values[name], count), synth))
-        factors.append(_numbers(path, f"damping of {name}", damping.get(name, 1.0), count))
-    return Preset(torch.cat(rows)[None], torch.cat(factors)[None])
+        shape = synth.control_frames.get(name, 1), size
+        numbers = _numbers(path, name, values[name], shape[0] * size)
+        if has_unit(name):
+            held[name] = numbers.view(1, *shape)
+            continue
+        rows.append(_normalized(path, name, numbers, synth))
+        factors.append(_numbers(path, f"damping of {name}", damping.get(name, 1.0), len(numbers)))
+    return Preset(torch.cat(rows)[None], torch.cat(factors)[None], held)
 
 
 def save_preset(
