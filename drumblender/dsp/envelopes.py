@@ -1,8 +1,11 @@
 """From frames to samples."""
 
+from functools import lru_cache
 from typing import Literal
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,6 +15,11 @@ Align = Literal["center", "hop"]
 """Where T frames lie in N samples. ``center``: each in the middle of its share, so the first reaches half
 a share into the sound before anything moves. ``hop``: frame t at sample ``t N / (T - 1)``, as centred
 analysis frames lie when N is a whole number of hops."""
+
+Upsampling = Literal["center", "hop", "ends", "windows"]
+"""How T frames become N samples. ``center`` and ``hop``: straight lines, aligned as above. ``ends``: straight
+lines, the first frame on the first sample and the last on the last. ``windows``: overlapping Hann windows,
+frame t at sample ``t N / T``; after the last frame its value is held."""
 
 
 @in_full_precision
@@ -43,3 +51,44 @@ def interpolate_frames(
     else:  # the last frame lies on sample N, one past the end
         samples = F.interpolate(rows, size=num_samples + 1, mode="linear", align_corners=True)[..., :-1]
     return samples.reshape(*frames.shape[:-1], num_samples)
+
+
+@in_full_precision
+def upsample_frames(
+    frames: Float[Tensor, "*channels frames"], num_samples: int, upsampling: Upsampling
+) -> Float[Tensor, "*channels samples"]:
+    """Spread frames over samples; each sample is a blend of the two frames around it.
+
+    Raises:
+        ValueError: There are no frames, no samples are asked for, or ``upsampling`` is unknown.
+    """
+    left, blend = frame_blends(frames.shape[-1], num_samples, upsampling)
+    left, blend = left.to(frames.device), blend.to(frames)
+    right = (left + 1).clamp(max=frames.shape[-1] - 1)
+    return torch.lerp(frames[..., left], frames[..., right], blend)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what the first call makes must serve training later
+def frame_blends(
+    num_frames: int, num_samples: int, upsampling: Upsampling
+) -> tuple[Int64[Tensor, "samples"], Float[Tensor, "samples"]]:
+    """For every sample the frame before it, and the share of the frame after that, 0 to 1 in float64."""
+    if num_frames < 1 or num_samples < 1:
+        raise ValueError(f"Need at least 1 frame and sample, got {num_frames} frames and {num_samples=}.")
+    # Sample n lies at frame position (scale n + shift) / share: integers, so that none is off by one.
+    places = {
+        "center": (2 * num_frames, num_frames - num_samples, 2 * num_samples),
+        "hop": (num_frames - 1, 0, num_samples),
+        "ends": (num_frames - 1, 0, max(num_samples - 1, 1)),
+        "windows": (num_frames, 0, num_samples),
+    }
+    if upsampling not in places:
+        raise ValueError(f"upsampling is one of {', '.join(places)}, got {upsampling!r}.")
+    scale, shift, share = places[upsampling]
+    frame, rest = np.divmod(scale * np.arange(num_samples) + shift, share)
+    blend = rest / share
+    if upsampling == "windows":
+        blend = (1 - np.cos(np.pi * blend)) / 2
+    blend[(frame < 0) | (frame >= num_frames - 1)] = 0  # held before the first frame and after the last
+    return torch.from_numpy(frame.clip(0, num_frames - 1)), torch.from_numpy(blend)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.envelopes import interpolate_frames, upsample_frames
 
 
 @pytest.mark.parametrize("num_frames, num_samples", [(5, 40), (5, 43), (9, 4), (1, 7)])
@@ -37,3 +37,44 @@ def test_gradients_match_finite_differences(align, generator):
 def test_nothing_to_interpolate_is_refused(num_frames, num_samples):
     with pytest.raises(ValueError, match="at least 1"):
         interpolate_frames(torch.zeros(1, num_frames), num_samples)
+
+
+@pytest.mark.parametrize("num_frames, num_samples", [(5, 40), (5, 43), (9, 4), (1, 7), (3, 1)])
+@pytest.mark.parametrize("align", ["center", "hop"])
+def test_upsampling_reads_the_lines_of_interpolation(num_frames, num_samples, align, generator):
+    frames = torch.randn(2, 3, num_frames, generator=generator, dtype=torch.float64)
+    expected = interpolate_frames(frames, num_samples, align=align)
+    assert torch.allclose(upsample_frames(frames, num_samples, align), expected, atol=1e-12)
+
+
+def test_ends_put_the_outer_frames_on_the_outer_samples():
+    samples = upsample_frames(torch.tensor([1.0, 2.0, 5.0]), 5, "ends")
+    assert samples.tolist() == [1, 1.5, 2, 3.5, 5]
+
+
+def test_windows_overlap_as_raised_cosines_and_hold_the_last_frame():
+    samples = upsample_frames(torch.tensor([0.0, 1.0]).double(), 8, "windows")
+    rise = (1 - torch.cos(torch.pi * torch.arange(4).double() / 4)) / 2
+    assert torch.allclose(samples, torch.cat([rise, torch.ones(4).double()]))
+
+
+@pytest.mark.parametrize(
+    "name, upsampling", [("resample_01_window", "windows"), ("resample_03_bilinear", "center")]
+)
+def test_published_upsampling_of_pitch(golden, name, upsampling):
+    case = golden("pitch", name)
+    frames = case["in_x"].requires_grad_()
+    samples = upsample_frames(frames.mT, case["out_y"].shape[1], upsampling).mT
+    samples.backward(case["cot_y"])
+    assert torch.allclose(samples, case["out_y"], atol=1e-6)
+    assert torch.allclose(frames.grad, case["grad_x"], rtol=1e-4, atol=1e-5)
+
+
+def test_published_upsampling_of_guitar(golden):
+    case = golden("guitar", "resample_linear")
+    assert torch.allclose(upsample_frames(case["in_x"], 50, "ends"), case["out_y"], atol=1e-6)
+
+
+def test_an_unknown_upsampling_is_refused(unchecked):
+    with pytest.raises(ValueError, match="'cubic'"):
+        upsample_frames(torch.zeros(1, 3), 5, "cubic")

@@ -1,0 +1,73 @@
+"""A tone: harmonics of one fundamental, each with a level of its own."""
+
+from drumblender.dsp.envelopes import Upsampling
+from drumblender.dsp.harmonics import harmonic_bank
+from drumblender.dsp.precision import raise_half
+from drumblender.dsp.units import Range, db_to_gain
+from drumblender.synths.base import Synth
+from drumblender.types import Audio, Controls
+
+
+class HarmonicSynth(Synth):
+    """Plays sines at whole multiples of a fundamental, silent above Nyquist (Engel et al., ICLR 2020).
+
+    Controls: the fundamental as ``f0_hz`` in Hz, or with a range as ``f0`` in (0, 1); the harmonics as
+    ``amp``, linear and of any sign, or with a range as ``level`` in (0, 1), which spreads decibels. Each has
+    a number of frames of its own. No weights.
+
+    Args:
+        num_harmonics: Harmonics, the fundamental included.
+        sample_rate: Samples per second.
+        f0_hz: Fundamentals that ``f0`` can have; None: the control is ``f0_hz``.
+        level_db: Levels that ``level`` can have; None: the control is ``amp``.
+        f0_upsampling: How frames of the fundamental become samples.
+        amp_upsampling: How frames of the amplitudes do.
+        fade: A harmonic on its way to Nyquist fades from the last frame below it, as in Torres et al. (ICASSP
+            2024), instead of stopping at the sample that reaches it.
+    """
+
+    def __init__(
+        self,
+        num_harmonics: int = 100,
+        sample_rate: int = 16000,
+        f0_hz: Range | None = None,
+        level_db: Range | None = None,
+        f0_upsampling: Upsampling = "ends",
+        amp_upsampling: Upsampling = "ends",
+        fade: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_harmonics < 1 or sample_rate < 1:
+            raise ValueError(f"Need at least 1, got {num_harmonics=} and {sample_rate=}.")
+        self.control_sizes = {
+            "f0_hz" if f0_hz is None else "f0": 1,
+            "amp" if level_db is None else "level": num_harmonics,
+        }
+        self.sample_rate = sample_rate
+        self.f0_hz, self.level_db = f0_hz, level_db
+        self.f0_upsampling: Upsampling = f0_upsampling
+        self.amp_upsampling: Upsampling = amp_upsampling
+        self.fade = fade
+
+    def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        for name, size in self.control_sizes.items():
+            if name not in controls or controls[name].shape[2] != size:
+                given = tuple(controls[name].shape) if name in controls else "nothing"
+                raise ValueError(f"Control {name} needs shape (batch, frames, {size}), got {given}.")
+        # Raised before a range stretches it: half precision would detune a tone.
+        units = self.to_units({name: raise_half(controls[name]) for name in self.control_sizes})
+        return harmonic_bank(
+            units["f0_hz"].squeeze(2),
+            units["amp"] if self.level_db is None else db_to_gain(units["level_db"]),
+            num_samples=num_samples,
+            sample_rate=self.sample_rate,
+            f0_upsampling=self.f0_upsampling,
+            amp_upsampling=self.amp_upsampling,
+            fade=self.fade,
+        )
+
+    def to_units(self, controls: Controls) -> Controls:
+        units = {"f0_hz": controls["f0_hz"] if self.f0_hz is None else self.f0_hz.denormalize(controls["f0"])}
+        if self.level_db is None:
+            return units | {"amp": controls["amp"]}
+        return units | {"level_db": self.level_db.denormalize(controls["level"])}

@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from drumblender.dsp.units import Range
+from drumblender.synths.harmonic import HarmonicSynth
+
+
+def relative_error(found, truth):
+    return ((found - truth).norm() / truth.norm()).item()
+
+
+def assert_published(case, synth, f0_hz, amp, names, tolerances):
+    """Within the tolerance of the published float32 numbers or of the same in float64."""
+    f0_hz, amp = f0_hz.clone().requires_grad_(), amp.clone().requires_grad_()
+    f0_name, amp_name = names
+    held = f0_hz if f0_hz.ndim == 3 else f0_hz[..., None]
+    num_samples = case["out_audio"].shape[1]
+    audio = synth({"f0_hz": held, "amp": amp}, num_samples)
+    audio.backward(case["cot_audio"])
+    found = {"out_audio": audio.detach(), f"grad_{f0_name}": f0_hz.grad, f"grad_{amp_name}": amp.grad}
+    for key, tolerance in zip(found, tolerances, strict=True):
+        truths = [case[name] for name in (key, f"ref64_{key}") if name in case]
+        assert min(relative_error(found[key], truth) for truth in truths) < tolerance, key
+
+
+@pytest.mark.parametrize(
+    "name, tolerances",
+    [
+        ("01", (3e-4, 5e-4, 5e-4)),
+        ("02_f0_2d", (5e-5, 2e-4, 2e-4)),
+        ("03_nyquist_101", (2e-4, 6e-4, 6e-4)),
+    ],
+)
+def test_published_guitar_numbers(golden, name, tolerances):
+    case = golden("guitar", f"harmonic_synth_{name}")
+    init = case.config["init"]
+    synth = HarmonicSynth(init["n_harmonics"], init["sample_rate"])
+    names = ("f0", "harmonic_amplitudes")
+    assert_published(case, synth, case["in_f0"], case["in_harmonic_amplitudes"], names, tolerances)
+
+
+@pytest.mark.parametrize(
+    "name, tolerances",
+    [
+        ("01_paper_harmonic", (9e-4, 4e-3, 4e-3)),
+        ("05_angular_cumsum", (5e-5, 9e-5, 9e-5)),
+        ("06_nyquist_sweep", (3e-4, 1e-3, 1e-3)),
+    ],
+)
+def test_published_pitch_numbers(golden, name, tolerances):
+    case = golden("pitch", f"synth_{name}")
+    synth = HarmonicSynth(
+        case["in_amplitudes"].shape[2],
+        case.config["init"]["sample_rate"],
+        f0_upsampling="center",
+        amp_upsampling="windows",
+        fade=True,
+    )
+    names = ("frequencies", "amplitudes")
+    assert_published(case, synth, case["in_frequencies"], case["in_amplitudes"], names, tolerances)
+
+
+def test_ranges_turn_controls_into_hertz_and_decibels():
+    ranged = HarmonicSynth(2, 8000, f0_hz=Range(100, 400, log=True), level_db=Range(-40, 0))
+    controls = {"f0": torch.tensor([[[0.5]]]), "level": torch.tensor([[[1.0, 0.5]]])}
+    units = ranged.to_units(controls)
+    assert units["f0_hz"].item() == pytest.approx(200)
+    assert units["level_db"].flatten().tolist() == pytest.approx([0, -20])
+    plain = HarmonicSynth(2, 8000)
+    same = {"f0_hz": units["f0_hz"], "amp": torch.tensor([[[1.0, 0.1]]])}
+    assert torch.allclose(ranged(controls, 500), plain(same, 500), atol=1e-6)
+    assert plain.to_units(same) == same
+
+
+def test_controls_have_frames_of_their_own(generator):
+    synth = HarmonicSynth(3, 8000)
+    amp = torch.rand(2, 20, 3, generator=generator)
+    held = synth({"f0_hz": torch.full((2, 1, 1), 300.0), "amp": amp}, 400)
+    assert torch.equal(held, synth({"f0_hz": torch.full((2, 5, 1), 300.0), "amp": amp}, 400))
+
+
+@pytest.mark.parametrize("controls", [{}, {"f0_hz": torch.ones(1, 1, 1), "amp": torch.ones(1, 4, 2)}])
+def test_controls_that_do_not_fit_are_refused(controls):
+    with pytest.raises(ValueError, match="needs shape"):
+        HarmonicSynth(3, 8000)(controls, 100)
+
+
+def test_a_bank_without_harmonics_is_refused():
+    with pytest.raises(ValueError, match="num_harmonics=0"):
+        HarmonicSynth(0)
