@@ -1,8 +1,14 @@
-"""Builds features from the nested descriptions that golden files carry."""
+"""Builds the parts of remapping from the nested descriptions that golden files carry."""
 
+import json
+from pathlib import Path
+
+import torch
 from torch import nn
 
-from drumblender import features
+from drumblender import encoders, features
+from drumblender.synths import Snare808
+from drumblender.tasks import RemapTask
 
 
 def build_feature(spec: dict) -> nn.Module:
@@ -29,3 +35,38 @@ def published_features(sample_rate: int = 44100) -> nn.Module:
         [features.TemporalCentroid(sample_rate, scaling="schlauch")], [1], frame_size=5512, hop_size=5512
     )
     return features.FeatureCollection([frames, hit])
+
+
+def build_mapper(spec: dict) -> nn.Module:
+    init = dict(spec["init"])
+    if "activation" in init:
+        init["activation"] = getattr(nn, init["activation"].rsplit(".", 1)[-1])()
+    return (encoders.LinearMapping if spec["class"].endswith("LinearMapping") else encoders.MLPMapping)(
+        **init
+    )
+
+
+def build_remap_task(init: dict, preset_path: Path) -> RemapTask:
+    """A task as the configuration of a golden file describes it; its preset is written to ``preset_path``."""
+    preset_path.write_text(json.dumps(init["preset_json"]))
+    synth = init["synth"]["init"]
+    feature = init["feature"]
+    return RemapTask(
+        build_mapper(init["model"]),
+        Snare808(synth["sample_rate"], synth["buffer_size"]),
+        build_feature(feature) if "init" in feature else published_features(),
+        sample_rate=synth["sample_rate"],
+        preset=str(preset_path),
+        num_samples=synth["num_samples"],
+    )
+
+
+def original_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of the original task under our names, with the scale of the onsets unknown."""
+    renamed = {
+        key.replace("model.net", "mapper.net").replace("synth.noise.noise", "synth.noise"): value
+        for key, value in state.items()
+    }
+    size = next(value.shape[1] for key, value in renamed.items() if key.startswith("mapper.net"))
+    scale = encoders.OnsetScale(size).state_dict()
+    return renamed | {f"onset_scale.{key}": value for key, value in scale.items()}

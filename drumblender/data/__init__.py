@@ -3,5 +3,11 @@
 from drumblender.data.base import AudioDataModule
 from drumblender.data.drums import ModalDataModule
 from drumblender.data.fake import FakeDrumsDataModule
+from drumblender.data.remap import RemapDataModule
 
-__all__ = ["AudioDataModule", "FakeDrumsDataModule", "ModalDataModule"]
+__all__ = [
+    "AudioDataModule",
+    "FakeDrumsDataModule",
+    "ModalDataModule",
+    "RemapDataModule",
+]

@@ -1,6 +1,14 @@
 """Modules, (prediction, target) -> scalar."""
 
+from drumblender.losses.controls import ControlLoss
+from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.losses.spectral import FirstOrderDifferenceLoss, MultiResolutionSTFTLoss
 from drumblender.losses.weighted import WeightedLoss
 
-__all__ = ["FirstOrderDifferenceLoss", "MultiResolutionSTFTLoss", "WeightedLoss"]
+__all__ = [
+    "ControlLoss",
+    "FeatureDifferenceLoss",
+    "FirstOrderDifferenceLoss",
+    "MultiResolutionSTFTLoss",
+    "WeightedLoss",
+]
