@@ -47,6 +47,10 @@ class Recipe:
         """
         return {}
 
+    def analyse_item(self, audio: Audio, item: Item) -> dict[str, Tensor]:
+        """``analyse`` in preparation, where more is known of the recording than its sound."""
+        return self.analyse(audio)
+
     def pack_features(self, fields: dict[str, Tensor]) -> Any:
         """What the feature file of one item holds, from the fields of a batch of one."""
         return {name: field[0].clone() for name, field in fields.items()}
@@ -74,8 +78,8 @@ class Recipe:
             min_samples=self.min_samples,
         )
 
-    def write_extra(self, key: str, fields: dict[str, Tensor]) -> dict[str, str]:
-        """Write further files of an item, relative to ``data_dir``; returns the tags that name them."""
+    def write_extra(self, key: str, fields: dict[str, Tensor]) -> dict[str, Any]:
+        """Write further files of an item, relative to ``data_dir``; returns tags that name or sum them up."""
         return {}
 
     def prepare_recording(self, pair: tuple[str, Recording]) -> tuple[str, Item | Rejected]:
@@ -111,9 +115,9 @@ class Recipe:
     def _write_features(self, key: str, audio: Tensor, item: Item) -> Item:
         if not self.has_features:
             return item
-        fields = self.analyse(audio[None])
+        fields = self.analyse_item(audio[None], item)
         path = self.data_dir / "features" / f"{key}.pt"
-        with written_aside(path) as aside:
-            torch.save(self.pack_features(fields), aside)
+        with written_aside(path) as aside, aside.open("wb") as file:  # a path leaves its name inside
+            torch.save(self.pack_features(fields), file)
         tags = item.tags | self.write_extra(key, fields)
         return replace(item, feature_file=f"features/{key}.pt", feature_sha256=sha256_of(path), tags=tags)

@@ -66,6 +66,13 @@ def test_a_batch_holds_the_modes_of_each_sound(raw, tmp_path):
     assert not batch["amp"][..., 4:].any()  # the analysis keeps four; silent ones fill up
 
 
+def test_the_same_sounds_make_the_same_files(raw, tmp_path):
+    for name in ("one", "two"):
+        module(tmp_path / name, raw).preprocess(jobs=2)
+    manifests = [(tmp_path / name / "manifest.json").read_text() for name in ("one", "two")]
+    assert manifests[0] == manifests[1] and "feature_sha256" in manifests[0]
+
+
 def test_what_is_stored_is_what_is_analysed_at_inference(raw, tmp_path):
     data = module(tmp_path / "set", raw)
     data.preprocess(jobs=1)
