@@ -1,6 +1,6 @@
 """Audio, controls and batches: all that data and tasks share."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -32,6 +32,21 @@ class NoteBatch(AudioBatch):
 
     f0_hz: Float[Tensor, "batch frames"]
     loudness_db: Float[Tensor, "batch frames"]
+
+
+class StringBatch(NoteBatch):
+    """Notes of a string; where they were made on the fly, also the coefficients that made them."""
+
+    loop_coefficients: NotRequired[Float[Tensor, "batch loop_frames taps"]]  # with the loop gain
+    excitation_coefficients: NotRequired[Float[Tensor, "batch excitation_frames order"]]
+
+
+@runtime_checkable
+class HasLoudnessStatistics(Protocol):
+    """Data that know how loud their training split is, so that a task can normalise."""
+
+    def loudness_statistics(self) -> tuple[float, float]:
+        """Mean and deviation of ``loudness_db`` over all frames that train."""
 
 
 class OnsetBatch(TypedDict):

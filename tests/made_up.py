@@ -48,3 +48,23 @@ class ModalBatches(_MadeUp):
             "phase_rad": torch.zeros(shape),
             "name": f"noise-{int(generator.initial_seed())}",
         }
+
+
+class StringBatches(_MadeUp):
+    """Noise with a pitch, a loudness and coefficients."""
+
+    def __init__(self, num_samples: int = 6400, sample_rate: int = 16000):
+        super().__init__()
+        self.num_samples, self.sample_rate = num_samples, sample_rate
+
+    def item(self, generator):
+        frames = self.num_samples // 256
+        fade = torch.linspace(0, -6, self.num_samples).exp()
+        return {
+            "audio": 0.3 * torch.randn(self.num_samples, generator=generator) * fade,
+            "f0_hz": torch.full((frames,), 110.0),
+            "loudness_db": torch.linspace(-20, -60, frames),
+            "loop_coefficients": torch.full((16, 3), 0.33),
+            "excitation_coefficients": torch.full((25, 5), 0.15),
+            "name": f"note-{int(generator.initial_seed())}",
+        }

@@ -3,11 +3,16 @@
 from drumblender.data.base import AudioDataModule
 from drumblender.data.drums import ModalDataModule
 from drumblender.data.fake import FakeDrumsDataModule
+from drumblender.data.nsynth import NSynthDataModule
 from drumblender.data.remap import RemapDataModule
+from drumblender.data.strings import SyntheticStringsDataModule, random_strings
 
 __all__ = [
     "AudioDataModule",
     "FakeDrumsDataModule",
     "ModalDataModule",
+    "NSynthDataModule",
     "RemapDataModule",
+    "SyntheticStringsDataModule",
+    "random_strings",
 ]

@@ -61,6 +61,8 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         num_workers: Processes that read.
     """
 
+    drop_last: bool = False
+
     def __init__(
         self,
         data_dir: str,
@@ -115,6 +117,10 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         self.remote.fetch_raw(self.raw_dir, self.meta_file)
         return find_recordings(self.raw_dir, self.meta_file, self.labels)
 
+    def keyed_recordings(self) -> dict[str, Recording]:
+        """The raw recordings by the key that each item will have; here a number made from its path."""
+        return keyed(self.find_recordings(), self.raw_dir)
+
     # From raw to prepared
 
     def prepare_data(self, backend: Backend = "local", jobs: int | None = None) -> None:
@@ -143,7 +149,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         ones again.
         """
         with only_one(self.data_dir):
-            recordings = keyed(self.find_recordings(), self.raw_dir)
+            recordings = self.keyed_recordings()
             settings = self.settings()
             kept = preparation.prepared_so_far(self.data_dir, self.meta_file, settings)
             work = self._worker().prepare_recording
@@ -220,20 +226,24 @@ class AudioDataModule(Recipe, L.LightningDataModule):
             "predict": ("test",),
         }
         for split in wanted.get(stage, SPLITS):
-            keys = split_keys(
-                manifest,
-                split,
-                self.split_strategy,
-                seed=self.seed,
-                holdout=self.holdout,
-                types=self.types,
-                instruments=self.instruments,
-            )
+            keys = self.keys_of(manifest, split)
             if not keys:
                 why = why_empty(manifest, self.split_strategy, self.holdout)
                 raise ValueError(f"The {split} split of {self.data_dir} is empty. {why}")
             self._check_files(manifest, keys)
             self._items[split] = self._items_of(manifest, keys)
+
+    def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
+        """Which items a split has, in order."""
+        return split_keys(
+            manifest,
+            split,
+            self.split_strategy,
+            seed=self.seed,
+            holdout=self.holdout,
+            types=self.types,
+            instruments=self.instruments,
+        )
 
     def train_dataloader(self) -> DataLoader:
         return self._loader("train", shuffle=True)
@@ -252,6 +262,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
             self._items[split],
             batch_size=self.batch_size,
             shuffle=shuffle,
+            drop_last=self.drop_last,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

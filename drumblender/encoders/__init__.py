@@ -6,6 +6,7 @@ from drumblender.encoders.frame_rnn import MFCCEncoder, NoteEncoder
 from drumblender.encoders.free import FreeControls, ModeGains
 from drumblender.encoders.mapper import LinearMapping, Mapper, MLPMapping
 from drumblender.encoders.onset_scale import OnsetScale
+from drumblender.encoders.parameter_mapper import ParameterMapper
 from drumblender.encoders.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ModeGains",
     "NoteEncoder",
     "OnsetScale",
+    "ParameterMapper",
     "SoundStreamAttentionEncoder",
     "SoundStreamEncoder",
     "SplitHead",

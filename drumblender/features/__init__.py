@@ -2,24 +2,29 @@
 
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
-from drumblender.features.loudness import RMS, Loudness
+from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
+from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 
 __all__ = [
     "RMS",
+    "AWeightedLoudness",
     "AmpEnvSum",
     "AmplitudeEnvelope",
     "CQTModalAnalysis",
     "CascadingFrameExtractor",
+    "FCNF0Pitch",
     "Feature",
     "FeatureCollection",
     "FeatureExtractor",
     "Loudness",
     "NoModesError",
+    "NoPitchError",
     "NormSum",
     "OnsetSegment",
+    "PYINPitch",
     "SpectralCentroid",
     "SpectralFlatness",
     "SpectralFlux",

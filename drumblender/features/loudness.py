@@ -1,10 +1,10 @@
-"""How loud a frame is: RMS and K-weighted loudness."""
+"""How loud a frame is: RMS, K-weighted and A-weighted loudness."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.loudness import k_weighted_power, k_weighting_coefficients
+from drumblender.dsp.loudness import a_weight, a_weighting_fir, k_weighted_power, k_weighting_coefficients
 from drumblender.features.base import Feature
 from drumblender.types import Audio
 
@@ -50,3 +50,37 @@ class Loudness(Feature):
             audio, self.sample_rate, frame_size=frame_size, hop_size=hop_size, clamp=self.clamp
         )
         return -0.691 + 10 * torch.log10(power + self.epsilon)
+
+
+class AWeightedLoudness(Feature):
+    """Level of each hop of a sound as the ear hears it at low volume: mean square after A-weighting.
+
+    Hops follow each other without overlap; what does not fill one is dropped.
+
+    Args:
+        sample_rate: Samples per second.
+        hop_size: Samples of a hop.
+        ntaps: Length of the weighting filter, odd.
+        eps: Added to the mean square, so that silence is finite.
+        db: Give decibels; else the natural logarithm, as published.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        hop_size: int = 256,
+        ntaps: int = 101,
+        eps: float = 1e-8,
+        db: bool = False,
+    ) -> None:
+        super().__init__()
+        if hop_size < 1 or not eps > 0:
+            raise ValueError(f"Needs a hop of at least 1 and eps above 0, got {hop_size=} and {eps=}.")
+        a_weighting_fir(sample_rate, ntaps)  # says now what is wrong with either
+        self.sample_rate, self.hop_size, self.ntaps, self.eps, self.db = sample_rate, hop_size, ntaps, eps, db
+
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
+        weighted = a_weight(audio.reshape(-1, audio.shape[-1]), self.sample_rate, self.ntaps)
+        power = weighted.unfold(-1, self.hop_size, self.hop_size).square().mean(dim=-1) + self.eps
+        level = 10 * torch.log10(power) if self.db else torch.log(power)
+        return level.view(*audio.shape[:-1], -1)

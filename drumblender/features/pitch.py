@@ -1,0 +1,136 @@
+"""Fundamental frequency of monophonic sounds, frame by frame. Trackers are not differentiable."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.features.base import Feature
+
+
+class NoPitchError(ValueError):
+    """The sound has no pitch in any frame."""
+
+
+class FCNF0Pitch(Feature):
+    """FCNF0++ (Morrison et al. 2023) by ``penn``: one pitch in Hz for each hop of a sound.
+
+    Frames whose periodicity is not above ``interp_unvoiced_at`` get a pitch between their voiced neighbours,
+    on a straight line in octaves. Needs the extra ``drumblender[penn]``; its weights do not come with it.
+
+    Args:
+        sample_rate: Samples per second.
+        hop_size: Samples of a hop.
+        fmin: Lowest pitch in Hz.
+        fmax: Highest pitch in Hz.
+        interp_unvoiced_at: Periodicity at and below which a frame has no pitch of its own.
+        decoder: How penn reads a pitch from the network.
+        center: Where penn puts the first frame.
+        batch_size: Frames at once; by default 1024, on CUDA 8192.
+        checkpoint: The weights; None lets penn fetch its own from the Hugging Face hub.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        hop_size: int = 256,
+        fmin: float = 82.41,
+        fmax: float = 1318.51,
+        interp_unvoiced_at: float = 0.065,
+        decoder: Literal["argmax", "pyin", "viterbi"] = "argmax",
+        center: Literal["half-hop", "half-window", "zero"] = "half-hop",
+        batch_size: int | None = None,
+        checkpoint: str | None = None,
+    ) -> None:
+        super().__init__()
+        if hop_size < 1 or not 0 < fmin < fmax:
+            raise ValueError(f"Needs a hop and 0 < fmin < fmax, got {hop_size=}, {fmin=}, {fmax=}.")
+        if checkpoint is not None and not Path(checkpoint).is_file():
+            raise FileNotFoundError(f"No weights of FCNF0++ at {checkpoint}.")
+        self.sample_rate, self.hop_size, self.fmin, self.fmax = sample_rate, hop_size, fmin, fmax
+        self.interp_unvoiced_at, self.decoder, self.center = interp_unvoiced_at, decoder, center
+        self.batch_size, self.checkpoint = batch_size, checkpoint
+
+    @torch.no_grad()
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
+        try:
+            import penn
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("FCNF0++ needs penn: pip install 'drumblender[penn]'.") from error
+        on_gpu = audio.device.type == "cuda"
+        num_frames = audio.shape[-1] // self.hop_size
+        tracks = []
+        for sound in audio.reshape(-1, audio.shape[-1]):
+            pitch, periodicity = penn.from_audio(
+                ((sound - sound.mean()) / (sound.std() + 1e-9))[None],
+                self.sample_rate,
+                hopsize=self.hop_size / self.sample_rate,
+                fmin=self.fmin,
+                fmax=self.fmax,
+                checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+                batch_size=self.batch_size or (8192 if on_gpu else 1024),
+                center=self.center,
+                decoder=self.decoder,
+                gpu=audio.device.index or 0 if on_gpu else None,
+            )
+            tracks.append(bridge_unvoiced(pitch[0], periodicity[0] > self.interp_unvoiced_at)[:num_frames])
+        return torch.stack(tracks).view(*audio.shape[:-1], -1).to(audio)
+
+
+class PYINPitch(Feature):
+    """Probabilistic YIN (Mauch and Dixon 2014) by ``librosa``: slower, but needs no weights.
+
+    Args:
+        sample_rate: Samples per second.
+        hop_size: Samples of a hop.
+        fmin: Lowest pitch in Hz.
+        fmax: Highest pitch in Hz.
+    """
+
+    def __init__(
+        self, sample_rate: int = 16000, hop_size: int = 256, fmin: float = 82.41, fmax: float = 1318.51
+    ) -> None:
+        super().__init__()
+        if hop_size < 1 or not 0 < fmin < fmax < sample_rate / 2:
+            raise ValueError(f"Needs 0 < fmin < fmax < {sample_rate / 2}, got {fmin=}, {fmax=}, {hop_size=}.")
+        self.sample_rate, self.hop_size, self.fmin, self.fmax = sample_rate, hop_size, fmin, fmax
+        window = 2 ** (int(4 * sample_rate / fmin) - 1).bit_length()  # librosa's rule of thumb: four periods
+        self.window = max(window, 2048)
+
+    @torch.no_grad()
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
+        from librosa import pyin  # slow to import
+
+        num_frames = audio.shape[-1] // self.hop_size
+        tracks = []
+        for sound in audio.reshape(-1, audio.shape[-1]):
+            pitch, voiced, _ = pyin(
+                sound.double().numpy(force=True),
+                fmin=self.fmin,
+                fmax=self.fmax,
+                sr=self.sample_rate,
+                frame_length=self.window,
+                hop_length=self.hop_size,
+            )
+            tracks.append(bridge_unvoiced(torch.from_numpy(pitch), torch.from_numpy(voiced))[:num_frames])
+        return torch.stack(tracks).view(*audio.shape[:-1], -1).to(audio)
+
+
+def bridge_unvoiced(pitch_hz: Float[Tensor, "frames"], voiced: torch.Tensor) -> Float[Tensor, "frames"]:
+    """Fill unvoiced frames on straight lines in octaves; hold the first voiced one and the last.
+
+    Raises:
+        NoPitchError: No frame is voiced.
+    """
+    if not voiced.any():
+        raise NoPitchError("has no pitch in any frame")
+    known = voiced.nonzero()[:, 0]
+    octaves = torch.log2(pitch_hz[known].double())
+    frames = torch.arange(len(pitch_hz), device=pitch_hz.device)
+    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
+    before = (after - (known[after] > frames).long()).clamp(min=0)
+    gap = (known[after] - known[before]).clamp(min=1)
+    share = ((frames - known[before]) / gap).clamp(0, 1).double()
+    return torch.exp2(octaves[before] + share * (octaves[after] - octaves[before])).to(pitch_hz.dtype)
