@@ -4,6 +4,8 @@ from drumblender.callbacks.early_stopping import RelativeCheckpoint, RelativeEar
 from drumblender.callbacks.export_wavs import ExportWavs
 from drumblender.callbacks.log_audio import LogAudio
 from drumblender.callbacks.picture import draw_pairs
+from drumblender.callbacks.remap import SaveMapper, SweepOnsets
+from drumblender.callbacks.run_summary import RunSummary
 from drumblender.callbacks.wandb import CleanWandbCache, SaveConfigWandb
 
 __all__ = [
@@ -12,6 +14,9 @@ __all__ = [
     "LogAudio",
     "RelativeCheckpoint",
     "RelativeEarlyStopping",
+    "RunSummary",
     "SaveConfigWandb",
+    "SaveMapper",
+    "SweepOnsets",
     "draw_pairs",
 ]

@@ -17,7 +17,7 @@ from drumblender.types import OnsetBatch
 
 _log = logging.getLogger(__name__)
 TRAINING_ONSETS = OnsetSettings(on_db=10.0, wait_samples=10000)
-BACKTRACK, FADE = 16, 1024  # samples before an onset that a hit starts, and of the fade before the next hit
+_FADE = 1024  # samples over which a hit fades out before the next
 
 
 class RemapDataModule(L.LightningDataModule):
@@ -39,6 +39,7 @@ class RemapDataModule(L.LightningDataModule):
         data_seed: Of the splits.
         channel: What becomes of several channels: the first alone, or their mean.
         onsets: When a leap of the level counts as an onset.
+        backtrack_samples: How much earlier than its onset a hit starts; below 0, later.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class RemapDataModule(L.LightningDataModule):
         data_seed: int = 0,
         channel: Channel = "mean",
         onsets: OnsetSettings = TRAINING_ONSETS,
+        backtrack_samples: int = 16,
     ) -> None:
         super().__init__()
         if min(sample_rate, batch_size) < 1:
@@ -66,7 +68,7 @@ class RemapDataModule(L.LightningDataModule):
         self.sample_rate, self.batch_size = sample_rate, batch_size
         self.weighted, self.center_onset = weighted, center_onset
         self.val_split, self.test_split, self.data_seed = val_split, test_split, data_seed
-        self.channel, self.onsets = channel, onsets
+        self.channel, self.onsets, self.backtrack_samples = channel, onsets, backtrack_samples
         self.hits: HitFeatures | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -93,7 +95,7 @@ class RemapDataModule(L.LightningDataModule):
             if not found:
                 left_out.append(f"{path}: has no onset.")
             frames = cut_hits(
-                audio.numpy(), found, self.sample_rate, overlap_buffer=FADE, backtrack=BACKTRACK
+                audio.numpy(), found, self.sample_rate, overlap_buffer=_FADE, backtrack=self.backtrack_samples
             )
             hits.append(torch.from_numpy(frames))
         for reason in left_out:

@@ -147,11 +147,11 @@ def cut_hits(
         frame_size: Samples in a frame.
         pad_overlap: End a frame ``overlap_buffer`` samples before the next onset.
         overlap_buffer: Samples over which such a frame fades out.
-        backtrack: Samples that a frame starts before its onset.
+        backtrack: Samples that a frame starts before its onset; below 0, after it.
     """
     _check_mono(audio)
-    if frame_size < 1 or overlap_buffer < 0 or backtrack < 0:
-        raise ValueError(f"Sizes are not negative, got {frame_size=}, {overlap_buffer=}, {backtrack=}.")
+    if frame_size < 1 or overlap_buffer < 0:
+        raise ValueError(f"Sizes are not negative, got {frame_size=}, {overlap_buffer=}.")
     fade = np.hanning(2 * overlap_buffer)[overlap_buffer:].astype(audio.dtype)
     frames = np.zeros((len(onsets), frame_size), dtype=audio.dtype)
     following_onsets = [*onsets, math.inf][1:]

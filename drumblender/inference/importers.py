@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from drumblender.inference import import_drums
+from drumblender.inference import import_drums, import_remap, import_strings
 from drumblender.inference.checkpoints import read_checkpoint
 from drumblender.inference.imported import Imported, save_imported
 
 log = logging.getLogger(__name__)
 
 # Each has recognises(config, checkpoint) -> bool and convert(config, checkpoint) -> Imported.
-IMPORTERS = (import_drums,)
+IMPORTERS = (import_drums, import_remap, import_strings)
 
 
 def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Imported:

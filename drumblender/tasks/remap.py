@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender import __version__
 from drumblender.encoders.mapper import Mapper
 from drumblender.encoders.onset_scale import OnsetScale
+from drumblender.encoders.parameter_mapper import CenterOnset, ParameterMapper
 from drumblender.features.base import Feature
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.metrics.features import FeatureError
@@ -25,8 +27,8 @@ class RemapTask(SynthesisTask):
     """Learns to move a synth's controls around a preset (Shier et al., NIME 2024).
 
     The features of the rendered hit less those of the preset should be those of the recorded hit less those
-    of the drum's reference hit. Batches are ``OnsetBatch``. Steps also return ``audio``; their ``prediction``
-    and ``target`` are differences of features.
+    of the drum's reference hit. Batches are ``OnsetBatch``. The ``prediction`` of a step is sound, for which there
+    is no target; it returns the features' ``difference`` and ``target_difference`` instead.
 
     Args:
         mapper: Features of an onset to changes of the synth's controls, which lie in (0, 1).
@@ -72,6 +74,7 @@ class RemapTask(SynthesisTask):
             )
         self.register_buffer("preset", start.values)
         self.register_buffer("damping", start.damping)
+        self.param_names = _param_names(self.moved, synth.control_frames)
         self.held = list(start.held)
         for name, value in start.held.items():
             self.register_buffer(name, value)
@@ -105,6 +108,29 @@ class RemapTask(SynthesisTask):
         controls: Controls = unstack(params, self.moved, self.synth.control_frames)
         controls |= {name: getattr(self, name).expand(len(params), -1, -1) for name in self.held}
         return self.synth(controls, num_samples or self.num_samples)
+
+    def sweep(self, steps: int) -> Float[Tensor, "steps onset_features"]:
+        """Onset features that rise together from their least to their most."""
+        level = torch.linspace(0, 1, steps, device=self.device)[:, None]
+        return level - self.onset_scale.center
+
+    def parameter_mapper(self, center: bool = False) -> ParameterMapper:
+        """The module that a plug-in runs; with ``center`` it subtracts what training subtracted."""
+        project = CenterOnset(self.onset_scale.center) if center else None
+        return ParameterMapper(self.mapper, self.damping, self.preset, project)
+
+    def export_metadata(self) -> dict[str, object]:
+        """What a reader of an exported mapper may want to know."""
+        scale = self.onset_scale
+        known = {"onset_low": scale.low.tolist(), "onset_span": scale.span.tolist()} if scale.known else {}
+        return {
+            "version": __version__,
+            "sample_rate": self.sample_rate,
+            "features": self.labels,
+            "parameters": self.param_names,
+            "onset_center": scale.center.tolist(),
+            **known,
+        }
 
     def setup(self, stage: str) -> None:
         data = getattr(self.trainer, "datamodule", None)
@@ -140,7 +166,7 @@ class RemapTask(SynthesisTask):
     def test_step(self, batch: OnsetBatch, batch_idx: int) -> Step:
         with self._repeatable(batch_idx):
             step = self._step(batch, "test")
-        prediction, target = step["prediction"], step["target"]
+        prediction, target = step["difference"], step["target_difference"]
         still = self.reference.expand_as(target)
         still = still if self.preset_baseline == "original" else torch.zeros_like(still)
         for i, label in enumerate(self.labels):
@@ -152,7 +178,7 @@ class RemapTask(SynthesisTask):
         with self._repeatable(batch_idx):
             audio = self(batch)
         difference = self.features(audio) - self.reference
-        return {"prediction": difference, "target": batch["difference"], "audio": audio}
+        return {"prediction": audio, "difference": difference, "target_difference": batch["difference"]}
 
     def _step(self, batch: OnsetBatch, stage: str) -> Step:
         audio = self(batch)
@@ -160,8 +186,12 @@ class RemapTask(SynthesisTask):
         target = batch["difference"]
         loss = self.loss(features, self.reference, target, batch["weight"])
         self.log_loss(stage, loss, len(target))
-        difference = (features - self.reference).detach()
-        return {"loss": loss, "prediction": difference, "target": target, "audio": audio.detach()}
+        return {
+            "loss": loss,
+            "prediction": audio.detach(),
+            "difference": (features - self.reference).detach(),
+            "target_difference": target,
+        }
 
     def _update(self, key: str, prediction: Tensor, target: Tensor) -> None:
         metric = self.metrics[key]
@@ -170,6 +200,12 @@ class RemapTask(SynthesisTask):
 
     def _metric_names(self) -> list[str]:
         return [prefix + label for prefix in ("", "preset_") for label in self.labels]
+
+
+def _param_names(moved: dict[str, int], frames: dict[str, int]) -> list[str]:
+    """A name for each number of the vector; those of a control with several are numbered."""
+    counts = {name: size * frames.get(name, 1) for name, size in moved.items()}
+    return [name if count == 1 else f"{name}[{i}]" for name, count in counts.items() for i in range(count)]
 
 
 def _random_preset(synth: Synth, moved: dict[str, int]) -> Preset:

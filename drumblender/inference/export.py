@@ -1,0 +1,148 @@
+"""`drumblender export`: a trained mapper for the TorchDrum plug-in (TorchScript), or as ONNX."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.encoders.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
+from drumblender.inference.checkpoints import load_checkpoint
+from drumblender.inference.remap import remapping_parts
+from drumblender.tasks import RemapTask
+
+log = logging.getLogger(__name__)
+
+PLUGIN_FEATURES, PLUGIN_PARAMS = 3, 14
+PLUGIN_FILTER_HZ = 24000.0  # where the plug-in's noise filter ends, whatever the sample rate
+_FILTER = "noise_filter.freq"
+
+
+class RescaledFilter(nn.Module):
+    """Turns the noise filter's share of the training's range into one of the plug-in's, in both rows.
+
+    Args:
+        mapper: What is rescaled.
+        column: The parameter.
+        factor: The training's range over the plug-in's.
+    """
+
+    factors: Tensor
+
+    def __init__(self, mapper: ParameterMapper, column: int, factor: float) -> None:
+        super().__init__()
+        self.mapper = mapper
+        factors = torch.ones_like(mapper.patch)
+        factors[0, column] = factor
+        self.register_buffer("factors", factors)
+
+    def forward(self, onset: Float[Tensor, "1 features"]) -> Float[Tensor, "2 params"]:
+        return self.mapper(onset) * self.factors
+
+
+def exportable(
+    task: RemapTask, *, center: bool = False, plugin_ranges: bool = False, plugin: bool = True
+) -> nn.Module:
+    """The module to export, frozen.
+
+    Args:
+        task: A trained mapping.
+        center: Subtract from the onset features what training subtracted; the plug-in does not.
+        plugin_ranges: Rescale the noise filter's frequency to the plug-in's range.
+        plugin: Refuse what the plug-in would not load.
+
+    Raises:
+        ValueError: Not the 3 features and 14 parameters of the plug-in, or no noise filter to rescale.
+    """
+    params = task.preset.shape[1]
+    if plugin and (task.mapper.in_size, params) != (PLUGIN_FEATURES, PLUGIN_PARAMS):
+        raise ValueError(
+            f"The plug-in takes {PLUGIN_FEATURES} onset features and {PLUGIN_PARAMS} parameters; this mapper "
+            f"has {task.mapper.in_size} and {params}. To use it elsewhere, export any size."
+        )
+    mapper = task.parameter_mapper(center)
+    if plugin_ranges:
+        if _FILTER not in task.param_names:
+            raise ValueError(f"{type(task.synth).__name__} has no {_FILTER} to rescale.")
+        span = task.synth.ranges[_FILTER]
+        factor = (span.high - span.low) / (PLUGIN_FILTER_HZ - span.low)
+        return frozen_copy(RescaledFilter(mapper, task.param_names.index(_FILTER), factor))
+    return frozen_copy(mapper)
+
+
+def export_onnx(module: nn.Module, path: str | Path, in_size: int, metadata: dict[str, object]) -> None:
+    """Write ONNX with input ``onset`` and output ``parameters``; needs the ``export`` extra."""
+    import onnx
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        module,
+        (torch.ones(1, in_size),),
+        str(path),
+        input_names=["onset"],
+        output_names=["parameters"],
+        dynamo=False,
+    )
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {"metadata": json.dumps(metadata)})
+    onnx.save(model, str(path))
+
+
+def export(
+    checkpoint: str | Path,
+    output_path: str | Path,
+    *,
+    center: bool = False,
+    plugin_ranges: bool = False,
+    plugin: bool = True,
+    metadata: bool = True,
+) -> None:
+    """Write the mapper of a checkpoint as ``.pt`` (TorchScript) or ``.onnx``.
+
+    With all switches off the file is what the original program wrote.
+
+    Args:
+        checkpoint: Of a ``RemapTask``.
+        output_path: Its suffix decides the format.
+        center, plugin_ranges, plugin: As :func:`exportable`.
+        metadata: Put sample rate, names and ranges into the file; the plug-in ignores them.
+    """
+    suffix = Path(output_path).suffix.lower()
+    if suffix not in (".pt", ".onnx"):
+        raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
+    task, _ = remapping_parts(load_checkpoint(checkpoint), checkpoint)
+    module = exportable(task, center=center, plugin_ranges=plugin_ranges, plugin=plugin)
+    known = task.export_metadata() | {"centered": center, "plugin_ranges": plugin_ranges} if metadata else {}
+    if suffix == ".pt":
+        save_torchscript(module, output_path, task.mapper.in_size, known)
+    else:
+        export_onnx(module, output_path, task.mapper.in_size, known)
+
+
+def command(args: list[str]) -> int:
+    """`drumblender export CKPT OUT.pt|OUT.onnx`."""
+    parser = argparse.ArgumentParser(
+        prog="drumblender export", description="Write a trained mapper for the TorchDrum plug-in, or as ONNX."
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/remap.yaml`")
+    parser.add_argument("output", type=Path, help="the file to write: .pt (TorchScript) or .onnx")
+    parser.add_argument("--center", action="store_true", help="centre onset features as the training did")
+    parser.add_argument(
+        "--plugin-ranges",
+        action="store_true",
+        help="rescale the noise filter to the plug-in's 20 to 24000 Hz",
+    )
+    parser.add_argument("--any-size", action="store_true", help="allow what the plug-in would not load")
+    given = parser.parse_args(args)
+    export(
+        given.checkpoint,
+        given.output,
+        center=given.center,
+        plugin_ranges=given.plugin_ranges,
+        plugin=not given.any_size,
+    )
+    log.info("Wrote %s.", given.output)
+    return 0
