@@ -9,7 +9,7 @@ from drumblender.console import UsageError, config_reason, exit_status
 from drumblender.shipped import find_shipped
 
 if TYPE_CHECKING:
-    from drumblender.data.base import AudioDataModule
+    from lightning import LightningDataModule
 
 PROGRAM = "drumblender-dataset"
 
@@ -72,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, overrides: list[str]) -> int:
     data = _load(options.config, overrides)
+    from drumblender.data.base import AudioDataModule  # late, as in _load
+
+    if not isinstance(data, AudioDataModule):
+        return _run_in_memory(data, options)
     workers = {"backend": options.backend, "jobs": options.jobs}
     asked = False
     if options.preprocess:
@@ -94,12 +98,24 @@ def _run(options: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
+def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> int:
+    """For data that is made or read anew in every run: there is no prepared folder to work on."""
+    name = type(data).__name__
+    for action in ("preprocess", "features", "verify", "archive", "upload"):
+        if getattr(options, action):
+            raise UsageError(f"{name} keeps no prepared folder, so --{action} does not apply.")
+    data.prepare_data()
+    data.setup("fit")
+    _say(f"{name}: ready; nothing needs to be prepared.")
+    return 0
+
+
 def _say(message: object) -> bool:
     sys.stdout.write(f"{message}\n")
     return True
 
 
-def _load(config: str, overrides: list[str]) -> "AudioDataModule":
+def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     """The data module that a configuration names, with some of its values overridden.
 
     Raises:
@@ -112,11 +128,10 @@ def _load(config: str, overrides: list[str]) -> "AudioDataModule":
         raise UsageError(f"No configuration {config}; see cfg/data/.")
     # Here, not above: with torch and Lightning they take seconds, and --help must not.
     from jsonargparse import ArgumentError, ArgumentParser
-
-    from drumblender.data.base import AudioDataModule
+    from lightning import LightningDataModule
 
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(AudioDataModule, "data", required=True)
+    parser.add_subclass_arguments(LightningDataModule, "data", required=True)
     try:
         parsed = parser.parse_args([f"--data={path}", *overrides])
         return parser.instantiate(parsed).data
