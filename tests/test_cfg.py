@@ -15,7 +15,7 @@ CFG = shipped_dir("cfg")
 PARTS = sorted(
     path for folder in ("data", "encoders", "features", "losses", "synths") for path in (CFG / folder).rglob("*.yaml")
 )
-SYSTEMS = {"drums": "made_up.ModalBatches"}
+SYSTEMS = {"drums": "made_up.ModalBatches", "strings": "made_up.StringBatches"}
 RUNS = [
     [CFG / f"{system}.yaml", *variant]
     for system in SYSTEMS

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import lightning as L
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -54,11 +55,11 @@ def random_strings(
     hop_size: int = 256,
     per_item: bool = True,
 ) -> StringBatch:
-    """Plucked strings with random pitch, decay, loop and excitation filters, and those as targets.
+    """Plucked strings of random pitch, decay, loop and excitation, with their coefficients.
 
-    The pitch is uniform in MIDI and held. Gain and coefficients run from a random start to a random end, with a
-    knee at their mean somewhere in the middle half. A gain is that of a 440 Hz string that falls by 60 dB in 5
-    to 10 s. The same burst of noise, softer, sounds again at the note's end.
+    The pitch is uniform in MIDI and held. Gain and coefficients run from a random start to a random end, with
+    a knee at their mean somewhere in the middle half. A gain is that of a 440 Hz string that falls by 60 dB
+    in 5 to 10 s. The same burst of noise, softer, sounds again at the note's end.
 
     Args:
         synth: Renders; with ``excitation="source"``.
@@ -72,7 +73,7 @@ def random_strings(
         lowest_midi: Lowest pitch.
         highest_midi: Highest pitch.
         hop_size: Samples of a frame of pitch and loudness.
-        per_item: Normalise every burst by its own mean and peak, not by those of the whole batch as published.
+        per_item: Normalise every burst by its own mean and peak, not by those of the batch as published.
 
     Raises:
         ValueError: The synth does not take an excitation, or a time does not fit.
@@ -114,8 +115,8 @@ def random_strings(
 class SyntheticStringsDataModule(L.LightningDataModule):
     """Batches ``StringBatch`` of random strings: new ones every epoch to train with, fixed ones to evaluate.
 
-    A string depends on the seed, the epoch and its place alone, so that a resumed run goes on with what it would
-    have seen.
+    A string depends on the seed, the epoch and its place alone: a resumed run goes on with what it would have
+    seen.
 
     Args:
         synth: Renders the strings; with ``excitation="source"``.
@@ -177,7 +178,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
 
 
 class EpochSampler(Sampler[int]):
-    """Counts on through the epochs: epoch e of n places gives e n to e n + n - 1. Lightning sets the epoch."""
+    """Counts on through the epochs: epoch e of n places gives e n to e n + n - 1; Lightning sets e."""
 
     def __init__(self, size: int) -> None:
         self.size, self.epoch = size, 0
@@ -206,7 +207,9 @@ class _Batches(Dataset[StringBatch]):
         first = number * self.batch_size
         size = self.batch_size if self.num_items is None else min(self.batch_size, self.num_items - first)
         stream = self._STREAMS.index(self.split)
-        generator = torch.Generator().manual_seed((self.seed * 3 + stream) * 2**32 + number)
+        # torch looks at 32 bits of a seed: they must be mixed from all three numbers.
+        mixed = np.random.SeedSequence((self.seed, stream, number)).generate_state(1).item()
+        generator = torch.Generator().manual_seed(mixed)
         batch = random_strings(
             self.synth,
             size,
@@ -233,7 +236,7 @@ def _knee(
     middle: Float[Tensor, "batch 1 size"],
     num_frames: int,
 ) -> Float[Tensor, "batch frames size"]:
-    """Straight from start to the mean of both, then straight to the end, which frame ``num_frames`` would reach."""
+    """Straight from start to the mean of both, then straight to the end, at frame ``num_frames``."""
     start, end = start[:, None], end[:, None]
     bend, level = num_frames * (0.25 + 0.5 * middle), (start + end) / 2
     frame = torch.arange(num_frames, dtype=start.dtype)[None, :, None]

@@ -112,7 +112,10 @@ class NoteEncoder(Encoder):
         self.register_buffer("loudness_std_db", torch.tensor(float(loudness_std_db)))
 
     def forward(
-        self, audio: Audio, f0_hz: Float[Tensor, "batch frames"], loudness_db: Float[Tensor, "batch frames"]
+        self,
+        audio: Audio,
+        f0_hz: Float[Tensor, "batch frames"],
+        loudness_db: Float[Tensor, "batch loudness_frames"],
     ) -> Float[Tensor, "batch frames features"]:
         """Encode; as many frames as pitch and loudness have.
 

@@ -39,9 +39,7 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
         if key.startswith("in_mlps.1.") and not torch.equal(
             value, old[key.replace("in_mlps.1.", "in_mlps.0.")]
         ):
-            raise ValueError(
-                f"{key} differs from that of in_mlps.0, though the original has one network for both."
-            )
+            raise ValueError(f"{key} differs from that of in_mlps.0; the original has one network for both.")
     sizes = _sizes(old)
     rate = overrides.get("sample_rate", _SAMPLE_RATE)
     synth = {

@@ -1,0 +1,63 @@
+import math
+import sys
+
+import pytest
+import torch
+
+from drumblender.dsp.units import cents_between
+from drumblender.features import FCNF0Pitch, NoPitchError, PYINPitch
+from drumblender.features.pitch import bridge_unvoiced
+
+
+def test_yin_hears_a_string(generator):
+    rate, f0_hz = 16000, 196.0
+    phase = 2 * math.pi * f0_hz * torch.arange(8000) / rate
+    sound = sum(torch.sin(k * phase) / k for k in range(1, 8))[None]
+    heard = PYINPitch()(sound)
+    assert heard.shape == (1, 8000 // 256)
+    assert cents_between(heard[0, 3:-3], torch.tensor(f0_hz)).abs().max() < 20
+
+
+def test_noise_and_silence_have_no_pitch():
+    with pytest.raises(NoPitchError):
+        PYINPitch()(torch.zeros(1, 8000))
+
+
+def test_unvoiced_frames_lie_on_straight_lines_in_octaves():
+    pitch = torch.tensor([1.0, 100, 7, 7, 7, 400, 9])
+    voiced = torch.tensor([False, True, False, False, False, True, False])
+    bridged = bridge_unvoiced(pitch, voiced)
+    assert torch.allclose(bridged, torch.tensor([100.0, 100, 141.4214, 200, 282.8427, 400, 400]))
+
+
+def test_a_missing_penn_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "penn", None)
+    with pytest.raises(ModuleNotFoundError, match=r"drumblender\[penn\]"):
+        FCNF0Pitch()(torch.zeros(1, 4000))
+
+
+def test_missing_weights_are_named():
+    with pytest.raises(FileNotFoundError, match="nowhere.pt"):
+        FCNF0Pitch(checkpoint="nowhere.pt")
+
+
+@pytest.mark.parametrize("tracker", [FCNF0Pitch, PYINPitch])
+def test_impossible_limits_are_refused(tracker):
+    with pytest.raises(ValueError, match="fmin"):
+        tracker(fmin=500.0, fmax=100.0)
+
+
+def test_golden_fcnf0(golden, monkeypatch):
+    penn = pytest.importorskip("penn")
+    numbers = golden("strings", "fcnf0_pitch")
+    heard = []
+
+    def infer(frames, checkpoint=None):
+        heard.append(frames)
+        return ((frames[:, 0] @ numbers["in_P1"]) @ numbers["in_P2"])[..., None]
+
+    monkeypatch.setattr(penn.core, "infer", infer)
+    monkeypatch.setattr(penn, "infer", infer)
+    pitch = FCNF0Pitch(**numbers.config["init"])(numbers["in_audio"])
+    assert torch.allclose(pitch, numbers["out_pitch_hz"], rtol=1e-3, atol=0)
+    assert torch.allclose(heard[0][::16, 0], numbers["out_frames0"], atol=1e-4, rtol=0)

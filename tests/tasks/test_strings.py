@@ -1,0 +1,63 @@
+import pytest
+import torch
+from made_up import StringBatches
+
+from drumblender.encoders import MFCCEncoder, NoteEncoder
+from drumblender.losses import ControlLoss, MultiResolutionSTFTLoss
+from drumblender.synths import StringSynth
+from drumblender.tasks import StringTask
+
+
+def task(mode="audio", excitation="resynthesis", **settings):
+    encoder = NoteEncoder(8, MFCCEncoder(rnn_channels=6, z_dims=4))
+    synth = StringSynth(internal_rate=16000, excitation=excitation, onset_s=(0.0, 0.3))
+    loss = MultiResolutionSTFTLoss() if mode == "audio" else ControlLoss()
+    return StringTask(encoder, synth, loss, mode=mode, **settings)
+
+
+@pytest.fixture
+def batch():
+    return next(iter(StringBatches().train_dataloader()))
+
+
+def quiet(string_task, monkeypatch):
+    monkeypatch.setattr(string_task, "log", lambda *args, **kwargs: None)
+    return string_task
+
+
+@pytest.mark.parametrize("excitation", ["resynthesis", "burst"])
+def test_a_step_on_audio_trains_every_weight(excitation, batch, monkeypatch):
+    torch.manual_seed(0)
+    strings = quiet(task(excitation=excitation), monkeypatch)
+    step = strings.training_step(batch, 0)
+    step["loss"].backward()
+    assert step["prediction"].shape == step["target"].shape == batch["audio"].shape
+    for name, parameter in strings.named_parameters():
+        assert parameter.grad is not None, name
+        silent = excitation == "resynthesis" and "excitation" in name  # the filter pair cancels
+        assert (parameter.grad.abs().max() == 0) == silent, name
+
+
+def test_a_step_on_parameters_trains_without_making_a_sound(batch, monkeypatch):
+    strings = quiet(task("parameters"), monkeypatch)
+    monkeypatch.setattr(strings.synth, "forward", lambda *args: pytest.fail("rendered"))
+    step = strings.training_step(batch, 0)
+    step["loss"].backward()
+    assert set(step) == {"loss"}
+    assert strings.head.layers["excitation_taps"].weight.grad.abs().max() > 0
+
+
+def test_validation_on_parameters_can_be_heard(batch, monkeypatch):
+    step = quiet(task("parameters"), monkeypatch).validation_step(batch, 0)
+    assert step["prediction"].shape == batch["audio"].shape
+
+
+def test_parameters_need_strings_that_are_known(batch, monkeypatch):
+    del batch["loop_coefficients"]
+    with pytest.raises(ValueError, match="loop_coefficients.*SyntheticStringsDataModule"):
+        quiet(task("parameters"), monkeypatch).training_step(batch, 0)
+
+
+def test_two_sample_rates_are_refused():
+    with pytest.raises(ValueError, match="renders at 16000 Hz"):
+        task(sample_rate=48000)
