@@ -18,7 +18,8 @@ class NoiseSynth(Synth):
     Args:
         num_bands: Bands of the filter, at least 2.
         window_size: Samples in a frame of noise, at least 2.
-        seed: Draw the same noise in every call, as a search needs. Without it each call draws anew.
+        seed: Draw the same noise in every call and for every sound of a batch, as a search needs: what a
+            candidate sounds like must not depend on its place. Without it each call and sound has its own.
         draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
     """
 
@@ -75,9 +76,16 @@ class NoiseSynth(Synth):
         return interpolate_frames(magnitude.mT, needed).mT
 
     def _draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+        count = shape[0]
         if generator is None and self.seed is not None:
             generator = torch.Generator(like.device if self.draw_on_device else "cpu").manual_seed(self.seed)
+            count = 1
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-        return white_noise(
-            shape, generator=generator, device=like.device, dtype=dtype, draw_on_device=self.draw_on_device
+        noise = white_noise(
+            (count, *shape[1:]),
+            generator=generator,
+            device=like.device,
+            dtype=dtype,
+            draw_on_device=self.draw_on_device,
         )
+        return noise.expand(shape)

@@ -51,6 +51,14 @@ def test_noise_repeats_with_a_seed_or_a_generator_and_not_without():
     assert torch.equal(free(controls, 80, noise=given), drawn)
 
 
+def test_a_seed_gives_every_sound_of_a_batch_the_same_noise():
+    controls = {"magnitude": torch.ones(3, 4, 5)}
+    seeded = NoiseSynth(5, 32, seed=4)(controls, 80)
+    assert torch.equal(seeded, seeded[:1].expand(3, -1))
+    drawn = NoiseSynth(5, 32)(controls, 80)
+    assert not torch.equal(drawn[0], drawn[1])
+
+
 def test_noise_stays_in_float32_under_bfloat16_autocast():
     synth = NoiseSynth(5, 32, seed=0)
     magnitude = torch.linspace(0, 1, 10).reshape(1, 2, 5).bfloat16()
