@@ -1,0 +1,1 @@
+"""The two studies of the strings: trained models over a test split, and single notes fitted by search."""
