@@ -1,5 +1,6 @@
 """`drumblender`: the command line. Torch is imported only once a verb runs."""
 
+import os
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -79,6 +80,8 @@ def _find_config(arg: str) -> str:
 
 
 def _train(verb: str, args: list[str], debug: bool) -> int:
+    # Threads without work spin by default, and starve those that have some where cores are shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from drumblender.inference.rerun import expand_checkpoint
     from drumblender.lightning_cli import run_verb
 

@@ -18,8 +18,9 @@ class LogAudio(L.Callback):
 
     The sound is target, prediction, target, prediction, and so on. TensorBoard and Weights & Biases show
     both under ``<split>/audio`` and ``<split>/picture``. Every run but one of Weights & Biases also keeps the
-    newest as ``audio/<split>.wav`` and ``.png`` in its folder; so a run without any logger has them too. The
-    sanity check and a ``fast_dev_run`` log nothing.
+    newest as ``audio/<split>.wav`` and ``.png`` in its folder, and each sound alone below
+    ``audio/<split>/target/`` and ``prediction/``; so a run without any logger has them too. The sanity check
+    and a ``fast_dev_run`` log nothing.
 
     Args:
         on_train: Log the split ``train``.
@@ -29,7 +30,7 @@ class LogAudio(L.Callback):
         log_on_epoch_end: Log at the end of the epoch, not as soon as the batches are there.
         max_audio_samples: Items logged at most; None for all.
         picture: Draw the first four items.
-        every_n_epochs: Train and validation epochs from one log to the next.
+        every_n_epochs: Train and validation epochs from one log to the next; the last one is always logged.
 
     Raises:
         ValueError: A count below 1.
@@ -113,7 +114,8 @@ class LogAudio(L.Callback):
     def _active(self, split: str, trainer: L.Trainer) -> bool:
         if not trainer.is_global_zero or trainer.sanity_checking or trainer.fast_dev_run:
             return False
-        return split == "test" or trainer.current_epoch % self.every_n_epochs == 0
+        last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
+        return split == "test" or last or trainer.current_epoch % self.every_n_epochs == 0
 
     def _log(self, split: str, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log what was taken, if anything; an epoch shorter than ``n_batches`` comes here at its end."""
@@ -130,6 +132,9 @@ class LogAudio(L.Callback):
                 _to_wandb(logger, split, sound, figure, rate)
         if not trainer.loggers or any(not isinstance(logger, WandbLogger) for logger in trainer.loggers):
             write_wav(self._folder / f"{split}.wav", sound, rate)
+            for number, pair in enumerate(pairs):
+                for name, single in pair._asdict().items():
+                    write_wav(self._folder / split / name / f"{number:02}.wav", single, rate)
             if figure is not None:
                 figure.savefig(self._folder / f"{split}.png", dpi=160)
 

@@ -1,7 +1,7 @@
 """What a timbre-remapping run leaves behind: a sweep to hear and see, and the mapper for a plug-in."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import lightning as L
 import torch
@@ -13,6 +13,7 @@ from drumblender.encoders.parameter_mapper import ParameterMapper, frozen_copy, 
 _MOST_NAMES = 24  # lines that a legend can still tell apart
 
 
+@runtime_checkable
 class Remapping(Protocol):
     """What the callbacks here need of a task."""
 
