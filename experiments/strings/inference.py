@@ -1,7 +1,7 @@
 """Render a test split and random strings with trained models: ``python -m experiments.strings.inference``.
 
-For each method: ``nsynth/{target,pred}`` and ``synth/{target,pred}``, flat folders of equal names as KAD tools
-want them, a row for each note, and a summary; then one table of all methods.
+For each method: ``nsynth/{target,pred}`` and ``synth/{target,pred}``, flat folders of equal names for KAD
+tools, a row for each note, and a summary; then one table of all methods.
 """
 
 import logging
