@@ -1,29 +1,19 @@
 """`drumblender match`: fit a synth to one recording."""
 
 import argparse
-import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
-from torch import Tensor, nn
+from torch import nn
 
-from drumblender.data.audio_io import BadAudioError, read_audio
-from drumblender.data.preprocess import first_non_silent_sample
-from drumblender.dsp.units import Range
-from drumblender.inference.match_report import as_control, read_controls, write_report
 from drumblender.inference.matching import Match, match
 from drumblender.inference.search import Breeding
 from drumblender.shipped import shipped_dir
 from drumblender.synths.base import Synth
-from drumblender.types import Controls
 
 __all__ = ["Match", "command", "match"]
-
-log = logging.getLogger(__name__)
 
 
 def command(args: list[str]) -> int:
@@ -33,11 +23,20 @@ def command(args: list[str]) -> int:
         Exit status: 0, or 130 after an interruption; then the best until there is written.
     """
     given = _parser().parse_args(["--loss", str(shipped_dir("cfg") / "losses" / "mrstft.yaml"), *args])
-    path = Path(given.input)
-    rate = _sample_rate(given, path)
-    target = _heard(path, rate, given.seconds, given.keep_silence)
+    # Data modules import Lightning, which takes seconds that --help need not wait for.
+    from drumblender.inference import match_inputs as inputs
+    from drumblender.inference.match_report import read_controls, write_report
+
     if given.synth is None:
         raise ValueError("Which synth? Give one with --synth cfg/synths/NAME.yaml.")
+    path = Path(given.input)
+    rate = inputs.work_rate(given, path)
+    target = inputs.heard(path, rate, given.seconds, given.keep_silence)
+    counts = dict(inputs.split_option("--frames", item, inputs.frame_count, "") for item in given.frames)
+    fixed = dict(inputs.split_option("--fix", item, inputs.held_numbers) for item in given.fix)
+    regions = dict(inputs.split_option("--range", item, inputs.search_range) for item in given.range)
+    init = None if given.init is None else read_controls(Path(given.init))
+    source = inputs.given_source(given.source, target, rate)
     with torch.random.fork_rng():
         torch.manual_seed(given.seed)  # some synths draw their noise when they are made
         parts = _parser().instantiate(given)
@@ -54,11 +53,11 @@ def command(args: list[str]) -> int:
         patience=given.patience,
         min_delta=given.min_delta,
         seed=given.seed,
-        frames={"": 32} | dict(_split(item, "--frames", _count, "") for item in given.frames),
-        fixed=_placed(dict(_split(item, "--fix", _numbers) for item in given.fix), parts.synth, device),
-        regions=dict(_split(item, "--range", _range) for item in given.range),
-        init=None if given.init is None else _placed(read_controls(Path(given.init)), parts.synth, device),
-        source=_source(given.source, target, rate, device),
+        frames={"": 32} | counts,
+        fixed=inputs.placed_controls(fixed, parts.synth, device),
+        regions=regions,
+        init=None if init is None else inputs.placed_controls(init, parts.synth, device),
+        source=None if source is None else source.to(device),
         sample_rate=rate,
     )
     settings = {"synth": type(parts.synth).__name__, "loss": type(parts.loss).__name__}
@@ -133,101 +132,3 @@ def _parser() -> ArgumentParser:
         nn.Module, "loss", help="the loss: a YAML file (default: cfg/losses/mrstft.yaml)"
     )
     return parser
-
-
-def _sample_rate(given: Namespace, path: Path) -> int:
-    """The rate to work at, set wherever synth and loss want to know it.
-
-    Raises:
-        ValueError: Parts of the synth play at different rates, or the rate is out of reason.
-    """
-    if given.sample_rate is None:
-        rates = {section[key] for section, key in _rates(given.synth) if section[key] is not None}
-        if len(rates) > 1:
-            raise ValueError(f"Parts of the synth play at {sorted(rates)} Hz; give --sample-rate.")
-        rate = rates.pop() if rates else read_audio(path)[1]
-    else:
-        rate = given.sample_rate
-        for section, key in _rates(given.synth):
-            section[key] = rate
-    if not 1000 <= rate <= 384_000:
-        raise ValueError(f"A sample rate lies between 1000 and 384000, got {rate}.")
-    for section, key in _rates(given.loss):
-        section[key] = rate
-    return rate
-
-
-def _rates(config: Any) -> Iterator[tuple[Any, str]]:
-    """Every place of a configuration that is called sample_rate."""
-    if isinstance(config, Namespace | dict):
-        values = vars(config) if isinstance(config, Namespace) else config
-        for key, value in list(values.items()):
-            if key == "sample_rate":
-                yield values, key
-            else:
-                yield from _rates(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _rates(value)
-
-
-def _heard(path: Path, rate: int, seconds: float | None, keep_silence: bool) -> Tensor:
-    """The recording from its onset on."""
-    if seconds is not None and not seconds > 0:
-        raise ValueError(f"--seconds is above 0, got {seconds}.")
-    audio, _ = read_audio(path, rate, channel="mean")
-    start = first_non_silent_sample(audio)
-    if start is None:
-        raise BadAudioError(path, "is silent: there is nothing to match")
-    audio = audio if keep_silence else audio[start:]
-    return audio if seconds is None else audio[: max(1, round(seconds * rate))]
-
-
-def _source(given: str | None, target: Tensor, rate: int, device: torch.device) -> Tensor | None:
-    if given is None or given == "target":
-        return None if given is None else target.to(device)
-    audio, _ = read_audio(Path(given), rate, channel="mean")
-    audio = audio[: len(target)]
-    return nn.functional.pad(audio, (0, len(target) - len(audio))).to(device)
-
-
-def _placed(controls: Controls, synth: Synth, device: torch.device) -> Controls:
-    """On the device; one number is meant for all parts of its control, and for all frames it must have."""
-    placed = {}
-    for name, value in controls.items():
-        size, frames = synth.control_sizes.get(name, value.shape[2]), synth.control_frames.get(name)
-        value = value.expand(-1, -1, size) if value.shape[2] == 1 else value
-        placed[name] = (value.expand(-1, frames, -1) if frames and value.shape[1] == 1 else value).to(device)
-    return placed
-
-
-def _split(item: str, option: str, read, unnamed: str | None = None) -> tuple[str, Any]:
-    """``NAME=VALUE`` as a pair."""
-    name, equals, value = str(item).rpartition("=")
-    if not equals and unnamed is not None:
-        name = unnamed
-    elif not name:
-        raise ValueError(f"{option} needs NAME=VALUE, got {item!r}.")
-    try:
-        return name, read(value)
-    except ValueError as error:
-        raise ValueError(f"{option} {item}: {error}") from error
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError("a control has 1 frame or more.")
-    return count
-
-
-def _numbers(text: str) -> Tensor:
-    return as_control([float(part) for part in text.split(",")])
-
-
-def _range(text: str) -> Range:
-    low, _, rest = text.partition(":")
-    high, colon, scale = rest.partition(":")
-    if colon and scale != "log":
-        raise ValueError("expected LOW:HIGH or LOW:HIGH:log.")
-    return Range(float(low), float(high), scale == "log")

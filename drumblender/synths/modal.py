@@ -3,7 +3,7 @@
 from drumblender.dsp.envelopes import Align
 from drumblender.dsp.oscillators import damped_sines, modal_bank
 from drumblender.dsp.precision import raise_half
-from drumblender.dsp.units import Range
+from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
 
@@ -48,7 +48,7 @@ class DampedModalSynth(Synth):
     """Strikes a bank of modes that ring and fade: three numbers a mode, few enough to search or to remap.
 
     Controls, one frame each: ``freq`` and ``t60`` in (0, 1) through their ranges, ``amp`` in (0, 1) as a
-    share of ``max_amp``.
+    share of ``max_amp``; or with a range ``level`` in (0, 1) instead of it, which spreads decibels.
 
     Args:
         num_modes: Modes in the bank.
@@ -56,6 +56,7 @@ class DampedModalSynth(Synth):
         freq_hz: Frequencies that a mode can have. At or above Nyquist it is silent.
         t60_s: Times in which a mode can fall by 60 dB, above 0.
         max_amp: Linear amplitude of a mode at time 0 when its ``amp`` is 1.
+        level_db: Amplitudes that ``level`` can have; None: the control is ``amp``.
     """
 
     def __init__(
@@ -65,15 +66,17 @@ class DampedModalSynth(Synth):
         freq_hz: Range,
         t60_s: Range,
         max_amp: float = 1.0,
+        level_db: Range | None = None,
     ) -> None:
         super().__init__()
         _check_modes(num_modes)
         if sample_rate <= 0 or t60_s.low <= 0 or max_amp <= 0:
             raise ValueError(f"Need more than 0, got {sample_rate=}, t60_s.low={t60_s.low} and {max_amp=}.")
-        self.control_sizes = {"freq": num_modes, "t60": num_modes, "amp": num_modes}
+        names = ("freq", "t60", "amp" if level_db is None else "level")
+        self.control_sizes = dict.fromkeys(names, num_modes)
         self.control_frames = dict.fromkeys(self.control_sizes, 1)
         self.sample_rate, self.max_amp = sample_rate, max_amp
-        self.freq_hz, self.t60_s = freq_hz, t60_s
+        self.freq_hz, self.t60_s, self.level_db = freq_hz, t60_s, level_db
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
         # Raised before a range stretches it: half precision would detune a mode.
@@ -81,15 +84,18 @@ class DampedModalSynth(Synth):
         if any(value.shape[1] != 1 for value in units.values()):
             shapes = {name: tuple(controls[name].shape) for name in self.control_sizes}
             raise ValueError(f"Each control of a struck mode has one frame, got {shapes}.")
-        held = [units[name].squeeze(1) for name in ("freq_hz", "t60_s", "amp")]
+        amp = units["amp"] if self.level_db is None else db_to_gain(units["level_db"])
+        held = [value.squeeze(1) for value in (units["freq_hz"], units["t60_s"], amp)]
         return damped_sines(*held, num_samples=num_samples, sample_rate=self.sample_rate)
 
     def to_units(self, controls: Controls) -> Controls:
-        return {
+        units = {
             "freq_hz": self.freq_hz.denormalize(controls["freq"]),
             "t60_s": self.t60_s.denormalize(controls["t60"]),
-            "amp": self.max_amp * controls["amp"],
         }
+        if self.level_db is None:
+            return units | {"amp": self.max_amp * controls["amp"]}
+        return units | {"level_db": self.level_db.denormalize(controls["level"])}
 
 
 def _check_modes(num_modes: int) -> None:

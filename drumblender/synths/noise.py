@@ -5,6 +5,8 @@ from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.noise import filtered_noise, white_noise
+from drumblender.dsp.precision import raise_half
+from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
 
@@ -12,8 +14,9 @@ from drumblender.types import Audio, Controls
 class NoiseSynth(Synth):
     """White noise through a filter that changes every half window (Shier et al., Forum Acusticum 2023).
 
-    Control ``magnitude``: linear gain, of any sign, in bands at equal steps from 0 Hz to Nyquist. Its frames
-    lie half a window apart. Fewer than the sound needs are spread evenly over it; more are left unheard.
+    Control ``magnitude``: linear gain, of any sign, in bands at equal steps from 0 Hz to Nyquist; or with a
+    range ``level`` in (0, 1), which spreads decibels. Its frames lie half a window apart. Fewer than the
+    sound needs are spread evenly over it; more are left unheard.
 
     Args:
         num_bands: Bands of the filter, at least 2.
@@ -21,17 +24,24 @@ class NoiseSynth(Synth):
         seed: Draw the same noise in every call and for every sound of a batch, as a search needs: what a
             candidate sounds like must not depend on its place. Without it each call and sound has its own.
         draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
+        level_db: Gains that ``level`` can have; None: the control is ``magnitude``.
     """
 
     def __init__(
-        self, num_bands: int, window_size: int = 1024, seed: int | None = None, draw_on_device: bool = False
+        self,
+        num_bands: int,
+        window_size: int = 1024,
+        seed: int | None = None,
+        draw_on_device: bool = False,
+        level_db: Range | None = None,
     ) -> None:
         super().__init__()
         if num_bands < 2 or window_size < 2:
             raise ValueError(
                 f"Need at least 2 bands and samples a window, got {num_bands=} and {window_size=}."
             )
-        self.control_sizes = {"magnitude": num_bands}
+        self.num_bands, self.level_db = num_bands, level_db
+        self.control_sizes = {"magnitude" if level_db is None else "level": num_bands}
         self.window_size, self.hop_size = window_size, window_size // 2
         self.seed, self.draw_on_device = seed, draw_on_device
 
@@ -47,7 +57,7 @@ class NoiseSynth(Synth):
         """Render ``num_samples`` samples.
 
         Args:
-            controls: ``magnitude``, of shape ``(batch, frames, num_bands)``.
+            controls: ``magnitude`` or ``level``, of shape ``(batch, frames, num_bands)``.
             num_samples: Length of the sound.
             source: Not heard.
             noise: The noise to filter, in [-1, 1): ``(batch, frames, window_size)``.
@@ -56,7 +66,11 @@ class NoiseSynth(Synth):
         Raises:
             ValueError: A shape does not fit.
         """
-        magnitude = self._spread(controls["magnitude"], num_samples)
+        if self.level_db is None:
+            magnitude = controls["magnitude"]
+        else:  # raised before a range stretches it: half precision would step audibly
+            magnitude = db_to_gain(self.level_db.denormalize(raise_half(controls["level"])))
+        magnitude = self._spread(magnitude, num_samples)
         shape = (*magnitude.shape[:2], self.window_size)
         if noise is None:
             noise = self._draw(shape, magnitude, generator)
@@ -64,10 +78,15 @@ class NoiseSynth(Synth):
             raise ValueError(f"The sound needs noise of shape {shape}, got {tuple(noise.shape)}.")
         return filtered_noise(magnitude, noise)[:, :num_samples]
 
+    def to_units(self, controls: Controls) -> Controls:
+        if self.level_db is None:
+            return dict(controls)
+        return {"level_db": self.level_db.denormalize(controls["level"])}
+
     def _spread(self, magnitude: Tensor, num_samples: int) -> Tensor:
-        if num_samples < 1 or magnitude.shape[-1] != self.control_sizes["magnitude"]:
+        if num_samples < 1 or magnitude.shape[-1] != self.num_bands:
             raise ValueError(
-                f"Need at least 1 sample and magnitude (batch, frames, {self.control_sizes['magnitude']}), "
+                f"Need at least 1 sample and magnitude (batch, frames, {self.num_bands}), "
                 f"got {num_samples=} and {tuple(magnitude.shape)}."
             )
         needed = max(0, -(-(num_samples - self.window_size) // self.hop_size)) + 1

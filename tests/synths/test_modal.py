@@ -102,3 +102,12 @@ def test_settings_without_sense_are_refused():
         ModalSynth(num_modes=0)
     with pytest.raises(ValueError, match="t60_s.low=0"):
         DampedModalSynth(num_modes=1, sample_rate=RATE, freq_hz=Range(20, 2000), t60_s=Range(0, 1))
+
+
+def test_a_range_spreads_decibels():
+    ranges = {"freq_hz": Range(100, 400), "t60_s": Range(0.1, 0.5)}
+    leveled = DampedModalSynth(2, 8000, **ranges, level_db=Range(-40, 0))
+    plain = DampedModalSynth(2, 8000, **ranges)
+    shared = {"freq": torch.tensor([[[0.2, 0.7]]]), "t60": torch.tensor([[[0.5, 0.5]]])}
+    sound = leveled({**shared, "level": torch.tensor([[[1.0, 0.5]]])}, 800)
+    assert torch.allclose(sound, plain({**shared, "amp": torch.tensor([[[1.0, 0.1]]])}, 800), atol=1e-6)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from drumblender.dsp.noise import white_noise
+from drumblender.dsp.units import Range
 from drumblender.synths import NoiseSynth
 
 
@@ -57,6 +58,14 @@ def test_a_seed_gives_every_sound_of_a_batch_the_same_noise():
     assert torch.equal(seeded, seeded[:1].expand(3, -1))
     drawn = NoiseSynth(5, 32)(controls, 80)
     assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_a_range_spreads_decibels():
+    leveled, plain = NoiseSynth(5, 32, seed=4, level_db=Range(-60, 0)), NoiseSynth(5, 32, seed=4)
+    level = {"level": torch.full((1, 4, 5), 2 / 3)}
+    assert torch.allclose(leveled(level, 80), plain({"magnitude": torch.full((1, 4, 5), 0.1)}, 80), atol=1e-6)
+    assert leveled.to_units(level)["level_db"].flatten()[0].item() == pytest.approx(-20, abs=1e-4)
+    assert plain.to_units({"magnitude": level["level"]}) == {"magnitude": level["level"]}
 
 
 def test_noise_stays_in_float32_under_bfloat16_autocast():
