@@ -18,7 +18,7 @@ ATTACK_S = 0.001
 _NATS_IN_60_DB = 6.91
 
 
-def decay_rate(decay_ms: Float[Tensor, "batch"], sample_rate: float) -> Float[Tensor, "batch"]:
+def decay_rate(decay_ms: Float[Tensor, "..."], sample_rate: float) -> Float[Tensor, "..."]:
     """Factor from one sample to the next of what falls by 60 dB in ``decay_ms``, to first order."""
     return 1 - _NATS_IN_60_DB / (decay_ms * sample_rate / 1000)
 
@@ -169,11 +169,12 @@ class _Sweep(torch.autograd.Function):
     def forward(ctx, step_rad, sweep, sweep_rate, fade_rate, amp, attack: int, num_samples: int) -> Tensor:
         from drumblender.dsp.kernels import decay_cpu
 
-        turns = step_rad.double() / (2 * math.pi)
-        ctx.save_for_backward(turns, sweep, sweep_rate, fade_rate, amp)
+        controls = torch.stack([step_rad, sweep, sweep_rate, fade_rate, amp], dim=1).double()
+        controls[:, 0] /= 2 * math.pi
+        ctx.save_for_backward(controls)
         ctx.attack = attack
         out = amp.new_empty(len(amp), num_samples)
-        arrays = *_arrays(turns, sweep, sweep_rate, fade_rate, amp), attack, out.numpy()
+        arrays = controls.numpy(), attack, out.numpy()
         parallel_for(lambda i, j: decay_cpu.sweep_forward(*arrays, i, j), len(out))
         return out
 
@@ -182,9 +183,9 @@ class _Sweep(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         from drumblender.dsp.kernels import decay_cpu
 
-        controls = ctx.saved_tensors
-        grads = torch.empty(len(grad), len(controls), dtype=torch.float64)
-        arrays = *_arrays(*controls), ctx.attack, *_arrays(grad), grads.numpy()
+        (controls,) = ctx.saved_tensors
+        grads = torch.empty_like(controls)
+        arrays = controls.numpy(), ctx.attack, *_arrays(grad), grads.numpy()
         parallel_for(lambda i, j: decay_cpu.sweep_backward(*arrays, i, j), len(grad))
         grads[:, 0] /= 2 * math.pi
         return *grads.to(grad.dtype).unbind(dim=1), None, None

@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.moments import analysis_window
 from drumblender.dsp.precision import in_full_precision, widen
+from drumblender.dsp.sharing import plain_array
 
 
 @in_full_precision
@@ -39,11 +41,14 @@ def temporal_centroid_s(
     The envelope is linear in the squared samples, so its sum and its first moment are dot products with
     weights that depend on the lengths alone: no convolution is needed.
     """
-    wide = widen(audio)
-    total, first = _moment_weights(audio.shape[-1], window).to(wide)
-    energy = wide.square()
-    centroid = (energy * first).sum(dim=-1) / ((energy * total).sum(dim=-1) + 1e-8)
-    return (centroid / sample_rate).to(audio.dtype)
+    weights = _moment_weights(audio.shape[-1], window)
+    if audio.device.type == "cpu":
+        sums = _WeightedEnergy.apply(audio.reshape(-1, audio.shape[-1]), weights).view(*audio.shape[:-1], 2)
+    else:
+        energy = widen(audio).square()[..., None, :]
+        sums = (energy * weights.to(energy)).sum(dim=-1)
+    total, first = sums.unbind(dim=-1)
+    return (first / (total + 1e-8) / sample_rate).to(audio.dtype)
 
 
 @cache
@@ -54,4 +59,30 @@ def _moment_weights(size: int, window: int) -> Float[Tensor, "2 samples"]:
     behind = (window - 1) // 2  # the transpose of the envelope's correlation is a convolution
     points = size + window - 1
     product = torch.fft.rfft(ones, points) * torch.fft.rfft(shape, points)
-    return torch.fft.irfft(product, points)[:, behind : behind + size]
+    return torch.fft.irfft(product, points)[:, behind : behind + size].contiguous()
+
+
+class _WeightedEnergy(torch.autograd.Function):
+    """Sums of the squared samples times each row of weights, in float64."""
+
+    @staticmethod
+    def forward(ctx, audio: Tensor, weights: Tensor) -> Tensor:
+        from drumblender.dsp.kernels import frames_cpu  # numba is slow to import
+
+        ctx.save_for_backward(audio, weights)
+        sums = torch.empty(len(audio), len(weights), dtype=torch.float64)
+        arrays = plain_array(audio), weights.numpy(), sums.numpy()
+        parallel_for(lambda i, j: frames_cpu.weighted_energy(*arrays, i, j), len(audio))
+        return sums
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor):
+        from drumblender.dsp.kernels import frames_cpu
+
+        audio, weights = ctx.saved_tensors
+        grad_audio = torch.empty_like(audio, memory_format=torch.contiguous_format)
+        signal = plain_array(audio)
+        arrays = signal, weights.numpy(), plain_array(grad), grad_audio.numpy()
+        parallel_for(lambda i, j: frames_cpu.weighted_energy_adjoint(*arrays, i, j), len(audio))
+        return grad_audio, None

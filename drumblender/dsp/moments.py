@@ -4,21 +4,21 @@ Frames are cut without padding, and features that look through the same window s
 """
 
 import math
-from collections.abc import Iterator
 from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.precision import in_full_precision, widen
+from drumblender.dsp.sharing import plain_array
 from drumblender.types import Audio
 
 WINDOWS = ("hann", "flat_top", "symmetric_hann", "none")
 _TINY = 1e-12
 _FLAT_TOP = (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368)
-_CHUNK = 64  # frames whose spectra are held at a time
 
 Spectra = Float[Tensor, "... bins"]
 
@@ -156,59 +156,56 @@ def check_frames(num_samples: int, frame_size: int, hop_size: int) -> None:
 class _PairedMagnitudes(torch.autograd.Function):
     @staticmethod
     def forward(ctx, audio: Tensor, window: Tensor, other: Tensor, hop_size: int):
-        from drumblender.dsp.kernels import frames_cpu  # numba is slow to import
+        # Slow to import. pocketfft runs in our threads; MKL's FFT would leave a team of its own spinning.
+        import scipy.fft
 
-        ctx.save_for_backward(audio, window, other)
-        ctx.hop_size = hop_size
+        from drumblender.dsp.kernels import frames_cpu
+
         per_row = (audio.shape[1] - len(window)) // hop_size + 1
-        results = [audio.new_empty(len(audio) * per_row, len(window) // 2 + 1) for _ in range(2)]
-        for first_row, _, _, spectra in _paired_spectra(audio, window, other, hop_size, per_row):
-            arrays = interleaved(spectra), first_row * per_row, *(result.numpy() for result in results)
-            parallel_for(lambda i, j, arrays=arrays: frames_cpu.split_pairs(*arrays, i, j), len(spectra))
-        return tuple(result.view(len(audio), per_row, -1) for result in results)
+        kind = np.complex64 if audio.dtype == torch.float32 else np.complex128
+        spectra = np.empty((len(audio), per_row, len(window)), dtype=kind)
+        results = [audio.new_empty(len(audio), per_row, len(window) // 2 + 1) for _ in range(2)]
+        signal, shapes = plain_array(audio), (window.numpy(), other.numpy())
+        real, imaginary = (result.numpy() for result in results)
+
+        def transform(start: int, stop: int) -> None:
+            for row in range(start, stop):
+                part = spectra[row]
+                frames_cpu.cut_pairs(signal[row], *shapes, hop_size, interleaved(part))
+                transformed = scipy.fft.fft(part, overwrite_x=True)
+                if transformed is not part:  # it may overwrite, and says not that it must
+                    part[:] = transformed
+                frames_cpu.split_pairs(interleaved(part), real[row], imaginary[row])
+
+        parallel_for(transform, len(audio))
+        ctx.spectra, ctx.shapes, ctx.hop_size, ctx.shape = spectra, shapes, hop_size, tuple(audio.shape)
+        return tuple(results)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grads: Tensor):
+        import scipy.fft
+
         from drumblender.dsp.kernels import frames_cpu
 
-        audio, window, other = ctx.saved_tensors
-        shapes, per_row = (window.numpy(), other.numpy()), grads[0].shape[1]
-        by_bins = tuple(grad.contiguous().flatten(0, 1).numpy() for grad in grads)
-        grad_audio = audio.new_zeros(audio.shape)
-        # The spectra are computed again: that costs less than memory that is touched for the first time.
-        for first_row, rows, frames, spectra in _paired_spectra(audio, window, other, ctx.hop_size, per_row):
-            join = interleaved(spectra), first_row * per_row, *by_bins
-            parallel_for(lambda i, j, join=join: frames_cpu.join_pairs(*join, i, j), len(spectra))
-            torch.fft.ifft(spectra, norm="forward", out=frames)
-            add = interleaved(frames), first_row, per_row, *shapes, ctx.hop_size, grad_audio.numpy()
-            parallel_for(lambda i, j, add=add: frames_cpu.add_pairs(*add, i, j), rows)
-        return grad_audio, None, None, None
+        real, imaginary = (plain_array(grad) for grad in grads)
+        signal = np.zeros(ctx.shape, dtype=real.dtype)
+
+        def add_back(start: int, stop: int) -> None:
+            joined = np.empty_like(ctx.spectra[0])
+            for row in range(start, stop):
+                spectra = interleaved(ctx.spectra[row])
+                frames_cpu.join_pairs(spectra, real[row], imaginary[row], interleaved(joined))
+                frames = scipy.fft.ifft(joined, norm="forward")
+                frames_cpu.add_pairs(interleaved(frames), *ctx.shapes, ctx.hop_size, signal[row])
+
+        parallel_for(add_back, len(signal))
+        return torch.from_numpy(signal), None, None, None
 
 
-def _paired_spectra(
-    audio: Tensor, window: Tensor, other: Tensor, hop_size: int, per_row: int
-) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """Complex FFTs of frames through both windows, some rows at a time: first row, rows, frames, spectra."""
-    from drumblender.dsp.kernels import frames_cpu
-
-    step = max(_CHUNK // per_row, 1)
-    kind = torch.complex64 if audio.dtype == torch.float32 else torch.complex128
-    frames, result = (torch.empty(step * per_row, len(window), dtype=kind) for _ in range(2))
-    settings = per_row, window.numpy(), other.numpy(), hop_size
-    signal = audio.detach().contiguous().numpy()
-    for first_row in range(0, len(audio), step):
-        rows = min(step, len(audio) - first_row)
-        part, spectra = frames[: rows * per_row], result[: rows * per_row]
-        arrays = signal, first_row, *settings, interleaved(part)
-        parallel_for(lambda i, j, arrays=arrays: frames_cpu.cut_pairs(*arrays, i, j), len(part))
-        torch.fft.fft(part, out=spectra)
-        yield first_row, rows, part, spectra
-
-
-def interleaved(spectra: Tensor):
-    """Rows of real and imaginary parts in turn, as the kernels read them."""
-    return torch.view_as_real(spectra).view(-1, 2 * spectra.shape[-1]).numpy()
+def interleaved(spectra: np.ndarray) -> np.ndarray:
+    """Rows of real and imaginary parts in turn, as the kernels read them: the same memory."""
+    return spectra.view(spectra.real.dtype)
 
 
 class _Centroid(torch.autograd.Function):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.dsp.sharing import share
 from drumblender.types import Audio
 
 
@@ -62,7 +63,14 @@ class FeatureCollection(Feature):
         self.reach = None if None in reaches else max(reaches)
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... features"]:
-        return torch.cat([feature(audio) for feature in self.features], dim=-1)
+        size = audio.shape[-1]
+        reaches = [getattr(feature, "reach", None) for feature in self.features]
+        parts = share(audio.reshape(-1, size), [size if reach is None else reach for reach in reaches])
+        columns = [
+            feature(part.view(*audio.shape[:-1], -1))
+            for feature, part in zip(self.features, parts, strict=True)
+        ]
+        return torch.cat(columns, dim=-1)
 
 
 def number_duplicates(names: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.dsp.moments import frame_magnitudes
+from drumblender.dsp.sharing import share
 from drumblender.features.base import Feature, number_duplicates
 from drumblender.features.spectral import SpectralFeature
 from drumblender.types import Audio
@@ -91,7 +92,7 @@ class CascadingFrameExtractor(Feature):
         rows = audio.reshape(-1, audio.shape[-1])
         if self.pad_start:
             rows = nn.functional.pad(rows, (self.pad_start, 0))
-        values = self._over_frames(rows[:, : self._samples_needed])
+        values = self._over_frames(rows)
         columns = [column for value in values for column in self._columns(*value)]
         return torch.stack(columns, dim=-1).view(*audio.shape[:-1], -1)
 
@@ -110,16 +111,18 @@ class CascadingFrameExtractor(Feature):
     def _over_frames(self, audio: Audio) -> list[tuple[Feature, Tensor]]:
         spectral = [extractor for extractor in self.extractors if isinstance(extractor, SpectralFeature)]
         windows = tuple(dict.fromkeys(extractor.window for extractor in spectral))
+        others = len(self.extractors) - len(spectral)
+        heard, *rest = share(audio, [self._samples_needed] * (1 + others))
         frames = {"frame_size": self.frame_size, "hop_size": self.hop_size}
         spectra = (
-            dict(zip(windows, frame_magnitudes(audio, windows, **frames), strict=True)) if windows else {}
+            dict(zip(windows, frame_magnitudes(heard, windows, **frames), strict=True)) if windows else {}
         )
         return [
             (
                 extractor,
                 extractor.from_magnitudes(spectra[extractor.window], self.frame_size)
                 if isinstance(extractor, SpectralFeature)
-                else extractor.over_frames(audio, **frames),
+                else extractor.over_frames(rest.pop(), **frames),
             )
             for extractor in self.extractors
         ]

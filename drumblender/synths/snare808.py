@@ -1,10 +1,11 @@
 """The snare of the TR-808: two swept sines, and noise through a high-pass."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.decays import decaying_sweep, exponential_decay
-from drumblender.dsp.filters import biquad, highpass_coefficients
+from drumblender.dsp.drum_voice import drum_voice
+from drumblender.dsp.filters import highpass_coefficients
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.drum_synth import DECAY_MS, DRIVE_DB, FREQ_HZ, GAIN_DB, SWEEP, DrumSynth, Knobs
 from drumblender.types import Audio
@@ -49,28 +50,21 @@ class Snare808(DrumSynth):
         self.clamp, self.noise_env_post_filter = clamp, noise_env_post_filter
 
     def render(self, knobs: Knobs, noise: Float[Tensor, "#batch samples"]) -> Audio:
-        num_samples, sample_rate = noise.shape[-1], self.sample_rate
-        first, second = (
-            decaying_sweep(
-                knobs[f"{osc}.freq"],
-                knobs[f"{osc}.mod"],
-                knobs["freq_env.decay"],
-                knobs[f"{osc}_env.decay"],
-                db_to_gain(knobs[f"{osc}_gain.gain"]),
-                num_samples=num_samples,
-                sample_rate=sample_rate,
-            )
-            for osc in ("osc1", "osc2")
-        )
-        level = db_to_gain(knobs["noise_gain.gain"])[:, None]
-        drive = db_to_gain(knobs["tanh.in_gain"])[:, None]
-        return (drive * (first + second + level * self._hiss(knobs, noise))).tanh()
+        def both(name: str) -> Float[Tensor, "batch 2"]:
+            return torch.stack([knobs[name.format(osc)] for osc in ("osc1", "osc2")], dim=1)
 
-    def _hiss(self, knobs: Knobs, noise: Float[Tensor, "#batch samples"]) -> Audio:
-        decay = exponential_decay(
-            knobs["noise_env.decay"], num_samples=noise.shape[-1], sample_rate=self.sample_rate
+        return drum_voice(
+            both("{}.freq"),
+            both("{}.mod"),
+            knobs["freq_env.decay"],
+            both("{}_env.decay"),
+            db_to_gain(both("{}_gain.gain")),
+            noise,
+            knobs["noise_env.decay"],
+            db_to_gain(knobs["noise_gain.gain"]),
+            db_to_gain(knobs["tanh.in_gain"]),
+            highpass_coefficients(knobs["noise_filter.freq"], knobs["noise_filter.q"], self.sample_rate),
+            sample_rate=self.sample_rate,
+            clamp=self.clamp,
+            decay_after_filter=self.noise_env_post_filter,
         )
-        b, a = highpass_coefficients(knobs["noise_filter.freq"], knobs["noise_filter.q"], self.sample_rate)
-        if self.noise_env_post_filter:
-            return biquad(noise.expand_as(decay), b, a, clamp=self.clamp) * decay
-        return biquad(noise * decay, b, a, clamp=self.clamp)

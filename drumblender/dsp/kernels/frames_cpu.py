@@ -91,24 +91,23 @@ def k_power_backward(x, size, hop, b, a, limit, grad, grad_x, start, stop):
 
 
 @njit(**_FAST)
-def cut_pairs(x, first_row, per_row, window, other, hop, frames, start, stop):
+def cut_pairs(x, window, other, hop, frames):
     """Frames through ``window`` as real parts and through ``other`` as imaginary parts, in turn."""
-    for i in range(start, stop):
-        row, begin = first_row + i // per_row, (i % per_row) * hop
+    for i in range(frames.shape[0]):
+        begin = i * hop
         for n in range(window.size):
-            sample = x[row, begin + n]
+            sample = x[begin + n]
             frames[i, 2 * n] = sample * window[n]
             frames[i, 2 * n + 1] = sample * other[n]
 
 
 @njit(**_FAST)
-def split_pairs(spectra, first, real, other, start, stop):
+def split_pairs(spectra, real, other):
     """Magnitudes of the spectra of real and imaginary parts, apart by conjugate symmetry."""
     size = spectra.shape[1] // 2
     half = spectra.dtype.type(0.5)
-    for i in range(start, stop):
-        spectrum = spectra[i]
-        one, two = real[first + i], other[first + i]
+    for i in range(spectra.shape[0]):
+        spectrum, one, two = spectra[i], real[i], other[i]
         one[0], two[0] = abs(spectrum[0]), abs(spectrum[1])
         for k in range(1, one.size):
             u, v = spectrum[2 * k], spectrum[2 * k + 1]
@@ -122,8 +121,8 @@ def split_pairs(spectra, first, real, other, start, stop):
 
 
 @njit(**_FAST)
-def join_pairs(spectra, first, grad_real, grad_other, start, stop):
-    """Replace spectra by what the unscaled inverse FFT turns into the gradients of the windowed frames.
+def join_pairs(spectra, grad_real, grad_other, joined):
+    """What the unscaled inverse FFT turns into the gradients of the windowed frames.
 
     A gradient g of the magnitude of bin k is g Z/|Z| in the spectrum of a real signal, and the adjoint of the
     real FFT sums its real part times exp(2 pi i k n / size): half in bin k, half conjugated in its mirror.
@@ -132,11 +131,11 @@ def join_pairs(spectra, first, grad_real, grad_other, start, stop):
     kind = spectra.dtype.type
     zero, half, tiny = kind(0.0), kind(0.5), kind(1e-37)
     one, two = np.empty_like(grad_real[0]), np.empty_like(grad_real[0])
-    for i in range(start, stop):
-        spectrum = spectra[i]
-        by_one, by_two = grad_real[first + i], grad_other[first + i]
-        spectrum[0] = by_one[0] * ((spectrum[0] > zero) - (spectrum[0] < zero))
-        spectrum[1] = by_two[0] * ((spectrum[1] > zero) - (spectrum[1] < zero))
+    for i in range(spectra.shape[0]):
+        spectrum, out = spectra[i], joined[i]
+        by_one, by_two = grad_real[i], grad_other[i]
+        out[0] = by_one[0] * ((spectrum[0] > zero) - (spectrum[0] < zero))
+        out[1] = by_two[0] * ((spectrum[1] > zero) - (spectrum[1] < zero))
         for k in range(1, by_one.size):
             u, v = spectrum[2 * k], spectrum[2 * k + 1]
             p, q = spectrum[2 * (size - k)], spectrum[2 * (size - k) + 1]
@@ -151,19 +150,39 @@ def join_pairs(spectra, first, grad_real, grad_other, start, stop):
             p, q = spectrum[2 * (size - k)], spectrum[2 * (size - k) + 1]
             a_re, a_im = one[k] * (u + p), one[k] * (v - q)
             b_re, b_im = two[k] * (v + q), two[k] * (p - u)
-            spectrum[2 * k], spectrum[2 * k + 1] = a_re - b_im, a_im + b_re
-            spectrum[2 * (size - k)], spectrum[2 * (size - k) + 1] = a_re + b_im, b_re - a_im
+            out[2 * k], out[2 * k + 1] = a_re - b_im, a_im + b_re
+            out[2 * (size - k)], out[2 * (size - k) + 1] = a_re + b_im, b_re - a_im
         if size % 2 == 0:  # the bin at Nyquist mirrors itself
-            spectrum[size] += spectrum[size]
-            spectrum[size + 1] += spectrum[size + 1]
+            out[size] += out[size]
+            out[size + 1] += out[size + 1]
 
 
 @njit(**_FAST)
-def add_pairs(frames, first_row, per_row, window, other, hop, grad_x, start, stop):
-    """Adjoint of ``cut_pairs`` for whole rows, whose frames are all given."""
+def add_pairs(frames, window, other, hop, grad_x):
+    """Adjoint of ``cut_pairs``."""
+    for i in range(frames.shape[0]):
+        begin = i * hop
+        for n in range(window.size):
+            grad_x[begin + n] += frames[i, 2 * n] * window[n] + frames[i, 2 * n + 1] * other[n]
+
+
+@njit(**_FAST)
+def weighted_energy(x, weights, sums, start, stop):
+    """Sums of the squared samples times each row of weights."""
     for row in range(start, stop):
-        out = grad_x[first_row + row]
-        for j in range(per_row):
-            i, begin = row * per_row + j, j * hop
-            for n in range(window.size):
-                out[begin + n] += frames[i, 2 * n] * window[n] + frames[i, 2 * n + 1] * other[n]
+        for j in range(weights.shape[0]):
+            total = 0.0
+            for n in range(x.shape[1]):
+                value = np.float64(x[row, n])
+                total += value * value * weights[j, n]
+            sums[row, j] = total
+
+
+@njit(**_FAST)
+def weighted_energy_adjoint(x, weights, grad, grad_x, start, stop):
+    for row in range(start, stop):
+        for n in range(x.shape[1]):
+            total = 0.0
+            for j in range(weights.shape[0]):
+                total += grad[row, j] * weights[j, n]
+            grad_x[row, n] = 2.0 * x[row, n] * total
