@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from argparse import ArgumentError
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -67,6 +67,17 @@ def config_reason(error: BaseException) -> str:
     keys = [match[1] for line in told if (match := _KEY.match(line))]
     said = [_KEY.sub("", line) for line in told if not _TRIED.match(line)]
     return " ".join([*([f"{'.'.join(keys)}:"] if keys else []), *filter(None, said)])
+
+
+def show_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """A name and a value on each line of stderr, the values under each other."""
+    # rich takes 0.1 s to import.
+    from rich.console import Console
+
+    width = max((len(name) for name, _ in rows), default=0)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for name, value in rows:
+        console.print(f"[bold]{name:>{width}}[/bold]  {value}")
 
 
 def _complain(program: str, message: str, status: int) -> int:

@@ -12,6 +12,8 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from drumblender.callbacks import RunSummary
+from drumblender.console import show_rows
 from drumblender.inference.checkpoints import check_weights, read_checkpoint
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
@@ -83,7 +85,7 @@ class TaskCLI(LightningCLI):
             _resume(config, folder)
 
     def _parse_ckpt_path(self) -> None:
-        """The configuration says what the model is; a checkpoint of another one is an error, not a new model."""
+        """The configuration says what the model is: a checkpoint of another one is an error."""
 
     def after_instantiate_classes(self) -> None:
         path = self.config[self.subcommand].get("ckpt_path")
@@ -102,6 +104,12 @@ class TaskCLI(LightningCLI):
             raise InterruptedRun(
                 f"stopped in epoch {self.trainer.current_epoch}; {_saved(self.trainer)}."
             ) from stop
+
+    def after_fit(self) -> None:
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            for callback in self.trainer.callbacks:
+                if isinstance(callback, RunSummary):
+                    show_rows(callback.rows(self.trainer))
 
 
 def _run_folder(config: Namespace, run_name: str) -> Path | None:

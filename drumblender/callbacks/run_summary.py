@@ -12,7 +12,9 @@ _LOSS = "validation/loss"
 
 
 class RunSummary(L.Callback):
-    """Shows, after a fit, how far the validation loss fell, where everything lies and what to try next.
+    """Knows, after a fit, how far the validation loss fell, where everything lies and what to try next.
+
+    The command line shows its ``rows`` once the progress bar has gone.
 
     The first loss is that of the sanity check where that covers the whole validation set
     (``num_sanity_val_steps: -1``), so of the untrained model; else that of the first epoch.
@@ -29,10 +31,6 @@ class RunSummary(L.Callback):
         whole = not trainer.sanity_checking or trainer.num_sanity_val_steps == float("inf")
         if whole and _LOSS in trainer.callback_metrics:
             self.losses.append(float(trainer.callback_metrics[_LOSS]))
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero and not trainer.fast_dev_run:
-            _show(self.rows(trainer))
 
     def rows(self, trainer: L.Trainer) -> list[tuple[str, str]]:
         """What is shown: a name and a value each."""
@@ -69,12 +67,3 @@ def _checkpoint(trainer: L.Trainer) -> str:
     found = [callback.best_model_path for callback in [*watching, *saving] if callback.best_model_path]
     return found[0] if found else ""
 
-
-def _show(rows: list[tuple[str, str]]) -> None:
-    # rich takes 0.1 s to import.
-    from rich.console import Console
-
-    width = max(len(name) for name, _ in rows)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for name, value in rows:
-        console.print(f"[bold]{name:>{width}}[/bold]  {value}")
