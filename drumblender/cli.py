@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 
 from drumblender import __version__
-from drumblender.console import UsageError, exit_status
+from drumblender.console import UsageError, exit_status, log_to_terminal
 from drumblender.shipped import find_shipped
 
 HELP = """\
@@ -19,8 +19,13 @@ HELP = """\
   test CKPT [--data cfg/data/Y.yaml]                                   the same, as the checkpoint was trained
 
 [bold]Use a model[/bold]
-  synth CKPT IN OUT            resynthesise a recording, or a folder of them
-  import OLD.yaml OLD.ckpt OUT bring a checkpoint of an original code base
+  synth CKPT IN OUT             resynthesise a recording, or a folder of them
+  match IN --synth cfg/synths/S.yaml --output DIR
+                                fit a synth to one recording, without training
+  remap CKPT IN OUT             play a drum synth from a recording of another drum
+  export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
+  import \\[OLD.yaml] OLD.ckpt OUT
+                                bring a checkpoint of an original code base
 
 [bold]Prepare data[/bold]
   drumblender-dataset cfg/data/Y.yaml [--preprocess]
@@ -30,6 +35,13 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 """
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+VERBS = {  # and the module of drumblender.inference whose `command` runs each
+    "synth": "synth",
+    "match": "match",
+    "remap": "remap",
+    "export": "export",
+    "import": "importers",
+}
 
 
 def main(args: list[str] | None = None) -> None:
@@ -55,12 +67,15 @@ def _dispatch(args: list[str], debug: bool) -> int:
     if verb == "--version":
         return _show("drumblender {version}")
     rest = [_find_config(arg) for arg in rest]
-    if verb in TRAINER_VERBS:
-        return _train(verb, rest, debug)
-    if verb not in VERBS:
+    if verb not in (*TRAINER_VERBS, *VERBS):
         close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
         raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else ''} See --help.")
-    return VERBS[verb](rest)
+    # Threads without work spin by default, and starve those that have some where cores are shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    log_to_terminal(debug=debug)
+    if verb in TRAINER_VERBS:
+        return _train(verb, rest, debug)
+    return import_module(f"drumblender.inference.{VERBS[verb]}").command(rest)
 
 
 def _show(text: str) -> int:
@@ -80,25 +95,8 @@ def _find_config(arg: str) -> str:
 
 
 def _train(verb: str, args: list[str], debug: bool) -> int:
-    # Threads without work spin by default, and starve those that have some where cores are shared.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from drumblender.inference.rerun import expand_checkpoint
     from drumblender.lightning_cli import run_verb
 
     with expand_checkpoint(verb, args) as expanded:
         return run_verb(verb, expanded, debug=debug)
-
-
-def _synth(args: list[str]) -> int:
-    from drumblender.inference.synth import command
-
-    return command(args)
-
-
-def _import(args: list[str]) -> int:
-    from drumblender.inference.importers import command
-
-    return command(args)
-
-
-VERBS: dict[str, Callable[[list[str]], int]] = {"synth": _synth, "import": _import}

@@ -1,5 +1,6 @@
 """What both commands show on the terminal: one progress bar, and errors in one line."""
 
+import logging
 import os
 import re
 import sys
@@ -50,6 +51,12 @@ def exit_status(command: Callable[[], int | None], *, program: str, debug: bool 
         if debug:
             raise
         return _complain(program, one_line(error), 1)
+
+
+def log_to_terminal(*, debug: bool = False) -> None:
+    """Show what the package logs on stderr, as plain lines."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("drumblender").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
 def one_line(error: BaseException) -> str:

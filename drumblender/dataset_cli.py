@@ -1,11 +1,10 @@
 """`drumblender-dataset`: fetches, prepares, verifies, packs and uploads a data set."""
 
 import argparse
-import logging
 import sys
 from typing import TYPE_CHECKING
 
-from drumblender.console import UsageError, config_reason, exit_status
+from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
 from drumblender.shipped import find_shipped
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     own, overrides = _split(sys.argv[1:] if args is None else args)
     options = _parser().parse_args(own)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("drumblender").setLevel(logging.DEBUG if options.debug else logging.INFO)
+    log_to_terminal(debug=options.debug)
     return exit_status(lambda: _run(options, overrides), program=PROGRAM, debug=options.debug)
 
 

@@ -38,11 +38,19 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
     cli_class = type("OneVerbCLI", (TaskCLI,), {"subcommands": staticmethod(lambda: one_verb)})
     try:
-        cli_class([verb, *args])
+        cli_class([verb, *_replace_data(args)])
     except InterruptedRun as stop:
         sys.stderr.write(f"drumblender: {stop}\n")
         return 130
     return 0
+
+
+def _replace_data(args: list[str]) -> list[str]:
+    """Let ``--data X.yaml`` replace the data of the configuration; jsonargparse would mix both of one class."""
+    replaced = []
+    for arg in args:
+        replaced += ["--data=null", arg] if arg == "--data" or arg.startswith("--data=") else [arg]
+    return replaced
 
 
 class InterruptedRun(Exception):

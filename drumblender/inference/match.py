@@ -36,10 +36,10 @@ def command(args: list[str]) -> int:
     fixed = dict(inputs.split_option("--fix", item, inputs.held_numbers) for item in given.fix)
     regions = dict(inputs.split_option("--range", item, inputs.search_range) for item in given.range)
     init = None if given.init is None else read_controls(Path(given.init))
-    source = inputs.given_source(given.source, target, rate)
     with torch.random.fork_rng():
         torch.manual_seed(given.seed)  # some synths draw their noise when they are made
         parts = _parser().instantiate(given)
+    source = inputs.given_source(given.source or ("target" if parts.synth.hears else None), target, rate)
     device = torch.device(given.device)
     found = match(
         target.to(device),
@@ -120,7 +120,12 @@ def _parser() -> ArgumentParser:
         help="where to look for a control in a unit",
     )
     add("--init", type=str, default=None, help="a controls.json to start from")
-    add("--source", type=str, default=None, help="what a synth that hears works on: a file, or `target`")
+    add(
+        "--source",
+        type=str,
+        default=None,
+        help="what a synth that hears works on: a file (default: the target)",
+    )
     add("--sample-rate", type=int, default=None, help="play and compare at this rate, not at the synth's")
     add("--seconds", type=float, default=None, help="use this much of the recording")
     add("--keep-silence", action="store_true", help="keep the silence before the sound")
