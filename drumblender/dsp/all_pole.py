@@ -8,9 +8,11 @@ device has it and returned in the type of the input. Differentiable once, in sig
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.kernels.recursion import Inverse, Recursion
 
@@ -113,26 +115,70 @@ def place_windows(
     windows: Float[Tensor, "batch starts window"], starts: Starts, num_samples: int
 ) -> Float[Tensor, "batch samples"]:
     """Add windows up at ``starts`` in silence; what lies before 0 or past the end is left out."""
-    silence = windows.new_zeros(windows.shape[0], num_samples)
-    places = _window_places(starts, windows.shape[2], silence)
-    padded = torch.nn.functional.pad(silence, (0, 1))
+    padded = windows.new_zeros(windows.shape[0], num_samples + 1)  # the last place takes what lies outside
+    places = _window_places(starts, windows.shape[2], padded[:, :-1])
     return padded.scatter_add(1, places.flatten(1), windows.flatten(1))[:, :-1]
+
+
+def _starts_for(starts: Starts, signal: Tensor) -> Int[Tensor, "batch starts"]:
+    if not torch.is_tensor(starts):
+        starts = torch.tensor([list(starts)], dtype=torch.int64).expand(len(signal), -1)
+    return starts.to(signal.device)
 
 
 def _window_places(starts: Starts, window: int, signal: Tensor) -> Tensor:
     """Indices ``(batch, starts, window)`` into the signal; its length stands for every place outside."""
-    batch, num_samples = signal.shape
-    if not torch.is_tensor(starts):
-        starts = torch.tensor([list(starts)], dtype=torch.int64).expand(batch, -1)
-    starts = starts.to(signal.device)[..., None]
-    places = starts + torch.arange(window, device=signal.device)
+    num_samples = signal.shape[1]
+    places = _starts_for(starts, signal)[..., None] + torch.arange(window, device=signal.device)
     return torch.where((places >= 0) & (places < num_samples), places, num_samples)
+
+
+def keep_windows(
+    signal: Float[Tensor, "batch samples"], starts: Starts, window: int
+) -> Float[Tensor, "batch samples"]:
+    """Silence everywhere outside of the windows."""
+    starts = _starts_for(starts, signal)
+    if signal.device.type == "cpu":
+        return _Keep.apply(signal, starts, window)
+    ones = signal.new_ones(*starts.shape, window)
+    return signal * (place_windows(ones, starts, signal.shape[1]) > 0)
+
+
+def bounds(values: Tensor) -> tuple[float, float]:
+    """Smallest and largest value; NaN where one is."""
+    if values.device.type == "cpu":  # without torch, whose thread teams spin between kernels
+        array = values.detach().numpy()
+        return array.min().item(), array.max().item()
+    return tuple(bound.item() for bound in values.detach().aminmax())
+
+
+class _Keep(torch.autograd.Function):
+    """In numpy, which leaves torch's thread teams alone."""
+
+    @staticmethod
+    def forward(ctx, signal, starts, window):
+        ctx.windows = starts.tolist(), window
+        return torch.from_numpy(_kept(signal.numpy(), *ctx.windows))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return torch.from_numpy(_kept(grad.numpy(), *ctx.windows)), None, None
+
+
+def _kept(signal: np.ndarray, starts: list[list[int]], window: int) -> np.ndarray:
+    kept = np.zeros_like(signal)
+    for item, firsts in enumerate(starts):
+        for first in firsts:
+            span = slice(max(first, 0), max(first + window, 0))
+            kept[item, span] = signal[item, span]
+    return kept
 
 
 def _run(function, signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor | None) -> Tensor:
     if signal.shape[1] == 0 or signal.shape[0] == 0 or taps.shape[2] == 0:
         return signal
-    nearest, farthest = (int(bound) for bound in lag.aminmax())
+    nearest, farthest = (int(bound) for bound in bounds(lag))
     reach = farthest + taps.shape[2] - 1
     if nearest < 1:
         raise ValueError(f"A recursion can't read the present or the future: got a lag of {nearest}.")

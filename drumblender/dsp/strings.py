@@ -4,13 +4,16 @@ J. O. Smith, "Physical Audio Signal Processing" (the loop and its linearly inter
 "Differentiable Karplus-Strong" (WASPAA 2025): the constraints and the inverse as an analysis filter.
 """
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.all_pole import sparse_all_pole, sparse_all_pole_inverse, working_dtype
+from drumblender.dsp.all_pole import bounds, sparse_all_pole, sparse_all_pole_inverse, working_dtype
 from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.sharing import plain_array
 
 _LIMIT = 1e-6  # samples by which the delay stays under its maximum
 
@@ -56,6 +59,7 @@ def fractional_delay_taps(
     period: Float[Tensor, "batch samples"],
     loop_coefficients: Float[Tensor, "batch samples taps"],
     max_delay: int,
+    min_period: float = 0.0,
 ) -> tuple[Int[Tensor, "batch samples"], Float[Tensor, "batch samples wider"]]:
     """Delay and loop filter as one sparse denominator: a whole lag and the taps from there on.
 
@@ -63,13 +67,19 @@ def fractional_delay_taps(
     there. Its fraction is interpolated linearly, which adds one tap and, towards Nyquist, a little
     delay of its own. The lag is constant to the gradient; the fraction has slope 1 inside the limits.
 
+    Args:
+        period: Length of one period, in samples.
+        loop_coefficients: Impulse response of the loop filter.
+        max_delay: Longest delay of the line, in samples; what is beyond is clamped.
+        min_period: Shorter periods, also those below 0, are raised to it.
+
     Returns:
         The lag, at least 1, and the taps with the sign of a denominator.
 
     Raises:
         ValueError: A period is not finite or not above 0, or the line is shorter than one sample.
     """
-    lag, taps = _precise_taps(period, loop_coefficients, max_delay)
+    lag, taps = _precise_taps(period, loop_coefficients, max_delay, min_period)
     return lag, taps.to(loop_coefficients.dtype)
 
 
@@ -96,13 +106,16 @@ def share_out(weights: Float[Tensor, "... taps"], total: Float[Tensor, "... 1"])
     return weights * (total / weights.sum(dim=-1, keepdim=True))
 
 
-def _precise_taps(period: Tensor, loop_coefficients: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:
+def _precise_taps(
+    period: Tensor, loop_coefficients: Tensor, max_delay: int, min_period: float = 0.0
+) -> tuple[Tensor, Tensor]:
     if max_delay < 1:
         raise ValueError(f"A string needs a delay of at least 1 sample, got {max_delay=}.")
     if period.numel():
-        shortest, longest = period.detach().aminmax()
-        if not 0 < shortest <= longest < float("inf"):
-            wrong = ~((period > 0) & (period < float("inf")))
+        shortest, longest = bounds(period)  # NaN where one is
+        lowest = 0.0 if min_period <= 0 else -math.inf
+        if not lowest < shortest <= longest < math.inf:
+            wrong = ~((period > lowest) & (period < math.inf))
             item, sample = wrong.nonzero()[0].tolist()
             raise ValueError(
                 f"The period of item {item} at sample {sample} is {period[item, sample].item()}; it must be "
@@ -111,12 +124,15 @@ def _precise_taps(period: Tensor, loop_coefficients: Tensor, max_delay: int) -> 
     dtype = working_dtype(period.device)
     period64, loop64 = period.to(dtype), loop_coefficients.to(dtype)
     if period.device.type == "cpu":
-        return _Taps.apply(period64.contiguous(), loop64.contiguous(), max_delay)
-    return _plain_taps(period64, loop64, max_delay)
+        return _Taps.apply(period64.contiguous(), loop64.contiguous(), max_delay, min_period)
+    return _plain_taps(period64, loop64, max_delay, min_period)
 
 
-def _plain_taps(period: Tensor, loop: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:
+def _plain_taps(
+    period: Tensor, loop: Tensor, max_delay: int, min_period: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """The formula of :func:`fractional_delay_taps` in torch, for every device."""
+    period = period.clamp(min=min_period) if min_period > 0 else period
     omega = 2 * torch.pi / period
     turns = omega[..., None] * torch.arange(loop.shape[-1], device=loop.device, dtype=loop.dtype)
     angle = torch.atan2(-(loop * turns.sin()).sum(dim=-1), (loop * turns.cos()).sum(dim=-1))
@@ -131,7 +147,7 @@ def _plain_taps(period: Tensor, loop: Tensor, max_delay: int) -> tuple[Tensor, T
 
 class _Taps(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, period, loop, max_delay):
+    def forward(ctx, period, loop, max_delay, min_period):
         from drumblender.dsp.kernels.strings_cpu import taps_forward
 
         batch, num_samples, width = loop.shape
@@ -140,7 +156,7 @@ class _Taps(torch.autograd.Function):
         alpha = torch.empty_like(period)
         slopes = torch.empty_like(taps)
         outputs = [part.numpy() for part in (lag, taps, alpha, slopes)]
-        inputs = period.numpy(), loop.numpy(), max_delay
+        inputs = period.numpy(), loop.numpy(), max_delay, min_period
         parallel_for(lambda start, stop: taps_forward(*inputs, *outputs, start, stop), batch)
         ctx.save_for_backward(loop, alpha, slopes)
         ctx.mark_non_differentiable(lag)
@@ -153,11 +169,10 @@ class _Taps(torch.autograd.Function):
 
         loop, alpha, slopes = ctx.saved_tensors
         grad_period, grad_loop = torch.empty_like(alpha), torch.empty_like(loop)
-        arrays = [
-            part.numpy() for part in (grad_taps.contiguous(), loop, alpha, slopes, grad_period, grad_loop)
-        ]
+        own = (part.numpy() for part in (loop, alpha, slopes, grad_period, grad_loop))
+        arrays = plain_array(grad_taps), *own
         parallel_for(lambda start, stop: taps_backward(*arrays, start, stop), len(alpha))
-        return grad_period, grad_loop, None
+        return grad_period, grad_loop, None, None
 
 
 class _Squash(torch.autograd.Function):
@@ -180,8 +195,8 @@ class _Squash(torch.autograd.Function):
         from drumblender.dsp.kernels.strings_cpu import squash_backward
 
         (squashed,) = ctx.saved_tensors
-        rows = grad.reshape(len(squashed), -1).contiguous()
-        grad_raw, grad_gain = torch.empty_like(rows), rows.new_empty(len(rows))
-        arrays = rows.numpy(), squashed.numpy(), *ctx.limits, grad_raw.numpy(), grad_gain.numpy()
+        rows = plain_array(grad).reshape(len(squashed), -1)
+        grad_raw, grad_gain = squashed.new_empty(rows.shape), squashed.new_empty(len(rows))
+        arrays = rows, squashed.numpy(), *ctx.limits, grad_raw.numpy(), grad_gain.numpy()
         parallel_for(lambda start, stop: squash_backward(*arrays, start, stop), len(rows))
         return grad_raw.view(grad.shape), grad_gain.view(*grad.shape[:-1], 1), None, None

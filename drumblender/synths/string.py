@@ -9,6 +9,7 @@ from torch import Tensor
 
 from drumblender.dsp.all_pole import (
     all_pole,
+    keep_windows,
     place_windows,
     sparse_all_pole,
     sparse_all_pole_inverse,
@@ -35,6 +36,9 @@ from drumblender.synths.string_curves import (
 from drumblender.types import Audio, Controls
 
 log = logging.getLogger(__name__)
+
+SHORTEST_PERIOD = 2.0
+"""In samples. The spline through a leap of the pitch may dip below, even below 0."""
 
 
 class StringSignals(NamedTuple):
@@ -165,11 +169,14 @@ class StringSynth(Synth):
             return self.play_units(self.to_units(controls), num_samples, source)
         dtype = _audio_dtype(controls, source)
         controls = self.checked(controls, self.control_sizes, source)
+        if self.excitation == "resynthesis":
+            # A gradient of 0, not of None: distributed training waits for every parameter.
+            unheard = controls["excitation_taps"].sum() + controls["excitation_gain"].sum()
+            controls["loop_gain"] = controls["loop_gain"] + 0 * unheard
         period, span = self.internal_rate / controls["f0_hz"], self._span(num_samples)
         loop = loop_from_controls(controls, period, span, self.loop_gain)
         windows = windows_from_controls(controls, self.window, self.burst_db)
-        signals = self._play(loop, windows, self.starts(controls), num_samples, source, with_residual)
-        return signals._replace(audio=signals.audio.to(dtype))
+        return self._play(loop, windows, self.starts(controls), num_samples, source, dtype, with_residual)
 
     def play_units(self, units: Controls, num_samples: int, source: Audio | None = None) -> StringSignals:
         """Play finished coefficients, as :meth:`to_units` gives them; in between they are clipped to [0, 1].
@@ -183,13 +190,14 @@ class StringSynth(Synth):
             sizes["burst_db"] = self.control_sizes["burst"]
         dtype = _audio_dtype(units, source)
         units = self.checked(units, sizes, source)
+        if self.excitation == "resynthesis":
+            units["loop_gain"] = units["loop_gain"] + 0 * units["excitation_coefficients"].sum()
         highest = units["loop_gain"].max().item()
         if not highest < 1:
             raise ValueError(f"A loop gain of {highest:.6g} never fades; keep it below 1.")
         loop = loop_from_units(units, self.internal_rate / units["f0_hz"], self._span(num_samples))
         windows = windows_from_units(units, self.window)
-        signals = self._play(loop, windows, self.starts(units), num_samples, source)
-        return signals._replace(audio=signals.audio.to(dtype))
+        return self._play(loop, windows, self.starts(units), num_samples, source, dtype)
 
     def to_units(self, controls: Controls) -> Controls:
         """Coefficients at the frames; ``loop_coefficients`` sum to 1 and are multiplied by ``loop_gain``.
@@ -224,28 +232,28 @@ class StringSynth(Synth):
         starts: list[int] | Tensor,
         num_samples: int,
         source: Audio | None,
+        dtype: torch.dtype,
         with_residual: bool = False,
     ) -> StringSignals:
-        lag, taps = fractional_delay_taps(*loop, self.max_delay)
-        num_internal = lag.shape[1]
+        lag, taps = fractional_delay_taps(*loop, self.max_delay, SHORTEST_PERIOD)
         residual = None
         if self.excitation == "burst":
-            excitation = place_windows(self.bursts(windows), starts, num_internal)
+            excitation = place_windows(self.bursts(windows), starts, lag.shape[1])
         else:
-            heard = torch.nn.functional.pad(source.to(taps), (0, num_samples - source.shape[1]))
-            heard = kaiser_resample(heard, self.sample_rate, self.internal_rate)
+            if source.shape[1] != num_samples:
+                source = torch.nn.functional.pad(source, (0, num_samples - source.shape[1]))
+            heard = kaiser_resample(source, self.sample_rate, self.internal_rate, dtype=taps.dtype)
             if self.excitation == "source":
                 excitation = windowed_all_pole(heard, windows.poles, starts)
             else:
                 whitened = sparse_all_pole_inverse(heard, lag, taps)
                 # The excitation filter would undo its own inverse here, sample for sample.
-                excitation = whitened * self._inside_windows(starts, whitened)
-                # A gradient of 0, not of None: distributed training waits for every parameter.
-                excitation = excitation + 0 * windows.poles.sum()
+                excitation = keep_windows(whitened, starts, self.window)
                 if with_residual:
                     residual = windowed_all_pole(whitened, windows.poles, starts, inverse=True)
         ringing = sparse_all_pole(excitation, lag, taps)
-        audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate)[:, :num_samples]
+        outer = {"num_samples": num_samples, "dtype": dtype}
+        audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate, **outer)
         return StringSignals(audio, excitation, residual)
 
     def bursts(self, windows: WindowCurves) -> Float[Tensor, "batch windows window"]:
@@ -253,11 +261,6 @@ class StringSynth(Synth):
         noise = (windows.burst * self.noise.to(windows.burst).T).transpose(1, 2)
         poles = windows.poles.repeat_interleave(noise.shape[1], dim=0)
         return all_pole(noise.flatten(0, 1), poles).view_as(noise)
-
-    def _inside_windows(self, starts: list[int] | Tensor, like: Tensor) -> Tensor:
-        num_windows = starts.shape[1] if torch.is_tensor(starts) else len(starts)
-        ones = like.new_ones(len(like), num_windows, self.window)
-        return place_windows(ones, starts, like.shape[1]).clamp(max=1)
 
     def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
         """The controls in the working type, for every item, their pitch playable."""

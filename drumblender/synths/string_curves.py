@@ -101,5 +101,4 @@ def check_pitch(f0_hz: Float[Tensor, "batch frames 1"], limit_hz: float) -> floa
 
 
 def _spread(period: Tensor, span: Span) -> Tensor:
-    # A spline through a leap of the pitch may dip: two samples are the shortest period there is.
-    return spline_upsample(period, *span)[..., 0].clamp(min=2.0)
+    return spline_upsample(period, *span).squeeze(2)

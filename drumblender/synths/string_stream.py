@@ -7,7 +7,7 @@ from torch import Tensor
 from drumblender.dsp.all_pole import final_state, place_windows, sparse_all_pole, sparse_all_pole_inverse
 from drumblender.dsp.resample import resampling_kernel
 from drumblender.dsp.strings import fractional_delay_taps, state_size
-from drumblender.synths.string import StringSynth
+from drumblender.synths.string import SHORTEST_PERIOD, StringSynth
 from drumblender.synths.string_curves import Span, loop_from_controls, windows_from_controls
 from drumblender.types import Audio, Controls
 
@@ -81,7 +81,7 @@ class StringStream:
     def _ring(self, count: int, source: Audio | None) -> Float[Tensor, "batch {count}"]:
         span = Span(self.total, self.played, count)
         loop = loop_from_controls(self.controls, self.period, span, self.synth.loop_gain)
-        lag, taps = fractional_delay_taps(*loop, self.synth.max_delay)
+        lag, taps = fractional_delay_taps(*loop, self.synth.max_delay, SHORTEST_PERIOD)
         starts = self.starts - self.played
         if self.synth.excitation == "burst":
             excitation = place_windows(self.bursts, starts, count)

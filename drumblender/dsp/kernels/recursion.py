@@ -3,18 +3,19 @@
 Signals that are read in the past carry that past in front: sample n stands at index ``history + n``.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.sharing import plain_array
 
 
 class Recursion(torch.autograd.Function):
     @staticmethod
     def forward(ctx, excitation, lag, taps, zi, nearest):
-        padded = torch.cat([zi, torch.empty_like(excitation)], dim=1)
-        lag = lag.contiguous()
+        padded, lag = _behind(zi, torch.empty_like(excitation)), lag.contiguous()
         _forward_on(excitation)(excitation.contiguous(), lag, taps, padded, nearest)
         ctx.save_for_backward(lag, taps, padded)
         ctx.nearest = nearest
@@ -25,8 +26,7 @@ class Recursion(torch.autograd.Function):
     def backward(ctx, grad):
         lag, taps, padded = ctx.saved_tensors
         history = padded.shape[1] - grad.shape[1]
-        adjoint = torch.cat([padded.new_zeros(len(padded), history), grad], dim=1)
-        grad_taps = torch.empty_like(taps)
+        adjoint, grad_taps = _behind(grad.new_zeros(len(grad), history), grad), torch.empty_like(taps)
         _backward_on(grad)(adjoint, lag, taps, padded, grad_taps, ctx.nearest)
         return adjoint[:, history:], None, grad_taps, adjoint[:, :history], None
 
@@ -34,8 +34,7 @@ class Recursion(torch.autograd.Function):
 class Inverse(torch.autograd.Function):
     @staticmethod
     def forward(ctx, signal, lag, taps, zi, nearest):
-        padded = torch.cat([zi, signal], dim=1)
-        lag = lag.contiguous()
+        padded, lag = _behind(zi, signal), lag.contiguous()
         ctx.save_for_backward(lag, taps, padded)
         if not _on_cpu(signal):
             return signal + (taps * _past(padded, lag, taps)).sum(dim=2)
@@ -51,18 +50,25 @@ class Inverse(torch.autograd.Function):
     def backward(ctx, grad):
         lag, taps, padded = ctx.saved_tensors
         history = padded.shape[1] - grad.shape[1]
+        adjoint = _behind(grad.new_zeros(len(grad), history), grad)
         if not _on_cpu(grad):
-            past = _past(padded, lag, taps)
-            adjoint = torch.cat([padded.new_zeros(len(padded), history), grad], dim=1)
             places = _places(lag, taps.shape[2], history).flatten(1)
             adjoint.scatter_add_(1, places, (taps * grad[..., None]).flatten(1))
-            return adjoint[:, history:], None, grad[..., None] * past, adjoint[:, :history], None
+            grad_taps = grad[..., None] * _past(padded, lag, taps)
+            return adjoint[:, history:], None, grad_taps, adjoint[:, :history], None
         from drumblender.dsp.kernels.strings_cpu import inverse_backward
 
-        adjoint, grad_taps = torch.zeros_like(padded), torch.empty_like(taps)
-        arrays = [part.numpy() for part in (grad.contiguous(), lag, taps, padded, adjoint, grad_taps)]
+        grad_taps = torch.empty_like(taps)
+        arrays = [plain_array(grad), *(part.numpy() for part in (lag, taps, padded, adjoint, grad_taps))]
         parallel_for(lambda start, stop: inverse_backward(*arrays, start, stop), len(grad))
         return adjoint[:, history:], None, grad_taps, adjoint[:, :history], None
+
+
+def _behind(history: Tensor, signal: Tensor) -> Tensor:
+    """The signal with its history in front; on the CPU without torch, whose threads spin between kernels."""
+    if not _on_cpu(signal):
+        return torch.cat([history, signal], dim=1)
+    return torch.from_numpy(np.concatenate([history.detach().numpy(), signal.detach().numpy()], axis=1))
 
 
 def _places(lag: Tensor, num_taps: int, history: int, first: int = 0) -> Tensor:

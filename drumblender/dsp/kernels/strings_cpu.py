@@ -11,15 +11,16 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)
-def taps_forward(period, loop, max_delay, lag, taps, alpha, slopes, start, stop):
+def taps_forward(period, loop, max_delay, min_period, lag, taps, alpha, slopes, start, stop):
     """Fill ``lag`` and ``taps``; keep ``alpha`` and its slopes by period and by each loop coefficient."""
     num_samples, width = loop.shape[1], loop.shape[2]
     for b in range(start, stop):
         last = np.nan
         omega = cosine = sine = 0.0
         for n in range(num_samples):
-            if period[b, n] != last:  # a held pitch pays for its cosine once
-                last = period[b, n]
+            raised = max(period[b, n], min_period)
+            if raised != last:  # a held pitch pays for its cosine once
+                last = raised
                 omega = 2 * math.pi / last
                 cosine, sine = math.cos(omega), math.sin(omega)
             # Response of the loop filter at the pitch, and its slope by frequency.
@@ -53,6 +54,9 @@ def taps_forward(period, loop, max_delay, lag, taps, alpha, slopes, start, stop)
                 slopes[b, n] = 0.0
                 if 0.0 <= wanted <= limit:
                     slopes[b, n, 0] = 1.0
+
+            if period[b, n] < min_period:
+                slopes[b, n, 0] = 0.0
 
             before = 0.0
             for k in range(width):
@@ -122,14 +126,13 @@ def inverse_forward(signal, lag, taps, excitation, start, stop):
 
 @njit(nogil=True, cache=True)
 def inverse_backward(grad, lag, taps, signal, grad_signal, grad_taps, start, stop):
-    """Add to ``grad_signal`` (history included) and fill ``grad_taps`` from ``grad`` by excitation."""
+    """Add to ``grad_signal``, which starts as ``grad`` behind a history of 0, and fill ``grad_taps``."""
     num_samples, width = taps.shape[1], taps.shape[2]
     history = signal.shape[1] - num_samples
     for b in range(start, stop):
         for n in range(num_samples):
             read = history + n - lag[b, n]
             given = grad[b, n]
-            grad_signal[b, history + n] += given
             for k in range(width):
                 grad_taps[b, n, k] = given * signal[b, read - k]
                 grad_signal[b, read - k] += taps[b, n, k] * given
