@@ -160,6 +160,7 @@ class _Taps(torch.autograd.Function):
         parallel_for(lambda start, stop: taps_forward(*inputs, *outputs, start, stop), batch)
         ctx.save_for_backward(loop, alpha, slopes)
         ctx.mark_non_differentiable(lag)
+        ctx.set_materialize_grads(False)  # no zeros for the lag
         return lag, taps
 
     @staticmethod
@@ -167,6 +168,8 @@ class _Taps(torch.autograd.Function):
     def backward(ctx, _, grad_taps):
         from drumblender.dsp.kernels.strings_cpu import taps_backward
 
+        if grad_taps is None:
+            return None, None, None, None
         loop, alpha, slopes = ctx.saved_tensors
         grad_period, grad_loop = torch.empty_like(alpha), torch.empty_like(loop)
         own = (part.numpy() for part in (loop, alpha, slopes, grad_period, grad_loop))
