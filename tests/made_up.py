@@ -1,8 +1,13 @@
 """Batches that no file holds, small enough for one training step of a published model."""
 
+from pathlib import Path
+
 import lightning as L
+import soundfile
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from drumblender.data.fake import percussion
 
 
 class _Items(Dataset):
@@ -68,3 +73,14 @@ class StringBatches(_MadeUp):
             "excitation_coefficients": torch.full((25, 5), 0.15),
             "name": f"note-{int(generator.initial_seed())}",
         }
+
+
+def write_hits(folder: Path, count: int = 8, sample_rate: int = 16000) -> str:
+    """A folder of snare hits, one a file, each louder than the one before."""
+    folder.mkdir()
+    for number in range(count):
+        generator = torch.Generator().manual_seed(number)
+        hit = percussion("snare", generator, num_samples=sample_rate // 2, sample_rate=sample_rate)
+        sound = torch.cat([torch.zeros(sample_rate // 10), hit * (number + 1) / count])
+        soundfile.write(folder / f"{number:02}.wav", sound.numpy(), sample_rate)
+    return str(folder)

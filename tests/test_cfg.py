@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from made_up import write_hits
 from torchmetrics import Metric
 
 from drumblender.lightning_cli import TaskCLI, run_verb
@@ -15,7 +16,11 @@ CFG = shipped_dir("cfg")
 PARTS = sorted(
     path for folder in ("data", "encoders", "features", "losses", "synths") for path in (CFG / folder).rglob("*.yaml")
 )
-SYSTEMS = {"drums": "made_up.ModalBatches", "strings": "made_up.StringBatches"}
+SYSTEMS = {
+    "drums": lambda folder: ["--data", "made_up.ModalBatches"],
+    "strings": lambda folder: ["--data", "made_up.StringBatches"],
+    "remap": lambda folder: ["--data.path", write_hits(folder / "hits")],
+}
 RUNS = [
     [CFG / f"{system}.yaml", *variant]
     for system in SYSTEMS
@@ -24,11 +29,8 @@ RUNS = [
 
 
 def relative(value):
-    return (
-        [str(path.relative_to(CFG)) for path in value]
-        if isinstance(value, list)
-        else str(value.relative_to(CFG))
-    )
+    paths = value if isinstance(value, list) else [value]
+    return "+".join(str(path.relative_to(CFG)) for path in paths)
 
 
 @pytest.mark.parametrize("path", PARTS, ids=relative)
@@ -59,8 +61,7 @@ def test_a_system_trains_a_step(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     configs = [part for path in run for part in ("-c", str(path))]
     fast = ["--trainer.fast_dev_run=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
-    data = SYSTEMS[run[0].stem]
-    assert run_verb("fit", [*configs, "--data", data, *fast]) == 0
+    assert run_verb("fit", [*configs, *SYSTEMS[run[0].stem](tmp_path), *fast]) == 0
 
 
 def test_every_file_in_cfg_is_tested():
