@@ -26,7 +26,7 @@ def amplitude_envelope(audio: Float[Tensor, "... samples"], window: int) -> Floa
     wide = widen(audio)
     # A correlation is a convolution with the window turned round; an FFT of this length does not wrap.
     points = size + window - 1
-    turned = analysis_window("hann", window).to(wide).flip(0)
+    turned = analysis_window("hann", window, audio.dtype).to(wide).flip(0)
     product = torch.fft.rfft(wide.square(), points) * torch.fft.rfft(turned, points)
     ahead = window - 1 - (window - 1) // 2
     return torch.fft.irfft(product, points)[..., ahead : ahead + size].to(audio.dtype)
@@ -41,7 +41,7 @@ def temporal_centroid_s(
     The envelope is linear in the squared samples, so its sum and its first moment are dot products with
     weights that depend on the lengths alone: no convolution is needed.
     """
-    weights = _moment_weights(audio.shape[-1], window)
+    weights = _moment_weights(audio.shape[-1], window, audio.dtype)
     if audio.device.type == "cpu":
         sums = _WeightedEnergy.apply(audio.reshape(-1, audio.shape[-1]), weights).view(*audio.shape[:-1], 2)
     else:
@@ -52,9 +52,9 @@ def temporal_centroid_s(
 
 
 @cache
-def _moment_weights(size: int, window: int) -> Float[Tensor, "2 samples"]:
+def _moment_weights(size: int, window: int, dtype: torch.dtype) -> Float[Tensor, "2 samples"]:
     """What each squared sample adds to the sum of the envelope, and to its sum weighted by the time."""
-    shape = analysis_window("hann", window).double()
+    shape = analysis_window("hann", window, dtype).double()
     ones = torch.stack([torch.ones(size, dtype=torch.float64), torch.arange(size, dtype=torch.float64)])
     behind = (window - 1) // 2  # the transpose of the envelope's correlation is a convolution
     points = size + window - 1

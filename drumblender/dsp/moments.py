@@ -24,21 +24,21 @@ Spectra = Float[Tensor, "... bins"]
 
 
 @cache
-def analysis_window(name: str, length: int) -> Float[Tensor, "length"]:
+def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) -> Float[Tensor, "length"]:
     """One of ``WINDOWS``: periodic Hann, flat-top and Hann that end where they began, or ones.
 
-    float32 on the CPU; the tensor is shared, do not write to it.
+    On the CPU; the tensor is shared, do not write to it.
     """
     if name == "hann":
-        return torch.hann_window(length)
+        return torch.hann_window(length, dtype=dtype)
     if name == "symmetric_hann":
-        return torch.hann_window(length, periodic=False)
+        return torch.hann_window(length, periodic=False, dtype=dtype)
     if name == "flat_top":
         angle = torch.arange(length, dtype=torch.float64) * (2 * math.pi / max(length - 1, 1))
         terms = [(-1) ** k * height * torch.cos(k * angle) for k, height in enumerate(_FLAT_TOP)]
-        return sum(terms).float()
+        return sum(terms).to(dtype)
     if name == "none":
-        return torch.ones(length)
+        return torch.ones(length, dtype=dtype)
     raise ValueError(f"A window is one of {', '.join(WINDOWS)}, got {name!r}.")
 
 
@@ -57,7 +57,7 @@ def frame_magnitudes(
         hop_size: Samples from a frame to the next.
     """
     check_frames(audio.shape[-1], frame_size, hop_size)
-    shapes = [analysis_window(name, frame_size).to(audio) for name in windows]
+    shapes = [analysis_window(name, frame_size, audio.dtype).to(audio.device) for name in windows]
     spectra = []
     while len(shapes) > 1 and audio.device.type == "cpu":
         spectra += _PairedMagnitudes.apply(audio, shapes.pop(0), shapes.pop(0), hop_size)

@@ -1,0 +1,227 @@
+"""Train all drums, presets and seeds of an algorithm at once.
+
+``python -m experiments.remap.study drums=FOLDER algorithm=linear``
+
+Writes ``metrics_<algorithm>.csv``, a row for each run, and the tables of all algorithms that have one. An
+algorithm that has its metrics is not trained again.
+"""
+
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning as L
+import torch
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+from omegaconf import DictConfig
+from torch import Tensor
+
+from drumblender.data.hits import natural_order
+from drumblender.inference.imported import Imported, save_imported
+from drumblender.shipped import find_shipped, shipped_dir
+from drumblender.tasks import SynthesisTask
+from experiments.remap.direct import DirectSchedule, optimise_directly
+from experiments.remap.ensemble import Ensemble, History, Schedule, train
+from experiments.remap.members import Start, drum_of, members_of, start_from
+from experiments.remap.table import write_tables
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: DictConfig) -> Path:
+    """Train and test one algorithm.
+
+    Args:
+        config: As in ``config/study.yaml``.
+
+    Returns:
+        The file of the metrics.
+
+    Raises:
+        FileNotFoundError: No drums in the folder.
+        ValueError: An unknown algorithm.
+    """
+    if config.algorithm not in config.configs:
+        raise ValueError(f"algorithm is one of {', '.join(config.configs)}, got {config.algorithm!r}.")
+    name = algorithm_name(config)
+    output = Path(config.output)
+    metrics = output / f"metrics_{name}.csv"
+    if metrics.is_file() and not config.again:
+        logger.info("%s is there already; again=true trains once more.", metrics)
+        return metrics
+    settings = Settings(config)
+    ensemble, starts = settings.ensemble()
+    logger.info("%s: %d runs of %d hits to train with.", name, len(ensemble.members), ensemble.num_train)
+    if config.algorithm == "direct":
+        direct = DirectSchedule(iterations=config.iterations, chunk=config.chunk)
+        errors, steps = optimise_directly(ensemble, direct).errors, direct.iterations
+    else:
+        schedule = settings.schedule()
+        train(ensemble, schedule, Report(schedule.epochs))
+        errors = ensemble.errors([member.drum.test_ids for member in ensemble.members], config.chunk)
+        steps = schedule.epochs
+    output.mkdir(parents=True, exist_ok=True)
+    if config.checkpoints and config.algorithm != "direct":
+        settings.save_members(ensemble, starts, output / "checkpoints" / name)
+    described = {"algorithm": name, "steps": steps}
+    write_metrics(metrics, ensemble, starts, errors, described, config.preset_baseline)
+    write_tables(output)
+    return metrics
+
+
+def algorithm_name(config: DictConfig) -> str:
+    """As the tables call it: ``mlp``, or ``mlp2048`` for another size of the onset features."""
+    size = "" if config.algorithm == "direct" or config.frame_size == 256 else str(config.frame_size)
+    return config.algorithm + size
+
+
+def write_metrics(
+    path: Path,
+    ensemble: Ensemble,
+    starts: list[Start],
+    errors: list[Tensor],
+    described: dict[str, Any],
+    preset_baseline: str,
+) -> None:
+    """Write a row for each run: what it was, its test error by feature, and that of its preset.
+
+    Args:
+        path: The CSV file.
+        ensemble, starts: The runs.
+        errors: Of the test hits of each.
+        described: Columns that all rows share.
+        preset_baseline: What an unchanged preset counts as: no difference (``unchanged``), or, as published,
+            its own features (``original``).
+    """
+    labels = ensemble.features.labels
+    still = ensemble.reference if preset_baseline == "original" else torch.zeros_like(ensemble.reference)
+    rows = []
+    for member, error, baseline in zip(ensemble.members, errors, still, strict=True):
+        target = member.drum.difference[member.drum.test_ids]
+        run = {"drum": member.drum.name, "preset": member.preset_name, "seed": starts[member.start].seed}
+        row = run | described | {"test_hits": len(target), "test/loss": error.mean().item()}
+        for prefix, part in (("test/", error), ("test/preset_", (baseline - target).abs())):
+            row |= {
+                prefix + label: value for label, value in zip(labels, part.mean(dim=0).tolist(), strict=True)
+            }
+        rows.append(row)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+class Settings:
+    """The configuration of the single runs, read as the command line reads it."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        self.presets = [str(find_shipped(f"cfg/presets/{name}.json") or name) for name in config.presets]
+        self.parser = ArgumentParser(exit_on_error=False)
+        self.parser.add_argument("--config", action="config")
+        self.parser.add_subclass_arguments(SynthesisTask, "model", required=True)
+        self.parser.add_subclass_arguments(L.LightningDataModule, "data", required=True)
+        self.parser.add_argument("--seed_everything", type=int)
+        for other in ("trainer", "optimizer", "lr_scheduler"):
+            self.parser.add_argument(f"--{other}", type=dict)
+
+    def parsed(self, folder: Path) -> Namespace:
+        """The configuration of a run on the hits of one folder."""
+        files = [*self.config.configs[self.config.algorithm]]
+        args = [arg for file in files for arg in ("--config", str(shipped_dir("cfg").parent / file))]
+        size = f"--data.onset_features.frame_size={self.config.frame_size}"
+        path = f"--data.path={folder.resolve()}"
+        return self.parser.parse_args([*args, size, path, *self.config.overrides])
+
+    def parts(self, folder: Path) -> tuple[Any, Any]:
+        """Task and data of a run on the hits of one folder."""
+        made = self.parser.instantiate(self.parsed(folder))
+        return made.model, made.data
+
+    def mapper_and_synth(self, folder: Path) -> tuple[Any, Any]:
+        task, _ = self.parts(folder)
+        return task.mapper, task.synth
+
+    def ensemble(self) -> tuple[Ensemble, list[Start]]:
+        """All runs, untrained.
+
+        Raises:
+            FileNotFoundError: No folders of hits.
+        """
+        folders = [path for path in Path(self.config.drums).glob("*") if path.is_dir()]
+        if not folders:
+            raise FileNotFoundError(f"No folders of hits in {self.config.drums}.")
+        drums: list[Drum] = []
+        for folder in sorted(folders, key=natural_order):
+            task, data = self.parts(folder)
+            drums.append(drum_of(data, folder.name))
+        starts = [start_from(seed, lambda: self.mapper_and_synth(folders[0])) for seed in self.config.seeds]
+        return Ensemble(members_of(drums, self.presets, starts), starts, task.features), starts
+
+    def schedule(self) -> Schedule:
+        """That of the single runs, but for the epochs where the study names them."""
+        single = self.parsed(Path())
+        plateau = single.lr_scheduler["init_args"]
+        return Schedule(
+            lr=single.optimizer["init_args"]["lr"],
+            epochs=self.config.epochs or single.trainer["max_epochs"],
+            batch_size=single.data.init_args.batch_size,
+            factor=plateau["factor"],
+            patience=plateau["patience"],
+            chunk=self.config.chunk,
+        )
+
+    def save_members(self, ensemble: Ensemble, starts: list[Start], folder: Path) -> None:
+        """Write each member as a checkpoint that the commands for single runs read."""
+        for number, member in enumerate(ensemble.members):
+            seed = starts[member.start].seed
+            parsed = self.parsed(Path(self.config.drums) / member.drum.name)
+            path = next(path for path in self.presets if Path(path).stem == member.preset_name)
+            parsed.model.init_args.preset = path
+            sections = yaml.safe_load(self.parser.dump(parsed, skip_unset=False))
+            config = {key: sections[key] for key in ("model", "data")}
+            state = member_state(ensemble, starts, number)
+            rate = parsed.model.init_args.sample_rate
+            name = f"{member.drum.name}-{member.preset_name}-{seed}.ckpt"
+            save_imported(Imported(config, state, rate), folder / name)
+
+
+def member_state(ensemble: Ensemble, starts: list[Start], number: int) -> dict[str, Tensor]:
+    """The weights and buffers of a ``RemapTask`` that plays as one member does."""
+    member = ensemble.members[number]
+    scale = member.drum.onset_scale | {"known": torch.tensor(True)}
+    return (
+        {"preset": member.preset[None], "damping": member.damping[None]}
+        | {"reference": ensemble.reference[number : number + 1].float()}
+        | {f"mapper.{name}": value.float() for name, value in ensemble.mapper_state(number).items()}
+        | {f"synth.{name}": value for name, value in starts[member.start].synth.state_dict().items()}
+        | {f"onset_scale.{name}": value for name, value in scale.items()}
+    )
+
+
+class Report:
+    """Says how the training goes, ten times."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs, self.begin = epochs, time.monotonic()
+
+    def __call__(self, epoch: int, history: History) -> None:
+        if (epoch + 1) % max(self.epochs // 10, 1) == 0:
+            seconds = time.monotonic() - self.begin
+            loss = history.val_loss[-1].mean()
+            logger.info(
+                "Epoch %d of %d, %.0f s: mean validation loss %.3f.", epoch + 1, self.epochs, seconds, loss
+            )
+
+
+@hydra.main(version_base="1.3", config_path="config", config_name="study")
+def main(config: DictConfig) -> None:
+    print((run(config).parent / "table.md").read_text())
+
+
+if __name__ == "__main__":
+    main()

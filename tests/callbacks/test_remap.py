@@ -1,0 +1,50 @@
+"""What a short training of a remapping leaves behind."""
+
+import lightning as L
+import pytest
+import soundfile
+import torch
+from torch.utils.data import DataLoader
+
+from drumblender.callbacks import SaveMapper, SweepOnsets
+from drumblender.encoders import LinearMapping
+from drumblender.features import RMS, CascadingFrameExtractor
+from drumblender.synths import Snare808
+from drumblender.tasks import RemapTask
+
+RATE = 8000
+
+
+def test_a_run_leaves_a_sweep_a_picture_and_a_mapper(tmp_path):
+    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_size=256)
+    synth = Snare808(RATE, noise_samples=512)
+    task = RemapTask(
+        LinearMapping(3, 14, init_std=0.3), synth, features, RATE, "cfg/presets/808_snare_1.json"
+    )
+    task.configure_optimizers = lambda: torch.optim.Adam(task.mapper.parameters(), lr=1e-3)
+    rows = [{"onset": torch.rand(3), "difference": torch.zeros(1), "weight": torch.ones(1)} for _ in range(4)]
+    trainer = L.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        callbacks=[SweepOnsets(num_hits=3), SaveMapper()],
+    )
+    trainer.fit(task, DataLoader(rows, batch_size=2))
+    sound, rate = soundfile.read(tmp_path / "audio" / "sweep.wav")
+    assert rate == RATE and len(sound) == 3 * 512
+    assert (tmp_path / "plots" / "parameter_modulations.png").stat().st_size > 1000
+    exported = torch.jit.load(tmp_path / "torchscript" / "drum_mapper.pt")
+    onset = torch.rand(1, 3)
+    assert torch.allclose(exported(onset), task.parameter_mapper()(onset))
+    assert not any(value.requires_grad for value in exported.parameters())
+    # Without hits to validate with, schedules watch the training's loss.
+    assert trainer.callback_metrics["validation/loss"] == trainer.callback_metrics["train/loss"]
+
+
+def test_a_sweep_has_two_ends():
+    with pytest.raises(ValueError, match="num_hits=1"):
+        SweepOnsets(num_hits=1)
