@@ -6,16 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from drumblender.nets.tiles import (
-    Geometry,
-    Scratch,
-    add_input_grad,
-    conv_rows,
-    tile_length,
-    tiles,
-    weight_grad,
-    wide,
-)
+from drumblender.nets.tiles import Tiling, filled_up, gradient_of, mirrored, packed_weight, stored
 
 
 class Pad(nn.Module):
@@ -79,8 +70,8 @@ def conv1d(
 ) -> Float[Tensor, "batch out_channels out_frames"]:
     """``torch.nn.functional.conv1d`` with zeros of its own on each side, and an ELU where asked for.
 
-    On the CPU in float32 and bfloat16 the result is stored as rows of channels (its ``transpose(1, 2)`` is
-    contiguous), it keeps no padded copy, and of an ELU only the result; a second derivative is not defined.
+    On the CPU in float32 and bfloat16 it keeps no padded copy, and of an ELU only the result; a second
+    derivative is not defined. A dilation goes with stride 1 only there.
 
     Args:
         x: Sound or features.
@@ -94,18 +85,17 @@ def conv1d(
     Raises:
         ValueError: The input has other channels than the weight takes, or fewer frames than one output sees.
     """
-    geometry = Geometry(stride, dilation, *padding)
+    span = (weight.shape[-1] - 1) * dilation + 1
     if x.shape[1] != weight.shape[1]:
         raise ValueError(f"Needs {weight.shape[1]} channels, got {x.shape[1]}.")
-    if geometry.num_frames(x.shape[-1], weight.shape[-1]) < 1:
-        needed = geometry.span(weight.shape[-1]) - sum(padding)
-        raise ValueError(f"Needs at least {needed} frames, got {x.shape[-1]}.")
-    if not tiled(x):
+    if x.shape[-1] + sum(padding) < span:
+        raise ValueError(f"Needs at least {span - sum(padding)} frames, got {x.shape[-1]}.")
+    if not tiled(x) or (stride > 1 and dilation > 1):
         y = F.conv1d(F.pad(x, padding) if any(padding) else x, weight, bias, stride, 0, dilation)
         return F.elu(y) if elu else y
-    rows, weight, bias = cast(to_rows(x), weight, bias)
-    with torch.autocast("cpu", enabled=False):
-        return TiledConv.apply(rows, weight, bias, geometry, elu).transpose(1, 2)
+    if stride > 1:
+        x, weight, padding = fold(x, weight, stride, padding)
+    return TiledConv.apply(under_autocast(x), weight, bias, dilation, padding, elu)
 
 
 def tiled(x: Tensor) -> bool:
@@ -115,70 +105,78 @@ def tiled(x: Tensor) -> bool:
     return x.dtype in (torch.float32, torch.bfloat16)
 
 
-def to_rows(x: Float[Tensor, "batch channels frames"]) -> Float[Tensor, "batch frames channels"]:
-    """Contiguous rows of channels; free where ``x`` came from a tiled layer."""
-    return x.transpose(1, 2).contiguous()
+def under_autocast(x: Tensor) -> Tensor:
+    """``x``, contiguous and in the type in which autocast keeps what lies between layers, where it is on."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return x.to(dtype).contiguous()
 
 
-def cast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Tensors in the type that autocast asks matrix products to run in, where it is on."""
-    if not torch.is_autocast_enabled("cpu"):
-        return tensors
-    dtype = torch.get_autocast_dtype("cpu")
-    return tuple(tensor if tensor is None else tensor.to(dtype) for tensor in tensors)
-
-
-def elu_and_slope(x: Tensor, scratch: Scratch, name: str) -> tuple[Tensor, Tensor]:
-    """ELU and its derivative from one exponential; ``expm1`` of torch costs five times as much.
-
-    Both lie in ``scratch``, under names made of ``name``.
-    """
-    slope = scratch.room(f"{name} slope", len(x))
-    value = scratch.room(f"{name} value", len(x))
-    torch.minimum(x, x.new_zeros(()), out=slope).exp_()  # clamp has no wider result
-    torch.sub(slope, 1, out=value)  # at most 0, and never below x where x is
-    return torch.maximum(value, x, out=value), slope
+def fold(
+    x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """A convolution of stride 1 over ``stride`` times the channels that equals one of that stride."""
+    size = -(-weight.shape[-1] // stride) * stride
+    left, right = padding
+    num_frames = (x.shape[-1] + left + right - weight.shape[-1]) // stride + 1
+    seen = (num_frames - 1) * stride + size
+    x = F.pad(x, (left, seen - left - x.shape[-1])).unflatten(-1, (-1, stride)).transpose(2, 3).flatten(1, 2)
+    weight = F.pad(weight, (0, size - weight.shape[-1])).unflatten(-1, (-1, stride))
+    return x, weight.transpose(2, 3).flatten(1, 2), (0, 0)
 
 
 class TiledConv(torch.autograd.Function):
-    """Rows ``(batch, frames, channels)`` to rows."""
+    """A convolution of stride 1 and an ELU where asked for."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, geometry: Geometry, elu: bool) -> Tensor:
-        out_channels, in_channels, size = weight.shape
-        y = x.new_empty(len(x), geometry.num_frames(x.shape[1], size), out_channels)
-        widest = max(out_channels, in_channels * geometry.stride)
-        scratch = Scratch(y, out_channels, min(tile_length(widest), y.shape[1]))
-        for item, start, stop in tiles(y, widest):
-            tile = conv_rows(x[item], start, stop, weight, bias, geometry)
-            y[item, start:stop] = elu_and_slope(tile, scratch, "out")[0] if elu else tile
-        ctx.save_for_backward(x, weight, *([y] if elu else []))
-        ctx.geometry, ctx.has_bias = geometry, bias is not None
+    def forward(ctx, x, weight, bias, dilation: int, padding: tuple[int, int], elu: bool) -> Tensor:
+        y = x.new_empty(len(x), len(weight), x.shape[2] + sum(padding) - (weight.shape[2] - 1) * dilation)
+        convolve(x, weight, bias, dilation, padding[0], y, elu=elu)
+        ctx.save_for_backward(x, weight, *([] if bias is None else [bias]), *([y] if elu else []))
+        ctx.settings = dilation, padding[0], elu
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
-        x, weight, *result = ctx.saved_tensors
-        geometry, grad = ctx.geometry, grad.contiguous()
-        widest = max(weight.shape[0], weight.shape[1] * geometry.stride)
-        scratch = Scratch(grad, len(weight), min(tile_length(widest), grad.shape[1]))
-        if result:
-            slope_from, grad, above = result[0], torch.empty_like(grad), grad
-        grad_weight, grad_bias = torch.zeros_like(wide(weight)), wide(weight).new_zeros(len(weight))
-        for item, start, stop in tiles(grad, widest):
-            tile = grad[item, start:stop]
-            if result:  # the slope of an ELU below 0 is its result + 1
-                slope = scratch.room("slope", stop - start)
-                torch.minimum(slope_from[item, start:stop], grad.new_zeros(()), out=slope)
-                tile.copy_(slope.add_(1).mul_(above[item, start:stop]))
-            grad_bias += wide(tile).sum(dim=0)
-            if ctx.needs_input_grad[1]:
-                grad_weight += weight_grad(x[item], tile, start, stop, weight, geometry)
+    def backward(ctx, grad_y: Tensor):
+        from drumblender.nets.kernels.conv_cpu import conv_weight_grad
+
+        (x, weight, *rest), (dilation, left, elu) = ctx.saved_tensors, ctx.settings
+        grad_y, taps = grad_y.contiguous(), weight.shape[2]
+        y, grad = (rest[-1], torch.empty_like(grad_y)) if elu else (grad_y, grad_y)
+        tiling = Tiling(grad_y, max(weight.shape[:2]))
+        sums = tiling.run(conv_weight_grad, *stored(x, y, grad_y), taps, dilation, left, elu, *stored(grad))
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = torch.zeros_like(x)
-            for into, out in zip(grad_x, grad, strict=True):
-                add_input_grad(into, out, weight, geometry)
-        grad_bias = grad_bias.to(weight.dtype) if ctx.has_bias else None
-        return grad_x, grad_weight.to(weight.dtype), grad_bias, None, None
+            grad_x = torch.empty_like(x)
+            convolve(grad, mirrored(weight), None, dilation, (taps - 1) * dilation - left, grad_x)
+        grad_bias = gradient_of(rest[0], sums[1]) if ctx.needs_input_grad[2] else None
+        return grad_x, gradient_of(weight, sums[0]), grad_bias, None, None, None
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    dilation: int,
+    left: int,
+    into: Tensor,
+    *,
+    skip: Tensor | None = None,
+    elu: bool = False,
+) -> None:
+    """Write a convolution with ``left`` zeros before ``x``, and ``skip`` added where given, to ``into``."""
+    from drumblender.nets.kernels.conv_cpu import conv
+
+    out_channels, _, taps = weight.shape
+    skip = into[:0] if skip is None else skip
+    Tiling(into, max(weight.shape[:2])).run(
+        conv,
+        *stored(x),
+        packed_weight(weight),
+        filled_up(bias, out_channels),
+        taps,
+        dilation,
+        left,
+        elu,
+        *stored(skip, into),
+    )

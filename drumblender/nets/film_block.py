@@ -7,20 +7,12 @@ Plain torch keeps eight tensors of the size of ``x`` for the way back; this keep
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.nets.tiles import (
-    Geometry,
-    Scratch,
-    add_input_grad,
-    conv_rows,
-    tile_length,
-    tiles,
-    weight_grad,
-    wide,
-)
+from drumblender.nets.tiles import Tiling, filled_up, gradient_of, mirrored, packed_weight, stored
 
 
 class Norm(NamedTuple):
@@ -37,99 +29,95 @@ class Norm(NamedTuple):
 
 
 class FilmBlock(torch.autograd.Function):
-    """Rows ``(batch, frames, channels)`` to rows of the same length, with the mean and the variance used."""
+    """Sound ``(batch, channels, frames)`` to sound as long, with the mean and the variance used."""
 
     @staticmethod
     def forward(
-        ctx, x, weight, bias, gamma, beta, skip_weight, skip_bias, geometry: Geometry, norm: Norm | None
+        ctx,
+        x,
+        weight,
+        bias,
+        gamma,
+        beta,
+        skip_weight,
+        skip_bias,
+        dilation: int,
+        left: int,
+        norm: Norm | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        channels = max(weight.shape[:2])
-        z = x.new_empty(*x.shape[:2], len(weight))
-        for item, start, stop in tiles(z, channels):
-            z[item, start:stop] = conv_rows(x[item], start, stop, weight, bias, geometry)
-        mean, variance = gamma.new_zeros(len(weight)), gamma.new_ones(len(weight))
+        from drumblender.nets.kernels import film_cpu
+
+        channels, taps = len(weight), weight.shape[2]
+        z, tiling = x.new_empty(len(x), channels, x.shape[2]), Tiling(x, max(weight.shape[:2]))
+        mean, variance = gamma.new_zeros(channels), gamma.new_ones(channels)
         batch_stats = norm is not None and norm.mean is None
+        moments = np.empty((tiling.num_tiles if batch_stats else 0, channels, 2), np.float32)
+        window = packed_weight(weight), filled_up(bias, channels), taps, dilation, left
+        tiling.run(film_cpu.conv_moments, *stored(x), *window, *stored(z), moments)
         if batch_stats:
-            mean, variance = _moments(z)
+            mean, variance = _merged(moments, tiling, x.shape[2])
         elif norm is not None:
             mean, variance = norm.mean.clone(), norm.variance.clone()  # the next step may change them
         scale = (variance + norm.eps).rsqrt() if norm is not None else variance
-        y, scratch = torch.empty_like(z), _scratch(z, channels)
-        for item, start, stop in tiles(z, channels):
-            tile = y[item, start:stop]
-            before, normed = _modulated(z[item, start:stop], mean, scale, gamma[item], beta[item], scratch)
-            active = torch.ops.aten.gelu.out(before, out=normed)
-            torch.addmm(skip_bias, x[item, start:stop], skip_weight.T, out=tile)
-            tile += active
-        ctx.save_for_backward(x, z, weight, gamma, beta, skip_weight, mean, scale)
-        ctx.geometry, ctx.batch_stats = geometry, batch_stats
+        y, gains = torch.empty_like(z), _gains(gamma, beta, mean, scale)
+        skip = packed_weight(skip_weight), filled_up(skip_bias, channels)
+        tiling.run(film_cpu.modulate, *stored(x, z), *gains, *skip, *stored(y))
+        ctx.save_for_backward(x, z, weight, bias, gamma, beta, skip_weight, skip_bias, mean, scale)
+        ctx.settings = dilation, left, batch_stats
         ctx.mark_non_differentiable(mean, variance)
         return y, mean, variance
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor, *_):
-        x, z, weight, gamma, beta, skip_weight, mean, scale = ctx.saved_tensors
-        grad, channels = grad.contiguous(), max(weight.shape[:2])
-        grad_gamma, grad_beta = torch.zeros_like(gamma), torch.zeros_like(beta)
-        grad_skip, grad_skip_bias = torch.zeros_like(wide(skip_weight)), torch.zeros_like(mean)
-        grad_z, scratch = torch.empty_like(z), _scratch(z, channels)
-        for item, start, stop in tiles(z, channels):
-            out = grad[item, start:stop]
-            grad_skip += out.T @ x[item, start:stop]
-            grad_skip_bias += wide(out).sum(dim=0)
-            before, normed = _modulated(z[item, start:stop], mean, scale, gamma[item], beta[item], scratch)
-            before = torch.ops.aten.gelu_backward.grad_input(wide(out), before, grad_input=before)
-            grad_beta[item] += before.sum(dim=0)
-            grad_gamma[item] += normed.mul_(before).sum(dim=0)
-            grad_z[item, start:stop] = before.mul_(gamma[item] * scale)
-        if ctx.batch_stats:
-            along_mean, along_normed = _through_the_moments(gamma, grad_gamma, grad_beta, scale, z)
-        grad_weight, grad_bias = torch.zeros_like(wide(weight)), torch.zeros_like(mean)
-        for item, start, stop in tiles(z, channels):
-            tile = grad_z[item, start:stop]
-            if ctx.batch_stats:
-                normed = scratch.room("normed", stop - start)
-                torch.addcmul(-mean * scale, z[item, start:stop], scale, out=normed)
-                tile -= normed.mul_(along_normed).add_(along_mean)
-            grad_weight += weight_grad(x[item], tile, start, stop, weight, ctx.geometry)
-            grad_bias += wide(tile).sum(dim=0)
+    def backward(ctx, grad_y: Tensor, *_):
+        from drumblender.nets.kernels import conv_cpu, film_cpu
+
+        x, z, weight, bias, gamma, beta, skip_weight, skip_bias, mean, scale = ctx.saved_tensors
+        (dilation, left, batch_stats), taps = ctx.settings, weight.shape[2]
+        grad_y, grad_z, tiling = grad_y.contiguous(), torch.empty_like(z), Tiling(x, max(weight.shape[:2]))
+        gains, centre = _gains(gamma, beta, mean, scale), -mean * scale
+        sums = tiling.run(
+            film_cpu.modulate_adjoint, *stored(x, z, grad_y), *gains, *stored(centre, scale, grad_z)
+        )
+        grad_gamma, grad_beta = torch.from_numpy(sums[0]), torch.from_numpy(sums[1])
+        if batch_stats:  # what the gradient loses because the mean and the variance were taken out
+            share = scale / (z.shape[0] * z.shape[2])
+            along_mean = (gamma * grad_beta).sum(dim=0) * share
+            along_normed = (gamma * grad_gamma).sum(dim=0) * share
+            line = stored(along_normed * scale, along_mean + along_normed * centre)
+            tiling.run(film_cpu.moments_adjoint, *stored(z), *line, *stored(grad_z))
+        conv_sums = tiling.run(
+            conv_cpu.conv_weight_grad, *stored(x, z, grad_z), taps, dilation, left, False, *stored(grad_z)
+        )
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.empty_like(x)
-            for item, into in enumerate(grad_x):
-                torch.mm(grad[item], skip_weight, out=into)
-                add_input_grad(into, grad_z[item], weight, ctx.geometry)
-        grads = grad_weight, grad_bias, grad_gamma, grad_beta, grad_skip, grad_skip_bias
-        dtypes = weight.dtype, weight.dtype, gamma.dtype, beta.dtype, weight.dtype, weight.dtype
-        return grad_x, *(g.to(dtype) for g, dtype in zip(grads, dtypes, strict=True)), None, None
+            window = packed_weight(mirrored(weight)), taps, dilation, (taps - 1) * dilation - left
+            skip = packed_weight(mirrored(skip_weight))
+            tiling.run(film_cpu.input_grad, *stored(grad_z), *window, *stored(grad_y), skip, *stored(grad_x))
+        return (
+            grad_x,
+            *map(gradient_of, (weight, bias), conv_sums),
+            grad_gamma,
+            grad_beta,
+            *map(gradient_of, (skip_weight, skip_bias), sums[2:]),
+            None,
+            None,
+            None,
+        )
 
 
-def _scratch(rows: Tensor, channels: int) -> Scratch:
-    return Scratch(rows, rows.shape[-1], min(tile_length(channels), rows.shape[1]))
+def _gains(gamma: Tensor, beta: Tensor, mean: Tensor, scale: Tensor) -> list[np.ndarray]:
+    """What ``z`` is multiplied by, and what is added: normalisation and FiLM in one."""
+    gain = gamma * scale
+    return stored(gain.contiguous(), (beta - gain * mean).contiguous())
 
 
-def _modulated(z, mean, scale, gamma, beta, scratch: Scratch) -> tuple[Tensor, Tensor]:
-    """What goes into the activation, and the normalised channels it was made of."""
-    normed, before = scratch.room("normed", len(z)), scratch.room("before", len(z))
-    torch.addcmul(-mean * scale, z, scale, out=normed)
-    return torch.addcmul(beta, normed, gamma, out=before), normed
-
-
-def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each channel over batch and frames, summed in double around a first guess."""
-    num_rows, channels = rows.shape[0] * rows.shape[1], rows.shape[2]
-    guess, scratch = wide(rows[0, :256]).mean(dim=0), _scratch(rows, channels)
-    first, second = torch.zeros(2, channels, dtype=torch.float64)
-    for item, start, stop in tiles(rows, channels):
-        centred = torch.sub(rows[item, start:stop], guess, out=scratch.room("centred", stop - start))
-        first += centred.sum(dim=0)
-        second += centred.square_().sum(dim=0)
-    first, second = first / num_rows, second / num_rows
-    return (guess + first).to(guess.dtype), (second - first.square()).clamp(min=0).to(guess.dtype)
-
-
-def _through_the_moments(gamma, grad_gamma, grad_beta, scale, z) -> tuple[Tensor, Tensor]:
-    """What the gradient of ``z`` loses because its mean and its variance were taken out, for each channel."""
-    share = scale / (z.shape[0] * z.shape[1])
-    return (gamma * grad_beta).sum(dim=0) * share, (gamma * grad_gamma).sum(dim=0) * share
+def _merged(moments: np.ndarray, tiling: Tiling, num_frames: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel over all tiles, in double (Chan et al. 1979)."""
+    frames = (num_frames - tiling.starts).clamp(max=tiling.length).double()
+    frames = frames.repeat(tiling.num_tiles // len(frames))[:, None]
+    means, squares = torch.from_numpy(moments).double().unbind(dim=-1)
+    mean = (frames * means).sum(dim=0) / frames.sum()
+    variance = (squares + frames * (means - mean).square()).sum(dim=0) / frames.sum()
+    return mean.float(), variance.float()

@@ -9,76 +9,56 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.nets.conv import elu_and_slope
-from drumblender.nets.tiles import (
-    Geometry,
-    Scratch,
-    add_input_grad,
-    conv_rows,
-    tile_length,
-    tiles,
-    weight_grad,
-    wide,
-)
+from drumblender.nets.conv import convolve
+from drumblender.nets.tiles import Tiling, filled_up, gradient_of, mirrored, packed_weight, stored
 
 
 class ResidualUnit(torch.autograd.Function):
-    """Rows ``(batch, frames, channels)`` to rows of the same shape."""
+    """Sound ``(batch, channels, frames)`` to sound of the same shape; ``left`` zeros come before it."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, point_weight, point_bias, geometry: Geometry) -> Tensor:
-        c, y = torch.empty_like(x), torch.empty_like(x)
-        scratch = _scratch(x)
-        for item, start, stop in tiles(x, x.shape[-1]):
-            tile = conv_rows(x[item], start, stop, weight, bias, geometry)
-            c[item, start:stop] = tile
-            inner, _ = elu_and_slope(tile, scratch, "inner")
-            outer = _pointwise(inner.to(x.dtype), point_weight, point_bias, scratch)
-            y[item, start:stop] = elu_and_slope(outer, scratch, "outer")[0].add_(x[item, start:stop])
-        ctx.save_for_backward(x, c, weight, point_weight, point_bias)
-        ctx.geometry = geometry
+    def forward(ctx, x, weight, bias, point_weight, point_bias, dilation: int, left: int) -> Tensor:
+        from drumblender.nets.kernels.unit_cpu import unit
+
+        c, y, channels = torch.empty_like(x), torch.empty_like(x), x.shape[1]
+        Tiling(x, channels).run(
+            unit,
+            *stored(x),
+            packed_weight(weight),
+            filled_up(bias, channels),
+            weight.shape[2],
+            dilation,
+            left,
+            packed_weight(point_weight),
+            filled_up(point_bias, channels),
+            *stored(c, y),
+        )
+        ctx.save_for_backward(x, c, weight, bias, point_weight, point_bias)
+        ctx.settings = dilation, left
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
-        x, c, weight, point_weight, point_bias = ctx.saved_tensors
-        grad, grad_c = grad.contiguous(), torch.empty_like(c)
-        grads = [torch.zeros_like(wide(p)) for p in (weight, point_bias, point_weight, point_bias)]
-        grad_weight, grad_bias, grad_point, grad_point_bias = grads
-        scratch = _scratch(x)
-        for item, start, stop in tiles(x, x.shape[-1]):
-            inner, inner_slope = elu_and_slope(c[item, start:stop], scratch, "inner")
-            inner = inner.to(x.dtype)
-            outer = _pointwise(inner, point_weight, point_bias, scratch)
-            outer_slope = outer.to(inner_slope.dtype).clamp_(max=0).exp_()
-            outer = outer_slope.mul_(grad[item, start:stop])
-            grad_point_bias += outer.sum(dim=0)
-            outer = outer.to(x.dtype)
-            grad_point += outer.T @ inner
-            tile = inner_slope.mul_(_times(outer, point_weight, scratch))
-            grad_bias += tile.sum(dim=0)
-            tile = tile.to(x.dtype)
-            grad_weight += weight_grad(x[item], tile, start, stop, weight, ctx.geometry)
-            grad_c[item, start:stop] = tile
+    def backward(ctx, grad_y: Tensor):
+        from drumblender.nets.kernels.unit_cpu import unit_adjoint
+
+        x, c, *weights = ctx.saved_tensors
+        (weight, _, point_weight, point_bias), (dilation, left) = weights, ctx.settings
+        grad_y, grad_c, taps = grad_y.contiguous(), torch.empty_like(c), weight.shape[2]
+        sums = Tiling(x, x.shape[1]).run(
+            unit_adjoint,
+            *stored(x, c, grad_y),
+            taps,
+            dilation,
+            left,
+            packed_weight(point_weight),
+            filled_up(point_bias, x.shape[1]),
+            packed_weight(mirrored(point_weight)),
+            *stored(grad_c),
+        )
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad.clone()
-            for into, out in zip(grad_x, grad_c, strict=True):
-                add_input_grad(into, out, weight, ctx.geometry)
-        return grad_x, *(g.to(weight.dtype) for g in grads), None
-
-
-def _scratch(x: Tensor) -> Scratch:
-    return Scratch(x, x.shape[-1], min(tile_length(x.shape[-1]), x.shape[1]))
-
-
-def _pointwise(rows: Tensor, weight: Tensor, bias: Tensor, scratch: Scratch) -> Tensor:
-    room = scratch.room("pointwise", len(rows))
-    out = room if room.dtype == rows.dtype else None
-    return torch.addmm(bias, rows, weight.T, out=out)
-
-
-def _times(rows: Tensor, weight: Tensor, scratch: Scratch) -> Tensor:
-    room = scratch.room("times", len(rows))
-    return torch.mm(rows, weight, out=room if room.dtype == rows.dtype else None)
+            grad_x = torch.empty_like(x)
+            right = (taps - 1) * dilation - left
+            convolve(grad_c, mirrored(weight), None, dilation, right, grad_x, skip=grad_y)
+        return grad_x, *map(gradient_of, weights, sums), None, None

@@ -1,14 +1,12 @@
 """Blocks of a SoundStream encoder: residual units, then a strided convolution (Zeghidour et al. 2021)."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.nets.conv import Pad, PaddedConv, cast, conv1d, tiled, to_rows
+from drumblender.nets.conv import Pad, PaddedConv, conv1d, tiled, under_autocast
 from drumblender.nets.film import FiLM
 from drumblender.nets.residual_unit import ResidualUnit
-from drumblender.nets.tiles import Geometry
 
 
 class SoundStreamUnit(nn.Module):
@@ -43,10 +41,8 @@ class SoundStreamUnit(nn.Module):
     ) -> Float[Tensor, "batch channels frames"]:
         pad, conv, _, point = self.net
         if self.film is None and tiled(x):
-            rows, *weights = cast(to_rows(x), conv.weight, conv.bias, point.weight[..., 0], point.bias)
-            with torch.autocast("cpu", enabled=False):
-                geometry = Geometry(1, conv.dilation[0], *pad.padding)
-                return ResidualUnit.apply(rows, *weights, geometry).transpose(1, 2)
+            weights = conv.weight, conv.bias, point.weight, point.bias
+            return ResidualUnit.apply(under_autocast(x), *weights, conv.dilation[0], pad.padding[0])
         h = conv1d(x, conv.weight, conv.bias, dilation=conv.dilation[0], padding=pad.padding, elu=True)
         h = conv1d(h, point.weight, point.bias)
         if self.film is not None:

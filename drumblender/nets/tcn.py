@@ -1,13 +1,11 @@
 """Temporal convolutional network: dilated convolutions that hear ever further back (Bai et al. 2018)."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.nets.conv import Pad, cast, conv1d, tiled, to_rows
+from drumblender.nets.conv import Pad, conv1d, tiled, under_autocast
 from drumblender.nets.film import FiLM, TFiLM
 from drumblender.nets.film_block import FilmBlock, Norm
-from drumblender.nets.tiles import Geometry
 
 
 class GatedActivation(nn.Module):
@@ -173,17 +171,13 @@ class TCNBlock(nn.Module):
                 raise ValueError("Batch norm learns from more than 1 frame, got 1.")
             running = (None, None) if bn.training else (bn.running_mean, bn.running_var)
             norm = Norm(*running, bn.eps)
-        geometry = Geometry(1, conv.dilation[0], *pad.padding)
-        rows, weight, bias, skip_weight, skip_bias = cast(
-            to_rows(x), conv.weight, conv.bias, self.residual.weight[..., 0], self.residual.bias
+        weights = conv.weight, conv.bias, gamma, beta, self.residual.weight, self.residual.bias
+        y, mean, variance = FilmBlock.apply(
+            under_autocast(x), *weights, conv.dilation[0], pad.padding[0], norm
         )
-        with torch.autocast("cpu", enabled=False):
-            rows, mean, variance = FilmBlock.apply(
-                rows, weight, bias, gamma, beta, skip_weight, skip_bias, geometry, norm
-            )
         if bn is not None and bn.training:
-            _update_running_stats(bn, mean, variance, num_values=rows.shape[0] * rows.shape[1])
-        return rows.transpose(1, 2)
+            _update_running_stats(bn, mean, variance, num_values=y.shape[0] * y.shape[2])
+        return y
 
 
 def _update_running_stats(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, num_values: int) -> None:

@@ -1,0 +1,86 @@
+"""A residual unit of a SoundStream encoder over tiles: ``c = conv(x), y = x + elu(pointwise(elu(c)))``."""
+
+import numpy as np
+from numba import njit
+
+from drumblender.nets.kernels.tiles_cpu import (
+    FAST,
+    add_sums,
+    add_weight_grad,
+    convolve,
+    elu,
+    elu_slope,
+    load,
+    make_tile,
+    offsets_of,
+    store,
+)
+
+
+@njit(**FAST)
+def unit(x, weights, bias, taps, dilation, left, point, point_bias, c, y, length, start, stop):
+    """Writes ``c`` and ``y``; weights and biases are packed, the rest as in ``conv_cpu.conv``."""
+    inner, outer = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
+    width = inner.shape[1]
+    window = make_tile(x.shape[1], width + (taps - 1) * dilation)
+    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)[: weights.shape[1]]
+    points = offsets_of(x.shape[1], width, 1, 1)[: point.shape[1]]
+    per_item = -(-x.shape[2] // length)
+    for index in range(start, stop):
+        item, begin = index // per_item, index % per_item * length
+        load(x[item], begin - left, window)
+        convolve(window, offsets, weights, bias, inner)
+        store(inner, c[item], begin)
+        for channel in range(x.shape[1]):
+            row = inner[channel]
+            for t in range(width):
+                row[t] = elu(row[t])
+        convolve(inner, points, point, point_bias, outer)
+        load(x[item], begin, inner)
+        for channel in range(x.shape[1]):
+            row, skip = outer[channel], inner[channel]
+            for t in range(width):
+                row[t] = skip[t] + elu(row[t])
+        store(outer, y[item], begin)
+
+
+@njit(**FAST)
+def unit_adjoint(
+    x, c, grad_y, taps, dilation, left, point, point_bias, point_back, grad_c, length, start, stop
+):
+    """Writes the gradient of ``c``; gives those of both weights and biases."""
+    before, inner = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
+    outer, grad = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
+    nothing, width = np.zeros(inner.shape[0], np.float32), inner.shape[1]
+    window = make_tile(x.shape[1], width + (taps - 1) * dilation)
+    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)
+    points = offsets_of(x.shape[1], width, 1, 1)
+    grad_weight = np.zeros((inner.shape[0], offsets.size), np.float32)
+    grad_point = np.zeros((inner.shape[0], points.size), np.float32)
+    grad_bias, grad_point_bias = np.zeros_like(nothing), np.zeros_like(nothing)
+    per_item = -(-x.shape[2] // length)
+    for index in range(start, stop):
+        item, begin = index // per_item, index % per_item * length
+        load(c[item], begin, before)
+        for channel in range(x.shape[1]):
+            row, source = inner[channel], before[channel]
+            for t in range(width):
+                row[t] = elu(source[t])
+        convolve(inner, points[: point.shape[1]], point, point_bias, outer)
+        load(grad_y[item], begin, grad)  # 0 outside of the sound, which makes all that follows 0 there
+        for channel in range(x.shape[1]):
+            row, above = outer[channel], grad[channel]
+            for t in range(width):
+                row[t] = elu_slope(row[t]) * above[t]
+        add_sums(outer, grad_point_bias)
+        add_weight_grad(outer, inner, points, grad_point)
+        convolve(outer, points[: point.shape[1]], point_back, nothing, grad)
+        for channel in range(x.shape[1]):
+            row, source = grad[channel], before[channel]
+            for t in range(width):
+                row[t] *= elu_slope(source[t])
+        store(grad, grad_c[item], begin)
+        add_sums(grad, grad_bias)
+        load(x[item], begin - left, window)
+        add_weight_grad(grad, window, offsets, grad_weight)
+    return grad_weight, grad_bias, grad_point, grad_point_bias
