@@ -88,8 +88,10 @@ def main() -> None:
     grad = torch.randn(shape, generator=generator, dtype=torch.float64)
     compare(
         "recursion alone, float64, forward and backward",
-        cost(lambda: sparse_all_pole(excitation, lag, taps).backward(grad), 7),
-        cost(lambda: sample_wise_lpc(excitation, rows).backward(grad), 2),
+        cost(
+            lambda: torch.autograd.grad(sparse_all_pole(excitation, lag, taps), [excitation, taps], grad), 7
+        ),
+        cost(lambda: torch.autograd.grad(sample_wise_lpc(excitation, rows), [excitation, rows], grad), 2),
     )
 
 
