@@ -14,7 +14,9 @@ from drumblender.data.audio_io import BadAudioError, read_audio
 from drumblender.data.base import AudioDataModule
 from drumblender.data.items import AudioItems, FeatureItems
 from drumblender.data.manifest import Item, Manifest
+from drumblender.data.nsynth_published import PublishedNotes, is_published, published_statistics
 from drumblender.data.nsynth_raw import NoteFilter, fetch_nsynth, find_notes
+from drumblender.data.parallel import Backend
 from drumblender.data.preprocess import fit_length
 from drumblender.data.raw import Recording
 from drumblender.data.splits import Split
@@ -31,7 +33,7 @@ class NSynthDataModule(AudioDataModule):
     """Notes of one length in batches ``StringBatch``: audio, ``f0_hz`` and ``loudness_db`` of every hop.
 
     Args:
-        data_dir: The prepared folder.
+        data_dir: The prepared folder; one that the original code prepared is read as it is.
         root: NSynth: a folder with ``nsynth-<split>/examples.json``, downloaded where it is absent. Or one
             folder with ``examples.json`` and ``audio/``, which is split at random.
         pitch: Tracks the pitch; None takes that of the metadata, held through the note. Sounds never seen,
@@ -183,6 +185,24 @@ class NSynthDataModule(AudioDataModule):
 
     # Batches
 
+    def prepare_data(self, backend: Backend = "local", jobs: int | None = None) -> None:
+        if not is_published(self.data_dir):
+            super().prepare_data(backend, jobs)
+
+    def setup(self, stage: str | None = None) -> None:
+        if not is_published(self.data_dir):
+            super().setup(stage)
+            return
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+        level = self.statistics == "train"
+        for split in wanted.get(stage, ("train", "val", "test")):
+            name = self.split_names[split]
+            self._items[split] = PublishedNotes(self.data_dir, name, self._pitch_mode, level)
+
+    @property
+    def _pitch_mode(self) -> str:
+        return "meta" if self.pitch is None else "fcnf0"
+
     def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
         splits = {item.tags.get("split") for item in manifest.values()}
         if splits <= {None}:
@@ -197,6 +217,8 @@ class NSynthDataModule(AudioDataModule):
         """Of the frames that train, in dB; 0 and 1 where every split is normalised by itself."""
         if self.statistics == "split":
             return 0.0, 1.0
+        if is_published(self.data_dir):
+            return published_statistics(self.data_dir, self.split_names["train"], self._pitch_mode)
         manifest = self._manifest()
         return statistics_of(manifest, self.keys_of(manifest, "train"))
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.dsp.precision import HALF
 from drumblender.encoders.base import module_key
 from drumblender.types import Controls
 
@@ -39,11 +40,16 @@ class ControlHead(nn.Module):
             layer = self.layers[module_key(name)]
             frames = self.control_frames.get(name)
             if frames is None:
-                controls[name] = torch.sigmoid(layer(features))
+                controls[name] = torch.sigmoid(_full(layer(features)))
             else:
-                held = torch.sigmoid(layer(features.mean(dim=1)))
+                held = torch.sigmoid(_full(layer(features.mean(dim=1))))
                 controls[name] = held.unflatten(-1, (frames, self.control_sizes[name]))
         return controls
+
+
+def _full(logits: Tensor) -> Tensor:
+    """Out of half precision, which has no number between 0.996 and 1: the loop of a string needs many."""
+    return logits.float() if logits.dtype in HALF else logits
 
 
 class SplitHead(nn.Module):

@@ -165,6 +165,33 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(nsynth, tmp_path):
     fetch_nsynth(nsynth / "raw", str(server), ["test"])
 
 
+@pytest.mark.parametrize("statistics, expected", [("train", -20 * math.log10(math.e) * 0.5), ("split", 1.0)])
+def test_folders_that_the_original_prepared_are_read(tmp_path, statistics, expected):
+    for split in ("train", "valid", "test"):
+        (tmp_path / split / "meta").mkdir(parents=True)
+        (tmp_path / f"{split}_stats.json").write_text('{"mean": -2.0, "std": 1.0}')
+        for number in range(3):
+            whole_batch = torch.full((8, 64000), 0.1)
+            note = {
+                "audio": whole_batch[number],
+                "pitch": torch.full((250,), 220.0),
+                "loudness": torch.ones(249),
+            }
+            torch.save(note, tmp_path / split / "meta" / f"note-{number}.pt")
+    data = NSynthDataModule(str(tmp_path), statistics=statistics, batch_size=3)
+    data.prepare_data()
+    data.setup()
+    batch = next(iter(data.val_dataloader()))
+    assert batch["name"] == ["note-0", "note-1", "note-2"]
+    assert batch["audio"].shape == (3, 64000)
+    assert batch["f0_hz"].shape == batch["loudness_db"].shape == (3, 249)
+    assert batch["loudness_db"][0, 0].item() == pytest.approx(expected, rel=1e-6)  # -2 + 1 nepers of power
+    mean_db = data.loudness_statistics()[0]
+    assert mean_db == pytest.approx(-20 / math.log(10) if statistics == "train" else 0)
+    with pytest.raises(FileNotFoundError, match="no notes"):
+        NSynthDataModule(str(tmp_path), val_split="dev").setup("validate")
+
+
 def test_golden_preparation(golden, tmp_path):
     numbers = golden("strings", "nsynth_preprocess")
     examples = numbers.config["examples"]

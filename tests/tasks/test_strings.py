@@ -61,3 +61,15 @@ def test_parameters_need_strings_that_are_known(batch, monkeypatch):
 def test_two_sample_rates_are_refused():
     with pytest.raises(ValueError, match="renders at 16000 Hz"):
         task(sample_rate=48000)
+
+
+def test_half_precision_leaves_the_loop_its_gain(batch):
+    """bfloat16 has no number between 0.996 and 1, where the gains of strings lie."""
+    strings = task()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        strings.head.layers["loop_gain"].bias.fill_(6.0)
+        controls = strings.controls(batch)
+        audio = strings(batch)
+    assert controls["loop_gain"].dtype == torch.float32
+    assert ((controls["loop_gain"] > 0.996) & (controls["loop_gain"] < 0.999)).any()
+    assert audio.dtype == torch.float32 and audio.isfinite().all()
