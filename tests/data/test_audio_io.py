@@ -85,6 +85,7 @@ def half(suffix: str) -> bytes:
         ("inf.wav", float_wav([0, float("inf"), 0]), "infinite"),
         *((f"half.{suffix}", half(suffix), "truncated") for suffix in ("wav", "flac", "aiff", "ogg", "mp3")),
     ],
+    ids=lambda value: "content" if isinstance(value, bytes) else value,  # libsndfile writes the time of day
 )
 def test_says_why_a_file_cannot_be_used(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
