@@ -98,7 +98,9 @@ def add_sweep(controls, attack, mix):
                 level *= r_fade
                 sweep *= r_sweep
         for i in range(size):
-            mix[first + i] += fade[i] * _sin_turns(turns[i])
+            turns[i] = fade[i] * _sin_turns(turns[i])
+        for i in range(size):
+            mix[first + i] += turns[i]
 
 
 @njit(**_FAST)

@@ -59,7 +59,7 @@ def k_power_backward(x, size, hop, b, a, limit, grad, grad_x, start, stop):
     p0, p1, p2, p3, p4 = b[0, 0], b[0, 1], b[0, 2], a[0, 1], a[0, 2]
     q0, q1, q2, q3, q4 = b[1, 0], b[1, 1], b[1, 2], a[1, 1], a[1, 2]
     slope = np.empty(_LANES)
-    v1, v2, w1, w2 = np.empty(_LANES), np.empty(_LANES), np.empty(_LANES), np.empty(_LANES)
+    s1, s2, t1, t2 = np.empty(_LANES), np.empty(_LANES), np.empty(_LANES), np.empty(_LANES)
     for row in range(start, stop):
         total = np.zeros(x.shape[1])
         for first in range(0, grad.shape[1], _LANES):
@@ -68,20 +68,23 @@ def k_power_backward(x, size, hop, b, a, limit, grad, grad_x, start, stop):
             slope[:] = 0.0
             for lane in range(lanes):
                 slope[lane] = 2 * grad[row, first + lane] / size
-            v1[:], v2[:], w1[:], w2[:] = 0.0, 0.0, 0.0, 0.0
-            for n in range(size - 1, -1, -1):
+            for n in range(size):
                 for lane in range(_LANES):
                     z = twice[n, lane]
-                    inside = 1.0 if abs(z) <= limit else 0.0
-                    w = inside * slope[lane] * z - q3 * w1[lane] - q4 * w2[lane]
-                    by_y = q0 * w + q1 * w1[lane] + q2 * w2[lane]
-                    w2[lane] = w1[lane]
-                    w1[lane] = w
-                    inside = 1.0 if abs(once[n, lane]) <= limit else 0.0
-                    v = inside * by_y - p3 * v1[lane] - p4 * v2[lane]
-                    once[n, lane] = p0 * v + p1 * v1[lane] + p2 * v2[lane]
-                    v2[lane] = v1[lane]
-                    v1[lane] = v
+                    twice[n, lane] = slope[lane] * z if abs(z) <= limit else 0.0
+            s1[:], s2[:], t1[:], t2[:] = 0.0, 0.0, 0.0, 0.0
+            for n in range(size):  # the adjoint of a filter from rest is the filter, backwards in time
+                late, early = twice[size - 1 - n], once[size - 1 - n]
+                for lane in range(_LANES):
+                    u = late[lane]
+                    y = q0 * u + t1[lane]
+                    t1[lane] = q1 * u - q3 * y + t2[lane]
+                    t2[lane] = q2 * u - q4 * y
+                    v = y if abs(early[lane]) <= limit else 0.0
+                    z = p0 * v + s1[lane]
+                    s1[lane] = p1 * v - p3 * z + s2[lane]
+                    s2[lane] = p2 * v - p4 * z
+                    early[lane] = z
             for lane in range(lanes):
                 begin = (first + lane) * hop
                 for n in range(size):
