@@ -172,7 +172,7 @@ def convolve(
     Tiling(into, max(weight.shape[:2])).run(
         conv,
         *stored(x),
-        packed_weight(weight),
+        packed_weight(weight, x),
         filled_up(bias, out_channels),
         taps,
         dilation,

@@ -52,7 +52,7 @@ class FilmBlock(torch.autograd.Function):
         mean, variance = gamma.new_zeros(channels), gamma.new_ones(channels)
         batch_stats = norm is not None and norm.mean is None
         moments = np.empty((tiling.num_tiles if batch_stats else 0, channels, 2), np.float32)
-        window = packed_weight(weight), filled_up(bias, channels), taps, dilation, left
+        window = packed_weight(weight, x), filled_up(bias, channels), taps, dilation, left
         tiling.run(film_cpu.conv_moments, *stored(x), *window, *stored(z), moments)
         if batch_stats:
             mean, variance = _merged(moments, tiling, x.shape[2])
@@ -60,7 +60,7 @@ class FilmBlock(torch.autograd.Function):
             mean, variance = norm.mean.clone(), norm.variance.clone()  # the next step may change them
         scale = (variance + norm.eps).rsqrt() if norm is not None else variance
         y, gains = torch.empty_like(z), _gains(gamma, beta, mean, scale)
-        skip = packed_weight(skip_weight), filled_up(skip_bias, channels)
+        skip = packed_weight(skip_weight, x), filled_up(skip_bias, channels)
         tiling.run(film_cpu.modulate, *stored(x, z), *gains, *skip, *stored(y))
         ctx.save_for_backward(x, z, weight, bias, gamma, beta, skip_weight, skip_bias, mean, scale)
         ctx.settings = dilation, left, batch_stats
@@ -92,8 +92,8 @@ class FilmBlock(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.empty_like(x)
-            window = packed_weight(mirrored(weight)), taps, dilation, (taps - 1) * dilation - left
-            skip = packed_weight(mirrored(skip_weight))
+            window = packed_weight(mirrored(weight), x), taps, dilation, (taps - 1) * dilation - left
+            skip = packed_weight(mirrored(skip_weight), x)
             tiling.run(film_cpu.input_grad, *stored(grad_z), *window, *stored(grad_y), skip, *stored(grad_x))
         return (
             grad_x,

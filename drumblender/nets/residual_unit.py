@@ -24,12 +24,12 @@ class ResidualUnit(torch.autograd.Function):
         Tiling(x, channels).run(
             unit,
             *stored(x),
-            packed_weight(weight),
+            packed_weight(weight, x),
             filled_up(bias, channels),
             weight.shape[2],
             dilation,
             left,
-            packed_weight(point_weight),
+            packed_weight(point_weight, x),
             filled_up(point_bias, channels),
             *stored(c, y),
         )
@@ -51,9 +51,9 @@ class ResidualUnit(torch.autograd.Function):
             taps,
             dilation,
             left,
-            packed_weight(point_weight),
+            packed_weight(point_weight, x),
             filled_up(point_bias, x.shape[1]),
-            packed_weight(mirrored(point_weight)),
+            packed_weight(mirrored(point_weight), x),
             *stored(grad_c),
         )
         grad_x = None

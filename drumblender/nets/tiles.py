@@ -49,11 +49,11 @@ def stored(*tensors: Tensor) -> list[np.ndarray]:
     return [view.numpy() for view in views]
 
 
-def packed_weight(weight: Tensor) -> np.ndarray:
-    """``(out, in, taps)`` as the kernels take it."""
-    from drumblender.nets.kernels.lanes import packed
+def packed_weight(weight: Tensor, sound: Tensor) -> np.ndarray:
+    """``(out, in, taps)`` as the kernels take it for sound of that type."""
+    from drumblender.nets.kernels.lanes import PAIRS, packed
 
-    return packed(weight.detach().float().numpy())
+    return packed(weight.detach().float().numpy(), pairs=PAIRS and sound.dtype == torch.bfloat16)
 
 
 def mirrored(weight: Tensor) -> Tensor:

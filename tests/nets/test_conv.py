@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -130,6 +134,38 @@ def test_autocast_runs_in_bfloat16_and_weights_get_float32_gradients(generator):
     assert (y - layer(x)).abs().max() < 0.05
     y.float().square().sum().backward()
     assert layer[1].weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("channels, dilation", [(1, 1), (5, 3), (32, 40)])
+def test_bfloat16_rounds_numbers_but_sums_them_in_float32(generator, channels, dilation):
+    x = torch.randn(2, channels, 700, generator=generator).bfloat16().requires_grad_()
+    weight = torch.randn(6, channels, 7, generator=generator).bfloat16().float().requires_grad_()
+    bias = torch.randn(6, generator=generator, requires_grad=True)
+    y = conv1d(x, weight, bias, dilation=dilation, padding=(3, 2), elu=True)
+    expected = F.elu(F.conv1d(F.pad(x.float(), (3, 2)), weight, bias, dilation=dilation))
+    direction = torch.randn(y.shape, generator=generator)
+    ours = torch.autograd.grad((y * direction).sum(), (x, weight, bias))
+    theirs = torch.autograd.grad((expected * direction).sum(), (x, weight, bias))
+    for value, wanted in zip((y, *ours), (expected, *theirs), strict=True):
+        assert (
+            value.float() - wanted
+        ).norm() < 2**-8 * wanted.norm()  # half a unit in the last place of 8 bits
+
+
+def test_computes_the_same_where_vectors_are_short():
+    code = """
+import torch
+from drumblender.nets.conv import conv1d
+from drumblender.nets.kernels import lanes
+assert lanes.LANES == 8 and not lanes.PAIRS
+for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 2**-8)):
+    x, weight = torch.randn(1, 3, 100).to(dtype), torch.randn(5, 3, 4, requires_grad=True)
+    y, expected = conv1d(x, weight), torch.nn.functional.conv1d(x.float(), weight)
+    grad, wanted = (torch.autograd.grad(s.float().sum(), weight)[0] for s in (y, expected))
+    assert (y - expected).norm() < tolerance * expected.norm()
+    assert (grad - wanted).norm() < tolerance * wanted.norm()
+"""
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CPU_NAME": "generic"}, check=True)
 
 
 def test_refuses_other_channels_and_too_few_frames():

@@ -12,7 +12,10 @@ from drumblender.nets.kernels.tiles_cpu import (
     load,
     make_tile,
     offsets_of,
+    row_window,
     store,
+    time_operand,
+    time_window,
 )
 
 
@@ -28,8 +31,8 @@ def conv(x, weights, bias, taps, dilation, left, active, skip, y, length, start,
         skip: What is added at last, of the shape of ``y``; of batch 0 for nothing.
     """
     out, more = make_tile(y.shape[1], length), make_tile(y.shape[1], length)
-    window = make_tile(x.shape[1], out.shape[1] + (taps - 1) * dilation)
-    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)[: weights.shape[1]]
+    window = row_window(weights, taps, out.shape[1] + (taps - 1) * dilation)
+    offsets = offsets_of(window, taps, dilation)
     per_item = -(-y.shape[2] // length)
     for index in range(start, stop):
         item, begin = index // per_item, index % per_item * length
@@ -50,8 +53,8 @@ def conv(x, weights, bias, taps, dilation, left, active, skip, y, length, start,
 def conv_weight_grad(x, y, grad_y, taps, dilation, left, active, grad, length, start, stop):
     """Gradients of weight and bias; with an ELU, that of what went into it is written to ``grad``."""
     tile, result = make_tile(y.shape[1], length), make_tile(y.shape[1], length)
-    window = make_tile(x.shape[1], tile.shape[1] + (taps - 1) * dilation)
-    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)
+    window = time_window(x, x.shape[1], tile.shape[1] + (taps - 1) * dilation)
+    offsets = offsets_of(window, taps, dilation)
     grad_weight = np.zeros((tile.shape[0], offsets.size), np.float32)
     grad_bias = np.zeros(tile.shape[0], np.float32)
     per_item = -(-y.shape[2] // length)
@@ -67,5 +70,5 @@ def conv_weight_grad(x, y, grad_y, taps, dilation, left, active, grad, length, s
             store(tile, grad[item], begin)
         load(x[item], begin - left, window)
         add_sums(tile, grad_bias)
-        add_weight_grad(tile, window, offsets, grad_weight)
+        add_weight_grad(time_operand(tile, x), window, offsets, grad_weight)
     return grad_weight, grad_bias

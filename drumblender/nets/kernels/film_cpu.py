@@ -18,7 +18,10 @@ from drumblender.nets.kernels.tiles_cpu import (
     make_tile,
     normal,
     offsets_of,
+    row_window,
     store,
+    time_operand,
+    time_window,
 )
 
 
@@ -26,8 +29,8 @@ from drumblender.nets.kernels.tiles_cpu import (
 def conv_moments(x, weights, bias, taps, dilation, left, z, moments, length, start, stop):
     """Writes ``z`` and, where asked, for each tile and channel its mean and the squares around that."""
     out = make_tile(z.shape[1], length)
-    window = make_tile(x.shape[1], out.shape[1] + (taps - 1) * dilation)
-    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)[: weights.shape[1]]
+    window = row_window(weights, taps, out.shape[1] + (taps - 1) * dilation)
+    offsets = offsets_of(window, taps, dilation)
     per_item = -(-z.shape[2] // length)
     for index in range(start, stop):
         item, begin = index // per_item, index % per_item * length
@@ -48,9 +51,9 @@ def conv_moments(x, weights, bias, taps, dilation, left, z, moments, length, sta
 @njit(**FAST)
 def modulate(x, z, gain, shift, skip, skip_bias, y, length, start, stop):
     """``y = gelu(gain * z + shift) + skip(x)``; ``gain`` and ``shift`` are ``(batch, channels)``."""
-    source, rest = make_tile(x.shape[1], length), make_tile(y.shape[1], length)
-    out = make_tile(y.shape[1], length)
-    points = offsets_of(x.shape[1], source.shape[1], 1, 1)[: skip.shape[1]]
+    out, rest = make_tile(y.shape[1], length), make_tile(y.shape[1], length)
+    source = row_window(skip, 1, out.shape[1])
+    points = offsets_of(source, 1, 1)
     per_item = -(-y.shape[2] // length)
     for index in range(start, stop):
         item, begin = index // per_item, index % per_item * length
@@ -72,9 +75,9 @@ def modulate_adjoint(x, z, grad_y, gain, shift, centre, scale, grad_z, length, s
 
     ``centre`` and ``scale`` ``(channels)`` make the normalised channel ``scale * z + centre``.
     """
-    source, inner = make_tile(x.shape[1], length), make_tile(z.shape[1], length)
-    grad = make_tile(z.shape[1], length)
-    points = offsets_of(x.shape[1], source.shape[1], 1, 1)
+    grad, inner = make_tile(z.shape[1], length), make_tile(z.shape[1], length)
+    source = time_window(x, x.shape[1], grad.shape[1])
+    points = offsets_of(source, 1, 1)
     grad_gamma, grad_beta = np.zeros(gain.shape, np.float32), np.zeros(gain.shape, np.float32)
     grad_skip = np.zeros((grad.shape[0], points.size), np.float32)
     grad_skip_bias = np.zeros(grad.shape[0], np.float32)
@@ -85,7 +88,7 @@ def modulate_adjoint(x, z, grad_y, gain, shift, centre, scale, grad_z, length, s
         load(z[item], begin, inner)
         load(grad_y[item], begin, grad)
         add_sums(grad, grad_skip_bias)
-        add_weight_grad(grad, source, points, grad_skip)
+        add_weight_grad(time_operand(grad, x), source, points, grad_skip)
         for channel in range(z.shape[1]):
             row, value = grad[channel], inner[channel]
             a, b = gain[item, channel], shift[item, channel]
@@ -122,10 +125,10 @@ def moments_adjoint(z, per_value, constant, grad_z, length, start, stop):
 @njit(**FAST)
 def input_grad(grad_z, weights, taps, dilation, left, grad_y, skip, grad_x, length, start, stop):
     """Writes the gradient of ``x``; ``weights`` and ``skip`` are those of the way back, packed."""
-    out, grad = make_tile(grad_x.shape[1], length), make_tile(grad_y.shape[1], length)
-    window = make_tile(grad_z.shape[1], out.shape[1] + (taps - 1) * dilation)
-    offsets = offsets_of(grad_z.shape[1], window.shape[1], taps, dilation)[: weights.shape[1]]
-    points = offsets_of(grad_y.shape[1], grad.shape[1], 1, 1)[: skip.shape[1]]
+    out = make_tile(grad_x.shape[1], length)
+    window = row_window(weights, taps, out.shape[1] + (taps - 1) * dilation)
+    grad = row_window(skip, 1, out.shape[1])
+    offsets, points = offsets_of(window, taps, dilation), offsets_of(grad, 1, 1)
     per_item = -(-grad_x.shape[2] // length)
     for index in range(start, stop):
         item, begin = index // per_item, index % per_item * length

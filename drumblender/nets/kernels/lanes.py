@@ -3,16 +3,21 @@
 Sums of rows (a convolution and its adjoint) and inner products of rows (the gradient of its weight) both
 keep a square of 4 x 4 vectors in registers, so that each number loaded is used four times. Loops that LLVM
 vectorises by itself keep it in memory and reach 40 % of a core; these reach all of it.
+
+Where the processor multiplies bfloat16 (``PAIRS``), two of them lie in each lane: two rows side by side for
+sums, two frames for inner products. One instruction adds both products to a float32.
 """
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+_FEATURES = {} if config.CPU_NAME else llvm.get_host_cpu_features()  # numba may compile for another machine
+_WIDE = _FEATURES.get("avx512f", False)
+PAIRS = _WIDE and _FEATURES.get("avx512bf16", False)
 LANES = 16 if _WIDE else 8
 CHANNELS = 4  # channels that are worked on at once
 VECTORS = 4 if _WIDE else 2  # 16 registers of 32, or 8 of 16
@@ -26,7 +31,7 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 def sum_rows(typing, rows, offsets, weights, out, first, start):
     """``out[first + c, start + t] += sum_r weights[r, c] * rows[offsets[r] + start + t]``.
 
-    For all c below ``CHANNELS`` and t below ``STEP``; ``rows`` is flat, all are contiguous.
+    For all c below ``CHANNELS`` and t below ``STEP``; ``rows`` is flat, all are contiguous. Pairs are uint32.
     """
 
     def build(context, builder, signature, args):
@@ -48,7 +53,7 @@ def sum_rows(typing, rows, offsets, weights, out, first, start):
             ]
             each = builder.gep(weights.data, [builder.mul(row, _int(CHANNELS))])
             spread = [_spread(builder, builder.gep(each, [_int(c)])) for c in range(CHANNELS)]
-            return _squares(builder, spread, seen, sums)
+            return _squares(builder, signature.args[0], spread, seen, sums)
 
         sums = _loop(builder, size, _int(1), begin, body)
         for total, target in zip(sums, (target for row in targets for target in row), strict=True):
@@ -62,8 +67,10 @@ def sum_rows(typing, rows, offsets, weights, out, first, start):
 def inner_products(typing, left, right, offsets, out, first, second):
     """``out[first + c, second + r] += sum_t left[first + c, t] * right[offsets[second + r] + t]``.
 
-    For c and r below ``CHANNELS``, over all columns of ``left``, a multiple of ``LANES``; ``right`` is flat.
+    For c and r below ``CHANNELS``, over all columns of ``left``, a multiple of ``STEP``; ``right`` is flat.
+    bfloat16 is uint16.
     """
+    frames = LANES * 32 // left.dtype.bitwidth
 
     def build(context, builder, signature, args):
         left, right, offsets, out = _arrays(context, builder, signature, args)
@@ -77,10 +84,10 @@ def inner_products(typing, left, right, offsets, out, first, second):
         def body(time, sums):
             mine = [_load(builder, builder.gep(row, [time])) for row in lefts]
             theirs = [_load(builder, builder.gep(row, [time])) for row in rights]
-            return _squares(builder, mine, theirs, sums)
+            return _squares(builder, signature.args[0], mine, theirs, sums)
 
         begin = [ir.Constant(_VECTOR, [0.0] * LANES)] * CHANNELS**2
-        sums = iter(_loop(builder, size, _int(LANES), begin, body))
+        sums = iter(_loop(builder, size, _int(frames), begin, body))
         width = _axis(builder, out, 1)
         for row in index:
             for c in range(CHANNELS):
@@ -115,12 +122,21 @@ def bits_of_float(typing, value):
 _VECS = range(VECTORS)
 
 
-def packed(weight: np.ndarray) -> np.ndarray:
-    """``(out, in, taps)`` as ``(out / CHANNELS, in * taps, CHANNELS)``, for ``sum_rows``; zeros fill up."""
-    out_channels = weight.shape[0]
-    padded = np.zeros((-(-out_channels // CHANNELS) * CHANNELS, weight[0].size), np.float32)
-    padded[:out_channels] = weight.reshape(out_channels, -1)
-    return np.ascontiguousarray(padded.reshape(-1, CHANNELS, padded.shape[1]).transpose(0, 2, 1))
+def packed(weight: np.ndarray, *, pairs: bool) -> np.ndarray:
+    """``(out, in, taps)`` as ``(out / CHANNELS, in * taps, CHANNELS)``, for ``sum_rows``; zeros fill up.
+
+    With ``pairs`` two channels that come in share a uint32.
+    """
+    out_channels, in_channels, taps = weight.shape
+    width = in_channels + in_channels % 2 if pairs else in_channels
+    padded = np.zeros((-(-out_channels // CHANNELS) * CHANNELS, width, taps), np.float32)
+    padded[:out_channels, :in_channels] = weight
+    if pairs:
+        bits = padded.view(np.uint32)
+        bits = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to the nearest, halves to even
+        padded = bits[:, 0::2] | bits[:, 1::2] << 16
+    rows = padded.reshape(-1, CHANNELS, padded.shape[1] * taps)
+    return np.ascontiguousarray(rows.transpose(0, 2, 1))
 
 
 def _arrays(context, builder, signature, args):
@@ -141,18 +157,27 @@ def _load(builder, pointer):
 
 def _spread(builder, pointer):
     nothing = ir.Constant(_VECTOR, ir.Undefined)
-    one = builder.insert_element(nothing, builder.load(pointer), ir.Constant(_INT32, 0))
+    value = builder.load(builder.bitcast(pointer, _FLOAT.as_pointer()))
+    one = builder.insert_element(nothing, value, ir.Constant(_INT32, 0))
     return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
 
 
-def _squares(builder, rows, columns, sums):
-    """All products of the one with the other, added to the sums; ``contract``: by one instruction each."""
-    pairs = [(row, column) for row in rows for column in columns]
-    fast = ("contract",)
-    return [
-        builder.fadd(builder.fmul(row, column, flags=fast), total, flags=fast)
-        for (row, column), total in zip(pairs, sums, strict=True)
-    ]
+def _squares(builder, array, rows, columns, sums):
+    """All products of the one with the other, added to the sums by one instruction each."""
+    if array.dtype == types.float32:
+
+        def add(row, column, total):
+            return builder.fadd(builder.fmul(row, column, flags=("contract",)), total, flags=("contract",))
+    else:
+        words = ir.VectorType(_INT32, LANES)
+        kind = ir.FunctionType(_VECTOR, [_VECTOR, words, words])
+        pairs = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
+
+        def add(row, column, total):
+            return builder.call(pairs, [total, builder.bitcast(row, words), builder.bitcast(column, words)])
+
+    products = ((row, column) for row in rows for column in columns)
+    return [add(*product, total) for product, total in zip(products, sums, strict=True)]
 
 
 def _loop(builder, size, step, begin, body):

@@ -2,6 +2,8 @@
 
 A tile is a float32 array ``(channels, frames)`` with a multiple of ``CHANNELS`` rows and of ``STEP`` columns.
 Sound lies in memory as ``(channels, frames)`` of float32, or of bfloat16 given as its 16 bits (uint16).
+numba's cache of the kernels does not see a change made here: delete ``__pycache__`` after one.
+What is multiplied is an operand: a tile, or where ``PAIRS`` multiplies bfloat16 a copy of it in that type.
 """
 
 import math
@@ -12,6 +14,7 @@ from numba.extending import overload
 
 from drumblender.nets.kernels.lanes import (
     CHANNELS,
+    PAIRS,
     STEP,
     bits_of_float,
     float_of_bits,
@@ -26,83 +29,157 @@ FAST = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }
+_PART = FAST | {"cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # compiles faster
 _LOG2_E, _LN2 = np.float32(1 / math.log(2)), np.float32(math.log(2))
 _SQRT_HALF, _DENSITY_AT_0 = np.float32(math.sqrt(0.5)), np.float32(1 / math.sqrt(2 * math.pi))
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
-def _widen(value):
-    """A stored number as float32."""
+@njit(**_PART)
+def _widened(bits):
+    return float_of_bits(np.int32(np.uint32(bits) << np.uint32(16)))
 
 
-@overload(_widen, inline="always")
-def _(value):
-    if value == types.uint16:
-        return lambda value: float_of_bits(np.int32(np.uint32(value) << np.uint32(16)))
-    return lambda value: value
+@njit(**_PART)
+def _rounded(value):
+    """The bits of a float32 whose upper half is the nearest bfloat16; of two, the even one."""
+    bits = np.uint32(bits_of_float(value))
+    return bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
 
 
-def _put(row, index, value):
-    """Store a float32, rounded to the nearest number that the row can hold."""
+def _copy(source, channel, start, stop, target):
+    """Convert columns of a channel, or of the pair of channels of that number, to what ``target`` holds."""
 
 
-@overload(_put, inline="always")
-def _(row, index, value):
-    if row.dtype != types.uint16:
+@overload(_copy, jit_options=_PART)
+def _(source, channel, start, stop, target):
+    if target.dtype == source.dtype:
 
-        def plain(row, index, value):
-            row[index] = value
+        def copy(source, channel, start, stop, target):
+            target[:] = source[channel, start:stop]
+    elif target.dtype == types.float32:
 
-        return plain
+        def copy(source, channel, start, stop, target):
+            row = source[channel, start:stop]
+            for t in range(row.size):
+                target[t] = _widened(row[t])
+    elif target.dtype == types.uint16:
 
-    def rounded(row, index, value):
-        bits = np.uint32(bits_of_float(value))
-        to_even = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-        row[index] = np.uint16((bits + to_even) >> np.uint32(16))
+        def copy(source, channel, start, stop, target):
+            row = source[channel, start:stop]
+            for t in range(row.size):
+                target[t] = np.uint16(_rounded(row[t]) >> np.uint32(16))
+    elif source.dtype == types.uint16:
 
-    return rounded
+        def copy(source, channel, start, stop, target):
+            row = source[2 * channel, start:stop]
+            for t in range(row.size):
+                target[t] = np.uint32(row[t])
+            if 2 * channel + 1 < source.shape[0]:
+                row = source[2 * channel + 1, start:stop]
+                for t in range(row.size):
+                    target[t] |= np.uint32(row[t]) << np.uint32(16)
+    else:
+
+        def copy(source, channel, start, stop, target):
+            low, high = source[2 * channel, start:stop], source[2 * channel + 1, start:stop]
+            for t in range(low.size):
+                upper = _rounded(high[t]) & np.uint32(0xFFFF0000)
+                target[t] = upper | (_rounded(low[t]) >> np.uint32(16))
+
+    return copy
 
 
-@njit(**FAST)
+def row_operand(tile, weights):
+    """A tile as ``add_products`` takes it."""
+
+
+@overload(row_operand, jit_options=_PART)
+def _(tile, weights):
+    if weights.dtype == types.float32:
+        return lambda tile, weights: tile
+
+    def pairs(tile, weights):
+        room = np.empty((tile.shape[0] // 2, tile.shape[1]), np.uint32)
+        for channel in range(room.shape[0]):
+            _copy(tile, channel, 0, tile.shape[1], room[channel])
+        return room
+
+    return pairs
+
+
+def time_operand(tile, sound):
+    """A tile as ``add_weight_grad`` takes it."""
+
+
+@overload(time_operand, jit_options=_PART)
+def _(tile, sound):
+    if sound.dtype == types.float32 or not PAIRS:
+        return lambda tile, sound: tile
+
+    def narrow(tile, sound):
+        room = np.empty(tile.shape, np.uint16)
+        for channel in range(room.shape[0]):
+            _copy(tile, channel, 0, tile.shape[1], room[channel])
+        return room
+
+    return narrow
+
+
+def time_window(sound, channels, frames):
+    """Room for a window that ``add_weight_grad`` takes."""
+
+
+@overload(time_window, jit_options=_PART)
+def _(sound, channels, frames):
+    dtype = np.uint16 if sound.dtype == types.uint16 and PAIRS else np.float32
+    return lambda sound, channels, frames: np.zeros((channels, frames), dtype)
+
+
+@njit(**_PART)
+def row_window(weights, taps, frames):
+    """Room for a window that ``add_products`` takes."""
+    return np.zeros((weights.shape[1] // taps, frames), weights.dtype)
+
+
+@njit(**_PART)
 def make_tile(channels, frames):
     """Room for a tile, zeros."""
     return np.zeros((-(-channels // CHANNELS) * CHANNELS, -(-frames // STEP) * STEP), np.float32)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def load(rows, begin, tile):
-    """Copy columns from ``begin`` on; what lies outside of the sound is 0."""
+    """Copy columns from ``begin`` on to a tile or a window; what lies outside of the sound is 0."""
     low = min(max(-begin, 0), tile.shape[1])
     high = max(min(rows.shape[1] - begin, tile.shape[1]), low)
-    for channel in range(rows.shape[0]):
+    for channel in range(min(rows.shape[0], tile.shape[0])):
         target = tile[channel]
-        target[:low] = 0.0
-        target[high:] = 0.0
-        source, inside = rows[channel, begin + low : begin + high], target[low:high]
-        for t in range(inside.size):
-            inside[t] = _widen(source[t])
+        target[:low] = 0
+        target[high:] = 0
+        _copy(rows, channel, begin + low, begin + high, target[low:high])
 
 
-@njit(**FAST)
+@njit(**_PART)
 def store(tile, rows, begin):
     """Copy to columns from ``begin`` on; what would lie outside is dropped."""
     for channel in range(rows.shape[0]):
-        target, source = rows[channel, begin : begin + tile.shape[1]], tile[channel]
-        for t in range(target.size):
-            _put(target, t, source[t])
+        target = rows[channel, begin : begin + tile.shape[1]]
+        _copy(tile, channel, 0, target.size, target)
 
 
-@njit(**FAST)
-def offsets_of(channels, width, taps, dilation):
-    """Where in a flat window of that width each tap of each channel starts; filled up to ``CHANNELS``."""
-    offsets = np.zeros(-(-channels * taps // CHANNELS) * CHANNELS, np.int64)
-    for channel in range(channels):
+@njit(**_PART)
+def offsets_of(window, taps, dilation):
+    """Where in a window laid flat each tap of each row starts; filled up to ``CHANNELS``."""
+    rows, width = window.shape
+    offsets = np.zeros(-(-rows * taps // CHANNELS) * CHANNELS, np.int64)
+    for row in range(rows):
         for tap in range(taps):
-            offsets[channel * taps + tap] = channel * width + tap * dilation
+            offsets[row * taps + tap] = row * width + tap * dilation
     return offsets
 
 
-@njit(**FAST)
+@njit(**_PART)
 def convolve(window, offsets, weights, bias, out):
     """Convolve a window with packed weights."""
     for channel in range(out.shape[0]):
@@ -110,7 +187,7 @@ def convolve(window, offsets, weights, bias, out):
     add_products(window, offsets, weights, out)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def add_products(window, offsets, weights, out):
     """Add the convolution of a window with packed weights."""
     flat = window.reshape(-1)
@@ -119,7 +196,7 @@ def add_products(window, offsets, weights, out):
             sum_rows(flat, offsets, weights[block], out, block * CHANNELS, start)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def add_weight_grad(grad, window, offsets, sums):
     """Add what a tile of the output gives to ``sums`` ``(out, offsets)``; ``grad`` is 0 outside the sound."""
     flat = window.reshape(-1)
@@ -128,7 +205,7 @@ def add_weight_grad(grad, window, offsets, sums):
             inner_products(grad, flat, offsets, sums, first, second)
 
 
-@njit(**FAST)
+@njit(**_PART)
 def add_sums(tile, sums):
     """Add the sum of each row."""
     for channel in range(tile.shape[0]):
@@ -138,7 +215,7 @@ def add_sums(tile, sums):
         sums[channel] += total
 
 
-@njit(inline="always", **FAST)
+@njit(**_PART)
 def exp_below_0(x):
     """exp(x) of x <= 0, to about 1 ulp; 1e-38 where it is less."""
     x = max(x, np.float32(-87))
@@ -154,19 +231,19 @@ def exp_below_0(x):
     return poly * float_of_bits((power + np.int32(127)) << np.int32(23))
 
 
-@njit(inline="always", **FAST)
+@njit(**_PART)
 def elu(x):
     """ELU; NaN stays."""
     below = exp_below_0(min(x, _ZERO)) - _ONE
     return below if x <= _ZERO else x
 
 
-@njit(inline="always", **FAST)
+@njit(**_PART)
 def elu_slope(x):
     return exp_below_0(min(x, _ZERO))
 
 
-@njit(inline="always", **FAST)
+@njit(**_PART)
 def normal(x):
     """Distribution function and density of a normal variable, to 1e-7 (Abramowitz and Stegun 7.1.26)."""
     fall = exp_below_0(-_HALF * x * x)

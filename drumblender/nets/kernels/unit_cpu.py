@@ -13,7 +13,11 @@ from drumblender.nets.kernels.tiles_cpu import (
     load,
     make_tile,
     offsets_of,
+    row_operand,
+    row_window,
     store,
+    time_operand,
+    time_window,
 )
 
 
@@ -22,9 +26,8 @@ def unit(x, weights, bias, taps, dilation, left, point, point_bias, c, y, length
     """Writes ``c`` and ``y``; weights and biases are packed, the rest as in ``conv_cpu.conv``."""
     inner, outer = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
     width = inner.shape[1]
-    window = make_tile(x.shape[1], width + (taps - 1) * dilation)
-    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)[: weights.shape[1]]
-    points = offsets_of(x.shape[1], width, 1, 1)[: point.shape[1]]
+    window = row_window(weights, taps, width + (taps - 1) * dilation)
+    offsets, points = offsets_of(window, taps, dilation), offsets_of(row_operand(inner, point), 1, 1)
     per_item = -(-x.shape[2] // length)
     for index in range(start, stop):
         item, begin = index // per_item, index % per_item * length
@@ -35,7 +38,7 @@ def unit(x, weights, bias, taps, dilation, left, point, point_bias, c, y, length
             row = inner[channel]
             for t in range(width):
                 row[t] = elu(row[t])
-        convolve(inner, points, point, point_bias, outer)
+        convolve(row_operand(inner, point), points, point, point_bias, outer)
         load(x[item], begin, inner)
         for channel in range(x.shape[1]):
             row, skip = outer[channel], inner[channel]
@@ -52,9 +55,8 @@ def unit_adjoint(
     before, inner = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
     outer, grad = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
     nothing, width = np.zeros(inner.shape[0], np.float32), inner.shape[1]
-    window = make_tile(x.shape[1], width + (taps - 1) * dilation)
-    offsets = offsets_of(x.shape[1], window.shape[1], taps, dilation)
-    points = offsets_of(x.shape[1], width, 1, 1)
+    window = time_window(x, x.shape[1], width + (taps - 1) * dilation)
+    offsets, points = offsets_of(window, taps, dilation), offsets_of(inner, 1, 1)
     grad_weight = np.zeros((inner.shape[0], offsets.size), np.float32)
     grad_point = np.zeros((inner.shape[0], points.size), np.float32)
     grad_bias, grad_point_bias = np.zeros_like(nothing), np.zeros_like(nothing)
@@ -66,15 +68,15 @@ def unit_adjoint(
             row, source = inner[channel], before[channel]
             for t in range(width):
                 row[t] = elu(source[t])
-        convolve(inner, points[: point.shape[1]], point, point_bias, outer)
+        convolve(row_operand(inner, point), points, point, point_bias, outer)
         load(grad_y[item], begin, grad)  # 0 outside of the sound, which makes all that follows 0 there
         for channel in range(x.shape[1]):
             row, above = outer[channel], grad[channel]
             for t in range(width):
                 row[t] = elu_slope(row[t]) * above[t]
         add_sums(outer, grad_point_bias)
-        add_weight_grad(outer, inner, points, grad_point)
-        convolve(outer, points[: point.shape[1]], point_back, nothing, grad)
+        add_weight_grad(time_operand(outer, x), time_operand(inner, x), points, grad_point)
+        convolve(row_operand(outer, point), points, point_back, nothing, grad)
         for channel in range(x.shape[1]):
             row, source = grad[channel], before[channel]
             for t in range(width):
@@ -82,5 +84,5 @@ def unit_adjoint(
         store(grad, grad_c[item], begin)
         add_sums(grad, grad_bias)
         load(x[item], begin - left, window)
-        add_weight_grad(grad, window, offsets, grad_weight)
+        add_weight_grad(time_operand(grad, x), window, offsets, grad_weight)
     return grad_weight, grad_bias, grad_point, grad_point_bias
