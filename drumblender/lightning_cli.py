@@ -46,7 +46,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
 
 
 def _replace_data(args: list[str]) -> list[str]:
-    """Let ``--data X.yaml`` replace the data of the configuration; jsonargparse would mix both of one class."""
+    """Let ``--data X.yaml`` replace the data of the configuration; jsonargparse would mix the two."""
     replaced = []
     for arg in args:
         replaced += ["--data=null", arg] if arg == "--data" or arg.startswith("--data=") else [arg]

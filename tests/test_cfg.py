@@ -14,7 +14,9 @@ from drumblender.shipped import shipped_dir
 
 CFG = shipped_dir("cfg")
 PARTS = sorted(
-    path for folder in ("data", "encoders", "features", "losses", "synths") for path in (CFG / folder).rglob("*.yaml")
+    path
+    for folder in ("data", "encoders", "features", "losses", "synths")
+    for path in (CFG / folder).rglob("*.yaml")
 )
 SYSTEMS = {
     "drums": lambda folder: ["--data", "made_up.ModalBatches"],

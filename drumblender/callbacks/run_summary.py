@@ -66,4 +66,3 @@ def _checkpoint(trainer: L.Trainer) -> str:
     watching = [callback for callback in saving if callback.monitor]
     found = [callback.best_model_path for callback in [*watching, *saving] if callback.best_model_path]
     return found[0] if found else ""
-

@@ -27,8 +27,8 @@ class RemapTask(SynthesisTask):
     """Learns to move a synth's controls around a preset (Shier et al., NIME 2024).
 
     The features of the rendered hit less those of the preset should be those of the recorded hit less those
-    of the drum's reference hit. Batches are ``OnsetBatch``. The ``prediction`` of a step is sound, for which there
-    is no target; it returns the features' ``difference`` and ``target_difference`` instead.
+    of the drum's reference hit. Batches are ``OnsetBatch``. The ``prediction`` of a step is sound, for which
+    there is no target; it returns the features' ``difference`` and ``target_difference`` instead.
 
     Args:
         mapper: Features of an onset to changes of the synth's controls, which lie in (0, 1).

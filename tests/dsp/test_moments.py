@@ -21,7 +21,9 @@ from drumblender.dsp.moments import (
 def test_windows_that_share_an_fft_see_what_each_would_alone(generator, size, hop, windows):
     audio = torch.randn(5, 1000, generator=generator, dtype=torch.float64, requires_grad=True)
     shared = frame_magnitudes(audio, windows, frame_size=size, hop_size=hop)
-    alone = [frame_magnitudes_plain(audio, analysis_window(name, size, torch.float64), hop) for name in windows]
+    alone = [
+        frame_magnitudes_plain(audio, analysis_window(name, size, torch.float64), hop) for name in windows
+    ]
     weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in alone]
     for ours, plain in zip(shared, alone, strict=True):
         assert torch.allclose(ours, plain, atol=1e-10)

@@ -1,11 +1,11 @@
 import pytest
 import torch
 import yaml
+from conftest import GOLDEN
 
 from drumblender.inference.checkpoints import build, load_checkpoint, load_weights, read_checkpoint
 from drumblender.inference.import_drums import convert
 from drumblender.inference.imported import save_imported
-from conftest import GOLDEN
 
 FOLDER = GOLDEN / "drums"
 

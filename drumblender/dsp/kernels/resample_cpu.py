@@ -11,7 +11,7 @@ _FAST = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"
 
 @njit(**_FAST)
 def resample_forward(padded, rows, step, out, start, stop):
-    """Fill ``out``, of whole steps, for the batch items ``start`` to ``stop``; ``rows`` is ``(phases, taps)``."""
+    """Fill ``out``, of whole steps, for items ``start`` to ``stop``; ``rows`` is ``(phases, taps)``."""
     phases, taps = rows.shape
     for b in range(start, stop):
         for q in range(out.shape[1] // phases):
