@@ -31,6 +31,21 @@ def cost(call: Callable[[], object], repeats: int = 5) -> Cost:
     return Cost(statistics.median(cpu_s), statistics.median(wall_s), extra_mib(call))
 
 
+def interleaved(calls: dict[str, Callable[[], object]], rounds: int = 3) -> dict[str, Cost]:
+    """Measure calls in turn, after one of each to warm up, and take the best of each: load on the machine
+    comes and goes, and so hits all alike."""
+    best = {name: (float("inf"), float("inf")) for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            call()
+            spent = time.process_time() - cpu, time.perf_counter() - wall
+            best[name] = tuple(map(min, best[name], spent))
+    return {name: Cost(*best[name], extra_mib(call)) for name, call in calls.items()}
+
+
 def extra_mib(call: Callable[[], object]) -> float:
     """Peak growth of resident memory during ``call``, in MiB; NaN where Linux is not."""
     if not _CLEAR.exists():

@@ -6,49 +6,74 @@ What the networks have to do, forward and backward, for 4 x 96 000 samples: the 
 so the floor is 5.7 CPU seconds, or 2.9. Memory: a layer reads and writes 49 MB a tensor (25 MB in an
 encoder); kept for the way back are two a layer: 0.8 GB for the TCN and 0.6 GB for each encoder in float32.
 
-Ours against the same modules with plain ``nn.Conv1d``, ``nn.BatchNorm1d`` and activations, in one run::
+Ours against the same modules with plain ``nn.Conv1d``, ``nn.BatchNorm1d`` and activations, in turn::
 
-    python -m benchmarks.training_step [--batch 4] [--samples 96000] [--repeats 3]
+    python -m benchmarks.training_step [--model quickstart] [--threads 2] [--rounds 3]
 
-``THP_MEM_ALLOC_ENABLE=1`` before the command makes torch ask Linux for huge pages: fewer page faults in both.
+glibc hands tensors of 32 MB and more back to the system and takes them again page by page: a quarter of our
+time in the TCN. ``MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=8589934592`` before a command
+makes it keep them.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 from unittest.mock import patch
 
 import torch
+from torch import nn
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import compare, interleaved
 from drumblender.encoders import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
 from drumblender.tasks.drums import DrumTask
 from drumblender.tasks.voices import Voice
 
-MODES, MODE_FRAMES, SAMPLE_RATE = 64, 376, 48000
+MODE_FRAMES = 376
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def published_task() -> DrumTask:
-    """Configuration 05 with the sizes of the paper."""
+class Sizes(NamedTuple):
+    """What sets one model apart from another."""
+
+    num_modes: int
+    tcn: dict[str, int]
+    hidden_channels: int  # of the encoders
+    strides: tuple[int, ...]
+    embedding_size: int
+    num_bands: int
+    batch: int
+    num_samples: int
+
+
+MODELS = {
+    "published": Sizes(64, {"dilation_blocks": 8}, 16, (2, 2, 4, 8), 128, 128, 4, 96000),
+    "quickstart": Sizes(
+        24, {"hidden_channels": 8, "num_layers": 5, "kernel_size": 7}, 4, (4, 4, 8), 32, 64, 8, 16000
+    ),
+}
+
+
+def task_of(sizes: Sizes) -> DrumTask:
+    """Configuration 05."""
     torch.manual_seed(0)
-    strides = (2, 2, 4, 8)
-    tcn = TransientTCN(dilation_blocks=8, film_conditioning=True, film_embedding_size=128)
-    transient = Voice(tcn, SoundStreamAttentionEncoder(16, 128, strides=strides), head="split")
-    noise = Voice(
-        NoiseSynth(num_bands=128, window_size=256), SoundStreamEncoder(16, 128, strides=strides), head="split"
-    )
-    voices = {"modal": Voice(ModalSynth(num_modes=MODES)), "transient": transient, "noise": noise}
-    return DrumTask(voices, MultiResolutionSTFTLoss(), SAMPLE_RATE)
+    size, hidden, strides = sizes.embedding_size, sizes.hidden_channels, sizes.strides
+    tcn = TransientTCN(**sizes.tcn, film_conditioning=True, film_embedding_size=size)
+    transient = Voice(tcn, SoundStreamAttentionEncoder(hidden, size, strides=strides), head="split")
+    synth = NoiseSynth(num_bands=sizes.num_bands, window_size=256)
+    noise = Voice(synth, SoundStreamEncoder(hidden, sizes.num_bands, strides=strides), head="split")
+    voices = {"modal": Voice(ModalSynth(num_modes=sizes.num_modes)), "transient": transient, "noise": noise}
+    return DrumTask(voices, MultiResolutionSTFTLoss(), sample_rate=48000)
 
 
-def made_up_batch(batch: int, samples: int) -> dict[str, torch.Tensor]:
-    shape = (batch, MODE_FRAMES, MODES)
+def made_up_batch(batch: int, samples: int, modes: int) -> dict[str, torch.Tensor]:
+    shape = (batch, MODE_FRAMES, modes)
     return {
         "audio": torch.randn(batch, samples) * torch.linspace(0, -8, samples).exp(),
         "freq_rad": torch.rand(shape) * 0.5,
-        "amp": torch.rand(shape) * torch.linspace(0, -8, MODE_FRAMES).exp()[:, None] / MODES,
+        "amp": torch.rand(shape) * torch.linspace(0, -8, MODE_FRAMES).exp()[:, None] / modes,
         "phase_rad": torch.zeros(shape),
     }
 
@@ -67,16 +92,23 @@ def step_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) 
     return step
 
 
-def networks_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> Callable[[], None]:
-    """The three networks alone, forward and backward."""
-    transient, noise = task.voices["transient"], task.voices["noise"]
-    audio = batch["audio"]
+def encoder_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> Callable[[], None]:
+    """One encoder alone, forward and backward."""
+    return there_and_back(task.voices["noise"].encoder, dtype, batch["audio"])
 
+
+def tcn_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> Callable[[], None]:
+    """The TCN alone, forward and backward."""
+    audio, synth = batch["audio"], task.voices["transient"].synth
+    embedding = torch.randn(len(audio), 1, synth.control_sizes["embedding"])
+    return there_and_back(synth, dtype, {"embedding": embedding}, audio.shape[-1], audio)
+
+
+def there_and_back(module: nn.Module, dtype: torch.dtype, *args: object) -> Callable[[], None]:
     def step() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            sound = transient.synth({"embedding": transient.encoder(audio)}, audio.shape[-1], source=audio)
-            loss = sound.float().square().mean() + noise.encoder(audio).float().square().mean()
-        loss.backward()
+            y = module(*args)
+        y.float().square().mean().backward()
 
     return step
 
@@ -95,21 +127,30 @@ def plain_convolutions() -> Iterator[None]:
             each.stop()
 
 
+def plainly(call: Callable[[], None]) -> Callable[[], None]:
+    def step() -> None:
+        with plain_convolutions():
+            call()
+
+    return step
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--samples", type=int, default=96000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--model", choices=MODELS, default="published")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    task, batch = published_task(), made_up_batch(args.batch, args.samples)
-    print(f"batch {args.batch}, {args.samples} samples, {torch.get_num_threads()} threads\n")
-    for title, make in {"networks": networks_of, "training step": step_of}.items():
-        with plain_convolutions():
-            plain = cost(make(task, batch, torch.float32), args.repeats)
-        for dtype in (torch.float32, torch.bfloat16):
-            name = str(dtype).removeprefix("torch.")
-            ours = cost(make(task, batch, dtype), args.repeats)
-            compare(f"{title}, ours in {name} against plain nn.Conv1d in float32", ours, plain)
+    torch.set_num_threads(args.threads)
+    sizes = MODELS[args.model]
+    task, batch = task_of(sizes), made_up_batch(sizes.batch, sizes.num_samples, sizes.num_modes)
+    print(f"{args.model}: batch {sizes.batch}, {sizes.num_samples} samples, {args.threads} threads\n")
+    for title, make in {"encoder": encoder_of, "TCN": tcn_of, "training step": step_of}.items():
+        calls = {name: make(task, batch, dtype) for name, dtype in DTYPES.items()}
+        costs = interleaved({"plain": plainly(make(task, batch, torch.float32)), **calls}, args.rounds)
+        for name in DTYPES:
+            title_line = f"{title}, ours in {name} against plain nn.Conv1d in float32"
+            compare(title_line, costs[name], costs["plain"])
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def _(source, channel, start, stop, target):
     if target.dtype == source.dtype:
 
         def copy(source, channel, start, stop, target):
-            target[:] = source[channel, start:stop]
+            row = source[channel, start:stop]
+            for t in range(row.size):  # the compiler makes more of it than of target[:] = row
+                target[t] = row[t]
     elif target.dtype == types.float32:
 
         def copy(source, channel, start, stop, target):
