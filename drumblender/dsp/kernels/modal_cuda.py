@@ -71,6 +71,30 @@ def _turns(turns, turns_step, turns_bend, at, k):
     return (x - tl.floor(x + 0.5)).to(tl.float32)
 
 
+# The polynomials of modal_cpu, in turns. Triton 3.8's interpreter, which tests this file, knows no tl.sin.
+@triton.jit
+def _sin(x):
+    t = x * x
+    p = 14.06383974 - 3.19010472 * t
+    p = -38.4981251 + p * t
+    p = 67.07673773 + p * t
+    p = -64.83582206 + p * t
+    p = 25.13274108 + p * t
+    return x * (0.25 - t) * p
+
+
+@triton.jit
+def _cos(x):
+    t = x * x
+    p = 7.80013143 - 1.45311231 * t
+    p = -26.40466819 + p * t
+    p = 60.24213134 + p * t
+    p = -85.45665831 + p * t
+    p = 64.93938908 + p * t
+    p = -19.73920874 + p * t
+    return 1.0 + p * t
+
+
 @triton.jit
 def _render(
     turns,
@@ -95,7 +119,7 @@ def _render(
         a, da = tl.load(amp + at), tl.load(amp_step + at)
         if (a != 0) | (da != 0):  # mode tracks are mostly padding
             x = _turns(turns, turns_step, turns_bend, at, k)
-            out += (a + da * k) * tl.sin(TWO_PI * x)
+            out += (a + da * k) * _sin(x)
     tl.store(audio + item // num_blocks * num_samples + first + k, out, mask=k < size)
 
 
@@ -126,7 +150,7 @@ def _adjoint_of_turns(
         a, da = tl.load(amp + at), tl.load(amp_step + at)
         if (a != 0) | (da != 0):
             x = _turns(turns, turns_step, turns_bend, at, k)
-            h = TWO_PI * g * (a + da * k) * tl.cos(TWO_PI * x)
+            h = TWO_PI * g * (a + da * k) * _cos(x)
             tl.store(g_turns + at, tl.sum(h).to(tl.float64))
             tl.store(g_step + at, tl.sum(h * (k + 1)).to(tl.float64))
             tl.store(g_bend + at, tl.sum(h * (k * (k + 1) / 2)).to(tl.float64))
@@ -153,6 +177,6 @@ def _adjoint_of_amp(
     g = tl.load(grad + item // num_blocks * num_samples + first + k, mask=k < size, other=0.0)
     for m in range(MODES):
         at = item * MODES + m
-        h = g * tl.sin(TWO_PI * _turns(turns, turns_step, turns_bend, at, k))
+        h = g * _sin(_turns(turns, turns_step, turns_bend, at, k))
         tl.store(g_amp + at, tl.sum(h))
         tl.store(g_step + at, tl.sum(h * k))
