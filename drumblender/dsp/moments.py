@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.kernels.threads import parallel_for
-from drumblender.dsp.precision import in_full_precision, widen
+from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.sharing import plain_array
 from drumblender.types import Audio
 
@@ -70,9 +70,11 @@ def frame_magnitudes_plain(
 ) -> Float[Tensor, "batch frames bins"]:
     """What :func:`frame_magnitudes` computes for one window: any device, any precision.
 
-    In float64, because a float32 FFT's rounding is what the flatness of a tone would measure.
+    On the CPU in float64, because a float32 FFT's rounding is what the flatness of a tone would measure.
     """
-    frames = widen(audio).unfold(-1, len(window), hop_size) * window
+    frames = (audio.double() if audio.device.type == "cpu" else audio).unfold(
+        -1, len(window), hop_size
+    ) * window
     return torch.fft.rfft(frames).abs().to(audio.dtype)
 
 

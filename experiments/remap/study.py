@@ -58,16 +58,16 @@ def run(config: DictConfig) -> Path:
     logger.info("%s: %d runs of %d hits to train with.", name, len(ensemble.members), ensemble.num_train)
     if config.algorithm == "direct":
         direct = DirectSchedule(iterations=config.iterations, chunk=config.chunk)
-        errors, steps = optimise_directly(ensemble, direct).errors, direct.iterations
+        errors, trained = optimise_directly(ensemble, direct).errors, {"iterations": direct.iterations}
     else:
         schedule = settings.schedule()
         train(ensemble, schedule, Report(schedule.epochs))
         errors = ensemble.errors([member.drum.test_ids for member in ensemble.members], config.chunk)
-        steps = schedule.epochs
+        trained = {"epochs": schedule.epochs}
     output.mkdir(parents=True, exist_ok=True)
     if config.checkpoints and config.algorithm != "direct":
         settings.save_members(ensemble, starts, output / "checkpoints" / name)
-    described = {"algorithm": name, "steps": steps}
+    described = {"algorithm": name} | trained
     write_metrics(metrics, ensemble, starts, errors, described, config.preset_baseline)
     write_tables(output)
     return metrics
