@@ -56,7 +56,8 @@ class RunSummary(L.Callback):
             if path.exists():
                 rows.append((name, str(path)))
         if checkpoint:
-            rows.append(("next", f"drumblender synth {checkpoint} in.wav out.wav"))
+            verb = getattr(trainer.lightning_module, "verb", "synth")
+            rows.append(("next", f"drumblender {verb} {checkpoint} in.wav out.wav"))
         return rows
 
 

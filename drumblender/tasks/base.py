@@ -35,6 +35,9 @@ class SynthesisTask(L.LightningModule, ABC):
             a repeated run gives the same numbers; the training's own draws are not touched. None: as drawn.
     """
 
+    verb = "synth"
+    """The command that plays a trained task: ``drumblender <verb> CKPT in.wav out.wav``."""
+
     def __init__(
         self,
         sample_rate: int,

@@ -48,6 +48,8 @@ class RemapTask(SynthesisTask):
     damping: Tensor
     reference: Tensor
 
+    verb = "remap"
+
     def __init__(
         self,
         mapper: Mapper,
