@@ -128,7 +128,8 @@ def caption_of(folder: Path) -> str:
     for path in sorted(folder.glob("metrics_*.csv")):
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        counts = [f"{len({row[kind] for row in rows})} {kind}s" for kind in ("drum", "preset", "seed")]
+        sizes = {kind: len({row[kind] for row in rows}) for kind in ("drum", "preset", "seed")}
+        counts = [f"{size} {kind}{'s' * (size > 1)}" for kind, size in sizes.items()]
         unit = "epochs" if "epochs" in rows[0] else "iterations"
         name = path.stem.removeprefix("metrics_")
         runs.append(f"{name}: {len(rows)} runs ({', '.join(counts)}) of {rows[0][unit]} {unit}")
