@@ -27,8 +27,9 @@ class Tiling:
     def __init__(self, like: Tensor, channels: int) -> None:
         from drumblender.nets.kernels.lanes import STEP  # numba: for whom it computes
 
-        whole_steps = max(min(_TILE_NUMBERS // channels, _LONGEST) // STEP, 1)
-        self.length = min(whole_steps, -(-like.shape[2] // STEP)) * STEP
+        steps = max(min(_TILE_NUMBERS // channels, _LONGEST) // STEP, 1)
+        steps = (steps - 1) | 1  # odd: rows a power of 2 apart would share few lines of the cache
+        self.length = min(steps, -(-like.shape[2] // STEP)) * STEP
         self.starts = torch.arange(0, like.shape[2], self.length)
         self.num_tiles = len(like) * len(self.starts)
 

@@ -87,13 +87,13 @@ def inner_products(typing, left, right, offsets, out, first, second):
             return _squares(builder, signature.args[0], mine, theirs, sums)
 
         begin = [ir.Constant(_VECTOR, [0.0] * LANES)] * CHANNELS**2
-        sums = iter(_loop(builder, size, _int(frames), begin, body))
+        totals = _totals(builder, _loop(builder, size, _int(frames), begin, body))
         width = _axis(builder, out, 1)
-        for row in index:
-            for c in range(CHANNELS):
-                column = builder.add(builder.add(builder.mul(row, width), second), _int(c))
-                target = builder.gep(out.data, [column])
-                builder.store(builder.fadd(builder.load(target), _total(builder, next(sums))), target)
+        for c, row in enumerate(index):
+            corner = builder.gep(out.data, [builder.add(builder.mul(row, width), second)])
+            target = builder.bitcast(corner, ir.VectorType(_FLOAT, CHANNELS).as_pointer())
+            part = _lanes(builder, totals[c * CHANNELS // LANES], c * CHANNELS % LANES, 1, CHANNELS)
+            builder.store(builder.fadd(builder.load(target, align=4), part), target, align=4)
         return context.get_dummy_value()
 
     return types.void(left, right, offsets, out, types.intp, types.intp), build
@@ -197,13 +197,18 @@ def _loop(builder, size, step, begin, body):
     return new
 
 
-def _total(builder, vector):
-    half = LANES
-    while half > 1:  # fold the vector in two until one number is left
-        half //= 2
-        indices = list(range(half))
-        shape = ir.VectorType(_INT32, half)
-        low = builder.shuffle_vector(vector, vector, ir.Constant(shape, indices))
-        high = builder.shuffle_vector(vector, vector, ir.Constant(shape, [n + half for n in indices]))
-        vector = builder.fadd(low, high)
-    return builder.extract_element(vector, ir.Constant(_INT32, 0))
+def _totals(builder, vectors):
+    """The total of each vector, in order, as few vectors: neighbours are added and take half of a vector."""
+    for _ in range(LANES.bit_length() - 1):
+        pairs = zip(vectors[0::2], vectors[1::2], strict=True)
+        vectors = [
+            builder.fadd(*(_lanes(builder, left, first, 2, LANES, right) for first in (0, 1)))
+            for left, right in pairs
+        ]
+    return vectors
+
+
+def _lanes(builder, vector, first: int, step: int, count: int, behind=None):
+    """Every ``step``-th lane, counted on into the vector ``behind``."""
+    indices = ir.Constant(ir.VectorType(_INT32, count), [first + step * n for n in range(count)])
+    return builder.shuffle_vector(vector, vector if behind is None else behind, indices)
