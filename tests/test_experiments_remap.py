@@ -24,14 +24,14 @@ from experiments.remap.table import build_table
 PRESETS = "cfg/presets/808_{}.json"
 
 
-def drums_of(numbers):
-    """The drums of a golden trajectory, by name."""
+def drums_of(numbers, dtype):
+    """The drums of a golden trajectory, by name; its float64 runs took the differences in float64."""
     names = sorted({key.split("_")[1] for key in numbers if key.endswith("ref_idx")})
     drums = {}
     for name in names:
         part = {key.removeprefix(f"in_{name}_"): value for key, value in numbers.items()}
         reference = int(part["ref_idx"])
-        onset, full = part["onset_features"], part["full_features"]
+        onset, full = part["onset_features"].to(dtype), part["full_features"].to(dtype)
         ids = (part[f"{split}_ids"] for split in ("train", "val", "test"))
         weight = torch.ones(full.shape[1])
         drums[name] = Drum(name, onset - onset[reference], full - full[reference], weight, *ids, {})
@@ -48,7 +48,7 @@ def golden_ensemble(numbers, dtype):
     assert torch.equal(start.synth.noise, numbers["in_noise"])
     weights = torch.cat([value.flatten() for value in start.mapper.state_dict().values()])
     assert torch.equal(weights, numbers["in_init_weights"])
-    drums = drums_of(numbers)
+    drums = drums_of(numbers, dtype)
     members = []
     for run in config["runs"]:
         name, preset_name = run.split("_", 1)
@@ -89,8 +89,8 @@ def test_members_keep_to_the_separate_runs_in_float64(golden, name):
     for number, run in enumerate(numbers.config["runs"]):
         losses, expected = losses_of(history, number), numbers[f"out_{run}_step_loss_f64"]
         assert len(losses) == len(expected)
-        assert torch.allclose(losses[:6], expected[:6], rtol=1e-7)
-        assert torch.allclose(losses[:8], expected[:8], rtol=1e-6)  # a difference doubles from step to step
+        assert torch.allclose(losses[:8], expected[:8], rtol=1e-7)
+        assert torch.allclose(losses[:14], expected[:14], rtol=1e-4)  # a difference doubles from step to step
         assert torch.equal(torch.stack(history.lr)[:, number], numbers[f"out_{run}_lr_f64"])
 
 

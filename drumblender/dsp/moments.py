@@ -34,8 +34,13 @@ def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) 
     if name == "symmetric_hann":
         return torch.hann_window(length, periodic=False, dtype=dtype)
     if name == "flat_top":
-        angle = torch.arange(length, dtype=torch.float64) * (2 * math.pi / max(length - 1, 1))
-        terms = [(-1) ** k * height * torch.cos(k * angle) for k, height in enumerate(_FLAT_TOP)]
+        # float32 for any dtype, one operation after another: the rounding of the published window belongs to
+        # it, and training in float64 follows the published runs with no other.
+        count = torch.arange(length, dtype=torch.float32)
+        terms = [
+            (-1) ** k * height * torch.cos(2 * k * math.pi * count / max(length - 1, 1))
+            for k, height in enumerate(_FLAT_TOP)
+        ]
         return sum(terms).to(dtype)
     if name == "none":
         return torch.ones(length, dtype=dtype)

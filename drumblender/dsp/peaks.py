@@ -4,11 +4,14 @@ A sinusoidal model in the manner of McAulay and Quatieri (1986), followed backwa
 ends in few pure modes, and the noise of the stroke is met last.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
+
+_ROUNDING_RAD = 1e-5  # above the error of a float32 transform, below what a window of odd length turns
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,16 @@ def interpolate_peaks(
 
 
 def spectral_peaks(spectrum: Complex[Tensor, "bins frames"], threshold_db: float) -> Peaks:
-    """Peaks of every frame of a complex spectrum above a level (0 dB is magnitude 1)."""
+    """Peaks of every frame of a complex spectrum above a level (0 dB is magnitude 1).
+
+    At the edge of a mirrored sound phases are 0 or pi, and the sign of pi would be that of a rounding error.
+    It is always taken as -pi: the published transform gives the negative of an imaginary part of 0.
+    """
     spectrum = spectrum.T
-    magnitude = spectrum.abs()
+    magnitude, phase = spectrum.abs(), spectrum.angle()
+    phase = torch.where(phase > math.pi - _ROUNDING_RAD, -math.pi, phase)
     peaks = find_peaks(20 * torch.log10(magnitude + 1e-8), threshold_db)
-    return interpolate_peaks(magnitude, spectrum.angle(), peaks)
+    return interpolate_peaks(magnitude, phase, peaks)
 
 
 def track_modes(

@@ -89,6 +89,8 @@ class FilmBlock(torch.autograd.Function):
         conv_sums = tiling.run(
             conv_cpu.conv_weight_grad, *stored(x, z, grad_z), taps, dilation, left, False, *stored(grad_z)
         )
+        if batch_stats:  # the mean takes the bias out again; its sum would be the rounding of its parts
+            conv_sums[1][:] = 0
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.empty_like(x)

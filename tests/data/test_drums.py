@@ -177,7 +177,6 @@ def test_batches_need_a_number_of_modes(tmp_path):
 
 
 def test_prepares_the_published_example(golden, tmp_path):
-    """All of it but the sign of interpolated phases beside pi, which is the sign of a rounding error."""
     data = golden("drums", "ModalDataModule_preprocess")
     init = data.config["init"]
     raw = tmp_path / init["data_dir_unprocessed"]
@@ -225,9 +224,12 @@ def test_prepares_the_published_example(golden, tmp_path):
         assert torch.allclose(stored[0][used], wanted[0][used], rtol=2e-5)
         assert torch.allclose(stored[1], wanted[1], atol=1e-6)
         apart = torch.polar(torch.ones(()), stored[2] - wanted[2]).angle().abs()[used]
-        assert (apart < 1e-3).float().mean() > 0.98
-        modal, _ = soundfile.read(prepared.data_dir / manifest[key].tags["filename_modal"])
-        assert len(modal) == init["num_samples"] and np.abs(modal).max() > 0.01
+        assert (apart < 1e-3).float().mean() >= 0.99
+        modal, _ = soundfile.read(prepared.data_dir / manifest[key].tags["filename_modal"], dtype="float32")
+        wanted_modal = data[f"out_modal_{key}"][0]
+        error = (torch.from_numpy(modal) - wanted_modal).abs().max() / wanted_modal.abs().max()
+        # A first phase that the original's rounding put on the other side of pi is heard to the end.
+        assert error < (2e-5 if (apart < 1e-3).all() else 1)
 
     prepared._items["all"] = prepared._items_of(manifest, list(manifest))
     item = {one["name"]: one for one in prepared._items["all"]}[str(data["out_item0_key"])]
