@@ -178,9 +178,10 @@ def test_the_table_is_the_published_one(golden):
     assert table.to_latex() == str(numbers["out_latex"])
 
 
-def test_a_column_of_one_run_is_refused():
-    with pytest.raises(ValueError, match="linear: a column needs two runs"):
-        build_table({"linear": [[1.0]]}, ["RMS_0_1_mean"])
+def test_a_column_of_one_run_has_no_deviation_and_one_of_none_is_refused():
+    assert build_table({"linear": [[1.0]]}, ["RMS_0_1_mean"]).text() == [["$1.000$"]]
+    with pytest.raises(ValueError, match="linear: a column needs runs of 1 features"):
+        build_table({"linear": []}, ["RMS_0_1_mean"])
 
 
 def drum_folder(folder, hits=23):

@@ -33,10 +33,10 @@ def amplitude_envelope(audio: Float[Tensor, "... samples"], window: int) -> Floa
 
 
 @in_full_precision
-def temporal_centroid_s(
+def temporal_centroid_ms(
     audio: Float[Tensor, "... samples"], *, sample_rate: float, window: int
 ) -> Float[Tensor, "..."]:
-    """The mean time of :func:`amplitude_envelope` in seconds; 0 for silence.
+    """The mean time of :func:`amplitude_envelope` in milliseconds; 0 for silence.
 
     The envelope is linear in the squared samples, so its sum and its first moment are dot products with
     weights that depend on the lengths alone: no convolution is needed.
@@ -48,7 +48,7 @@ def temporal_centroid_s(
         energy = widen(audio).square()[..., None, :]
         sums = (energy * weights.to(energy)).sum(dim=-1)
     total, first = sums.unbind(dim=-1)
-    return (first / (total + 1e-8) / sample_rate).to(audio.dtype)
+    return (first / (total + 1e-8) / sample_rate * 1000).to(audio.dtype)
 
 
 @cache
@@ -59,7 +59,7 @@ def _moment_weights(size: int, window: int, dtype: torch.dtype) -> Float[Tensor,
     behind = (window - 1) // 2  # the transpose of the envelope's correlation is a convolution
     points = size + window - 1
     product = torch.fft.rfft(ones, points) * torch.fft.rfft(shape, points)
-    return torch.fft.irfft(product, points)[:, behind : behind + size].contiguous()
+    return torch.fft.irfft(product, points)[:, behind : behind + size].clamp(min=0).contiguous()
 
 
 class _WeightedEnergy(torch.autograd.Function):

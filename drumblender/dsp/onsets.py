@@ -142,7 +142,8 @@ def cut_hits(
     """Copy a frame from each onset; frames that run out of sound, or into the next hit, end in silence.
 
     Args:
-        audio: The recording; it is not written to.
+        audio: The recording; it is not written to. As published, a hit that starts before the end of the one
+            before it (``backtrack`` above ``overlap_buffer``) hears its fade.
         onsets: Sample numbers, in order.
         frame_size: Samples in a frame.
         pad_overlap: End a frame ``overlap_buffer`` samples before the next onset.
@@ -153,6 +154,7 @@ def cut_hits(
     if frame_size < 1 or overlap_buffer < 0:
         raise ValueError(f"Sizes are not negative, got {frame_size=}, {overlap_buffer=}.")
     fade = np.hanning(2 * overlap_buffer)[overlap_buffer:].astype(audio.dtype)
+    audio = audio.copy()
     frames = np.zeros((len(onsets), frame_size), dtype=audio.dtype)
     following_onsets = [*onsets, math.inf][1:]
     for frame, onset, following in zip(frames, onsets, following_onsets, strict=True):
@@ -160,10 +162,10 @@ def cut_hits(
         crowded = pad_overlap and following < start + frame_size
         stop = max(int(following) - overlap_buffer, start) if crowded else start + frame_size
         hit = audio[start:stop]
-        frame[: len(hit)] = hit
         if crowded:
             faded = min(overlap_buffer, len(hit))
-            frame[len(hit) - faded : len(hit)] *= fade[overlap_buffer - faded :]
+            hit[len(hit) - faded :] *= fade[overlap_buffer - faded :]
+        frame[: len(hit)] = hit
     return frames
 
 

@@ -67,7 +67,7 @@ class FeatureCollection(Feature):
         reaches = [getattr(feature, "reach", None) for feature in self.features]
         parts = share(audio.reshape(-1, size), [size if reach is None else reach for reach in reaches])
         columns = [
-            feature(part.view(*audio.shape[:-1], -1))
+            feature(part.view(*audio.shape[:-1], part.shape[-1]))
             for feature, part in zip(self.features, parts, strict=True)
         ]
         return torch.cat(columns, dim=-1)

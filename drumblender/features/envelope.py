@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.energy import amplitude_envelope, temporal_centroid_s
+from drumblender.dsp.energy import amplitude_envelope, temporal_centroid_ms
 from drumblender.features.base import Feature
 
 
@@ -43,7 +43,7 @@ class TemporalCentroid(Feature):
         self.sample_rate, self.window_size, self.scaling = sample_rate, window_size, scaling
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
-        centroid_ms = 1000 * temporal_centroid_s(audio, sample_rate=self.sample_rate, window=self.window_size)
+        centroid_ms = temporal_centroid_ms(audio, sample_rate=self.sample_rate, window=self.window_size)
         return 0.03 * centroid_ms**1.864 if self.scaling == "schlauch" else centroid_ms
 
 

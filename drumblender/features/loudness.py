@@ -16,15 +16,22 @@ class RMS(Feature):
 
     Args:
         db: Give decibels.
+        epsilon: Added to the mean square.
+        floor_db: Decibels below count as this; None: as they are.
     """
 
-    def __init__(self, db: bool = False) -> None:
+    def __init__(self, db: bool = False, epsilon: float = _EPS, floor_db: float | None = None) -> None:
         super().__init__()
-        self.db = db
+        if epsilon < 0:
+            raise ValueError(f"epsilon is 0 or more, got {epsilon}.")
+        self.db, self.epsilon, self.floor_db = db, epsilon, floor_db
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
-        rms = torch.sqrt(audio.square().mean(dim=-1) + _EPS)
-        return 20 * torch.log10(rms + _EPS) if self.db else rms
+        rms = torch.sqrt(audio.square().mean(dim=-1) + self.epsilon)
+        if not self.db:
+            return rms
+        level_db = 20 * torch.log10(rms + _EPS)
+        return level_db if self.floor_db is None else level_db.clamp(min=self.floor_db)
 
 
 class Loudness(Feature):

@@ -72,7 +72,7 @@ class CascadingFrameExtractor(Feature):
         starts = [0 if always_from_onset else sum(num_frames[:i]) for i in range(len(num_frames))]
         self.groups = list(zip(starts, num_frames, strict=True))
         self.frames_needed = max(start + count for start, count in self.groups)
-        self.reach = self._samples_needed - self.pad_start
+        self.reach = max(self._samples_needed - self.pad_start, 1)
         self.names = number_duplicates([type(extractor).__name__ for extractor in extractors])
         self.flattened_features = [
             (name, f"{start}_{count}_{statistic}")

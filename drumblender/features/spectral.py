@@ -16,7 +16,7 @@ from drumblender.dsp.moments import (
     spread_bins,
     weigh,
 )
-from drumblender.dsp.units import hz_to_midi
+from drumblender.dsp.units import hz_to_midi, midi_to_hz
 from drumblender.features.base import Feature
 from drumblender.types import Audio
 
@@ -65,6 +65,7 @@ class SpectralCentroid(SpectralFeature):
             -inf on the ``kazazis`` scale.
         scaling: ``semitone`` gives MIDI note numbers, ``kazazis`` the perceptual scale of Kazazis et al.
             (2021), ``none`` Hz.
+        epsilon: Added to the Hz that become semitones; with 0, silence has the number 0.
     """
 
     def __init__(
@@ -74,17 +75,22 @@ class SpectralCentroid(SpectralFeature):
         compress: bool = False,
         floor: float | None = None,
         scaling: Literal["semitone", "kazazis", "none"] = "semitone",
+        epsilon: float = _EPS,
     ) -> None:
         super().__init__(window)
         if scaling not in ("semitone", "kazazis", "none"):
             raise ValueError(f"scaling is 'semitone', 'kazazis' or 'none', got {scaling!r}.")
+        if epsilon < 0:
+            raise ValueError(f"epsilon is 0 or more, got {epsilon}.")
         self.sample_rate, self.compress, self.floor, self.scaling = sample_rate, compress, floor, scaling
+        self.epsilon = epsilon
 
     def from_magnitudes(self, magnitude: Float[Tensor, "... bins"], frame_size: int) -> Float[Tensor, "..."]:
         bins = centroid_bins(magnitude, compress=self.compress, floor=self.floor)
         centroid_hz = bins * (self.sample_rate / frame_size)
         if self.scaling == "semitone":
-            return hz_to_midi(centroid_hz + _EPS)
+            lifted_hz = centroid_hz + self.epsilon
+            return hz_to_midi(torch.where(lifted_hz > 0, lifted_hz, midi_to_hz(torch.zeros_like(lifted_hz))))
         if self.scaling == "kazazis":
             return -34.61 * centroid_hz**-0.1621 + 21.2985
         return centroid_hz
@@ -116,16 +122,23 @@ class SpectralFlatness(SpectralFeature):
         amin: Powers below it count as this much.
         window: Analysis window.
         compress: Take the power of ``log(1 + magnitude)``.
+        epsilon: Added to the ratio, which keeps it above -160 dB.
     """
 
-    def __init__(self, amin: float = 1e-10, window: Window = "hann", compress: bool = False) -> None:
+    def __init__(
+        self, amin: float = 1e-10, window: Window = "hann", compress: bool = False, epsilon: float = _EPS
+    ) -> None:
         super().__init__(window)
-        if amin <= 0:
-            raise ValueError(f"amin keeps the logarithm finite and must be above 0, got {amin}.")
-        self.amin, self.compress = amin, compress
+        if amin <= 0 or epsilon < 0:
+            raise ValueError(
+                f"amin keeps the logarithm finite: above 0, and epsilon 0 or more, got {amin=}, {epsilon=}."
+            )
+        self.amin, self.compress, self.epsilon = amin, compress, epsilon
 
     def from_magnitudes(self, magnitude: Float[Tensor, "... bins"], frame_size: int) -> Float[Tensor, "..."]:
-        return 20 * torch.log10(flatness(weigh(magnitude, self.compress, None), amin=self.amin) + _EPS)
+        return 20 * torch.log10(
+            flatness(weigh(magnitude, self.compress, None), amin=self.amin) + self.epsilon
+        )
 
 
 class SpectralFlux(SpectralFeature):

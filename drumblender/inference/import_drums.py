@@ -26,6 +26,16 @@ _ANALYSIS = (
     "threshold",
     "diff_threshold",
 )
+_UNSUPPORTED_STFT = {  # settings of auraloss that ours has not, with their defaults
+    "window": "hann_window",
+    "w_phs": 0.0,
+    "scale": None,
+    "n_bins": None,
+    "reduction": "mean",
+    "output": "loss",
+    "mag_distance": "L1",
+    "device": None,
+}
 _SETTINGS = (
     "batch_size",
     "num_workers",
@@ -36,12 +46,14 @@ _SETTINGS = (
     "data_dir",
     "sample_rate",
     "num_samples",
+    "save_modal_audio",
 )
 _SPLITTING = {
     "seed": "seed",
     "split_strategy": "split_strategy",
     "sample_types": "types",
     "instruments": "instruments",
+    "normalize": "normalize",
 }
 
 
@@ -70,7 +82,7 @@ def convert(config: Config, checkpoint: Config) -> Imported:
 def _model(old: Config, *, num_modes: int, sample_rate: int) -> Config:
     if old.get("encoder"):
         raise ValueError("A model with one encoder for all voices was never published and is not imported.")
-    modal = _component("drumblender.synths.ModalSynth", num_modes=num_modes)
+    modal = _component("drumblender.synths.ModalSynth", num_modes=num_modes, alias=True)  # as it sounded
     voices = {"modal": {"synth": modal}}
     if old.get("modal_autoencoder"):
         gains = old["modal_autoencoder"]["init_args"]
@@ -81,12 +93,17 @@ def _model(old: Config, *, num_modes: int, sample_rate: int) -> Config:
     if not old.get("transient_takes_noise"):
         order = {"transient": transient, "noise": noise}
     voices |= {name: voice for name, voice in order.items() if voice}
-    return _component(
-        "drumblender.tasks.DrumTask", voices=voices, loss=_loss(old["loss_fn"]), sample_rate=sample_rate
-    )
+    settings = {"voices": voices, "loss": _loss(old["loss_fn"]), "sample_rate": sample_rate}
+    if old.get("test_metrics"):
+        settings["metrics"] = _metrics(old["test_metrics"])
+    return _component("drumblender.tasks.DrumTask", **settings)
 
 
 def _noise_voice(old: Config) -> Config:
+    if not str((old.get("noise_autoencoder") or {}).get("class_path")).endswith(".SoundStreamEncoder"):
+        raise ValueError(
+            "A noise synth without a SoundStream encoder was never published, and is not imported."
+        )
     encoder = _soundstream(old["noise_autoencoder"], "drumblender.encoders.SoundStreamEncoder")
     bands = encoder["init_args"]["output_channels"]
     window = old["noise_synth"]["init_args"]["window_size"]
@@ -113,12 +130,41 @@ def _soundstream(old: Config, class_path: str) -> Config:
 
 
 def _loss(old: Config) -> Config:
-    settings = old.get("init_args", {})
-    kept = ("fft_sizes", "hop_sizes", "win_lengths", "w_sc", "w_log_mag", "w_lin_mag", "eps")
-    return _component(
-        "drumblender.losses.MultiResolutionSTFTLoss",
-        **{key: settings[key] for key in kept if key in settings},
-    )
+    """Ours for a loss of the original.
+
+    Raises:
+        ValueError: A class, or a setting away from its default, that ours does not have.
+    """
+    name, settings = old["class_path"].rsplit(".", 1)[-1], dict(old.get("init_args") or {})
+    if name == "WeightedLoss":
+        losses = {f"loss_{i}": _loss(each) for i, each in enumerate(settings["loss_fns"])}
+        weights = settings.get("weights") or [1.0] * len(losses)
+        named = dict(zip(losses, weights, strict=True))
+        return _component("drumblender.losses.WeightedLoss", losses=losses, weights=named)
+    if name in ("FirstOrderDifferenceLoss", "L1Loss", "MSELoss"):
+        home = "torch.nn" if old["class_path"].startswith("torch.") else "drumblender.losses"
+        return _component(f"{home}.{name}", **settings)
+    if name != "MultiResolutionSTFTLoss":
+        raise ValueError(f"{old['class_path']} has no counterpart here and is not imported.")
+    for key, default in _UNSUPPORTED_STFT.items():
+        if settings.pop(key, default) != default:
+            raise ValueError(f"{name} with {key} other than {default!r} is not imported.")
+    return _component("drumblender.losses.MultiResolutionSTFTLoss", **settings)
+
+
+def _metrics(old: Config) -> Config:
+    """Test metrics: a ``ModuleDict`` of the original, by name."""
+    modules = old.get("init_args", old).get("modules", old)
+    return {name: _metric(metric) for name, metric in modules.items()}
+
+
+def _metric(old: Config) -> Config:
+    name = old["class_path"].rsplit(".", 1)[-1]
+    if name == "MultiResolutionSTFTLoss":
+        return _component("drumblender.metrics.LossMetric", loss=_loss(old))
+    if name not in ("LogSpectralDistance", "MFCCError", "SpectralFluxOnsetError"):
+        raise ValueError(f"{old['class_path']} has no counterpart here and is not imported.")
+    return _component(f"drumblender.metrics.{name}", **(old.get("init_args") or {}))
 
 
 def _data(old: Config) -> Config:

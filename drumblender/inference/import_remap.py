@@ -37,6 +37,7 @@ _FEATURES = (
     "OnsetSegment",
 )
 _NAMES |= {name: f"drumblender.features.{name}" for name in _FEATURES}
+_SYNTHS = {14: _NAMES["Snare808"], 9: _NAMES["SimpleDrumSynth"], 13: _NAMES["FMDrumSynth"]}  # by parameters
 _DATA = {
     "audio_path": "path",
     "feature": "features",
@@ -91,7 +92,8 @@ def _synth(old: Config | None, state: dict[str, Tensor]) -> tuple[Config, int]:
     else:
         length = settings.get("buffer_size", 0) if settings.get("buffer_noise") else 0
     rate = settings.get("sample_rate", 44100)
-    name = _ours(old["class_path"]) if old else _NAMES["Snare808"]
+    size = state["preset"].shape[-1] if "preset" in state else 14
+    name = _ours(old["class_path"]) if old else _SYNTHS.get(size, _NAMES["Snare808"])
     return {"class_path": name, "init_args": {"sample_rate": rate, "noise_samples": length}}, rate
 
 
@@ -139,7 +141,13 @@ def _component(old: Any) -> Any:
         return [_component(item) for item in old]
     if not isinstance(old, dict) or "class_path" not in old:
         return old
-    init_args = {key: _component(value) for key, value in (old.get("init_args") or {}).items()}
+    init_args = {
+        key: _component(value)
+        for key, value in (old.get("init_args") or {}).items()
+        if not str(value).startswith(
+            "Unable to serialize instance"
+        )  # a default of the class; ours is the same
+    }
     return {"class_path": _ours(old["class_path"]), "init_args": init_args}
 
 

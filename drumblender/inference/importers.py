@@ -17,6 +17,11 @@ log = logging.getLogger(__name__)
 IMPORTERS = (import_drums, import_remap, import_strings)
 
 
+def recognises(config: dict[str, Any]) -> bool:
+    """Whether a configuration was saved by one of the original code bases."""
+    return any(importer.recognises(config, {}) for importer in IMPORTERS)
+
+
 def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Imported:
     """Convert with the importer that knows the files.
 

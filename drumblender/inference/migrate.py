@@ -20,7 +20,11 @@ _WANDB_INIT = (
     "job_type", "mode", "monitor_gym", "notes", "reinit", "resume", "save_code", "settings",
     "sync_tensorboard", "tags", "tensorboard",
 )  # fmt: skip
-_RENAMED_PREFIXES = {"pytorch_lightning.": "lightning.pytorch."}
+_RENAMED_PREFIXES = {
+    "pytorch_lightning.": "lightning.pytorch.",
+    "drumblender.loss.": "drumblender.losses.",
+    "drumblender.utils.modal_analysis.": "drumblender.features.",
+}
 
 
 def is_lightning_1(config: Config) -> bool:
@@ -48,7 +52,8 @@ def migrate_config(config: Config, *, has_wandb: bool | None = None) -> tuple[Co
     removed: list[str] = []
     if isinstance(new.get("trainer"), dict):
         _migrate_trainer(new, removed)
-        _migrate_logger(new["trainer"], removed, has_wandb)
+        if "logger" in new["trainer"]:
+            _migrate_loggers(new["trainer"], removed, has_wandb)
     _drop(new.get("lr_scheduler"), "init_args", "verbose", "lr_scheduler.init_args.verbose", removed)
     return new, removed
 
@@ -76,6 +81,7 @@ def _migrate_trainer(config: Config, removed: list[str]) -> None:
     for key, accelerator in (("gpus", "gpu"), ("tpu_cores", "tpu"), ("num_processes", "cpu")):
         if old.get(key):
             trainer.update(devices=old[key], accelerator=accelerator)
+            break
     if old.get("replace_sampler_ddp") is False:
         trainer["use_distributed_sampler"] = False
     if old.get("resume_from_checkpoint"):
@@ -89,22 +95,29 @@ def _migrate_trainer(config: Config, removed: list[str]) -> None:
             trainer["callbacks"] = [*(trainer.get("callbacks") or []), found]
 
 
-def _migrate_logger(trainer: Config, removed: list[str], has_wandb: bool) -> None:
+def _migrate_loggers(trainer: Config, removed: list[str], has_wandb: bool) -> None:
     logger = trainer.get("logger")
+    if isinstance(logger, list):
+        trainer["logger"] = [_migrated_logger(each, removed, has_wandb) for each in logger]
+    else:
+        trainer["logger"] = _migrated_logger(logger, removed, has_wandb)
+
+
+def _migrated_logger(logger: Any, removed: list[str], has_wandb: bool) -> Any:
     if not isinstance(logger, dict) or not str(logger.get("class_path", "")).endswith("WandbLogger"):
-        return
+        return logger
     settings = dict(logger.get("init_args") or {})
-    logger["init_args"] = settings
+    logger = {**logger, "init_args": settings}
     _drop(logger, "init_args", "magic", "trainer.logger.init_args.magic", removed)
     if has_wandb:
-        return
+        return logger
     removed += [f"trainer.logger.init_args.{key}" for key in _WANDB_INIT if key in settings]
     kept = {
         key: settings[key]
         for key in ("name", "save_dir", "version", "prefix")
         if settings.get(key) is not None
     }
-    trainer["logger"] = {
+    return {
         "class_path": "lightning.pytorch.loggers.CSVLogger",
         "init_args": {"save_dir": ".", **kept},
     }

@@ -10,10 +10,11 @@ import yaml
 
 from drumblender.inference.checkpoints import own_record, read_checkpoint
 from drumblender.inference.imported import save_imported
-from drumblender.inference.importers import convert
+from drumblender.inference.importers import convert, recognises
 from drumblender.inference.migrate import is_lightning_1
 
 log = logging.getLogger(__name__)
+_FILES = ("-c", "--config", "--ckpt_path")
 
 
 @contextmanager
@@ -39,21 +40,30 @@ def _from_checkpoint(args: list[str], verb: str, folder: Path) -> list[str]:
 
 def _from_original(args: list[str], folder: Path) -> list[str]:
     """Replace an original configuration and checkpoint by converted ones; other command lines pass."""
-    places = {args[i]: i + 1 for i in range(len(args) - 1) if args[i] in ("-c", "--config", "--ckpt_path")}
+    args = _split_options(args)
+    places = {args[i]: i + 1 for i in range(len(args) - 1) if args[i] in _FILES}
     at = places.get("-c", places.get("--config"))
     if at is None or not Path(args[at]).is_file():
         return args
     old = yaml.safe_load(Path(args[at]).read_text())
-    if not isinstance(old, dict) or not is_lightning_1(old):
+    if not isinstance(old, dict) or not (is_lightning_1(old) or recognises(old)):
         return args
-    args = list(args)
     checkpoint_at = places.get("--ckpt_path")
     content = read_checkpoint(args[checkpoint_at]) if checkpoint_at is not None else {"state_dict": {}}
     imported = convert(old, content)
-    log.warning("%s is of Lightning 1.9; dropped: %s", args[at], ", ".join(imported.dropped))
+    log.warning("%s is of an original code base; dropped: %s", args[at], ", ".join(imported.dropped) or "-")
     args[at] = str(folder / Path(args[at]).name)
     Path(args[at]).write_text(yaml.safe_dump(imported.config, sort_keys=False))
     if checkpoint_at is not None:
         args[checkpoint_at] = str(folder / Path(args[checkpoint_at]).name)
         save_imported(imported, args[checkpoint_at])
     return args
+
+
+def _split_options(args: list[str]) -> list[str]:
+    """``--config=FILE`` as two arguments."""
+    split = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        split += [name, value] if equals and name in _FILES else [arg]
+    return split

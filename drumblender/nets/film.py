@@ -34,6 +34,15 @@ class FiLM(nn.Module):
         gamma, beta = self.net(film_embedding).chunk(2, dim=-1)
         return gamma, beta
 
+    def bias_before(self, bias: Float[Tensor, "channels"]) -> Float[Tensor, "channels"]:
+        """The bias of the convolution before this layer, with the gradient 0 while batch norm takes it out.
+
+        What would reach it is the rounding error of its parts, which Adam makes steps of full size from.
+        """
+        if self.norm is None or not self.norm.training:
+            return bias
+        return bias.detach() + 0 * bias
+
     def forward(
         self, x: Float[Tensor, "batch channels frames"], film_embedding: Float[Tensor, "batch embedding"]
     ) -> Float[Tensor, "batch channels frames"]:

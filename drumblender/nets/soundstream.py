@@ -44,7 +44,7 @@ class SoundStreamUnit(nn.Module):
             weights = conv.weight, conv.bias, point.weight, point.bias
             return ResidualUnit.apply(under_autocast(x), *weights, conv.dilation[0], pad.padding[0])
         h = conv1d(x, conv.weight, conv.bias, dilation=conv.dilation[0], padding=pad.padding, elu=True)
-        h = conv1d(h, point.weight, point.bias)
+        h = conv1d(h, point.weight, point.bias if self.film is None else self.film.bias_before(point.bias))
         if self.film is not None:
             h = self.film(h, film_embedding)
         return x + F.elu(h)

@@ -97,16 +97,23 @@ class TCN(nn.Module):
 
         Args:
             x: Sound or features.
-            film_embedding: Needed with ``film_conditioning``, refused without.
+            film_embedding: Needed with ``film_conditioning``, refused without; one row serves all of ``x``.
 
         Raises:
-            ValueError: The embedding is missing or has no use, or ``x`` has the wrong number of channels.
+            ValueError: The embedding is missing, has no use or is of another batch, or ``x`` has the wrong
+                number of channels.
         """
         if self.film_conditioning != (film_embedding is not None):
             needs = "needs a" if self.film_conditioning else "takes no"
             raise ValueError(
                 f"A TCN built with film_conditioning={self.film_conditioning} {needs} film_embedding."
             )
+        if film_embedding is not None:
+            if len(film_embedding) not in (1, len(x)):
+                raise ValueError(
+                    f"{len(x)} sounds take as many embeddings or one, got {len(film_embedding)}."
+                )
+            film_embedding = film_embedding.expand(len(x), -1)
         x = conv1d(x, self.in_projection.weight, self.in_projection.bias)
         for block in self.net:
             x = block(x, film_embedding)
@@ -154,7 +161,8 @@ class TCNBlock(nn.Module):
         if self._one_pass and tiled(x):
             return self._film_block(x, film_embedding, pad, conv)
         h = norm[0](x) if norm else x
-        h = conv1d(h, conv.weight, conv.bias, dilation=conv.dilation[0], padding=pad.padding)
+        bias = conv.bias if self.film is None else self.film.bias_before(conv.bias)
+        h = conv1d(h, conv.weight, bias, dilation=conv.dilation[0], padding=pad.padding)
         if self.film is not None:
             h = self.film(h, film_embedding)
         h = self.activation(h)

@@ -1,6 +1,7 @@
 """What the drum machines have in common: knobs with ranges, noise, and a rendering of one hit."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -86,6 +87,24 @@ class DrumSynth(Synth):
             unit = _UNITS.get(name.rsplit(".", 1)[-1])
             named[f"{name}_{unit}" if unit else name] = self.ranges[name].denormalize(value)
         return named
+
+    def from_units(self, values: Mapping[str, float | Float[Tensor, "batch"]]) -> Controls:
+        """Controls from knobs in real units: numbers, or tensors with a number for each sound.
+
+        Values beyond a range give controls beyond (0, 1).
+
+        Raises:
+            ValueError: A knob is missing or unknown.
+        """
+        wrong = sorted(set(values) ^ set(self.ranges))
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: {type(self).__name__} has {', '.join(self.ranges)}.")
+        given = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in values.items()}
+        rows = max((value.numel() for value in given.values()), default=1)
+        return {
+            name: span.normalize(given[name].reshape(-1).expand(rows))[:, None, None]
+            for name, span in self.ranges.items()
+        }
 
     @property
     def num_params(self) -> int:

@@ -104,7 +104,13 @@ class SynthesisTask(L.LightningModule, ABC):
         return {"loss": loss, "prediction": prediction.detach(), "target": target}
 
     def log_loss(self, stage: str, loss: Tensor, batch_size: int) -> None:
-        """Log ``<stage>/loss``, and each part of a weighted loss under its own name."""
+        """Log ``<stage>/loss``, and each part of a weighted loss under its own name.
+
+        The training's is that of each step; ``train/loss_epoch`` is the mean of an epoch.
+        """
+        if stage == "train":
+            name = "train/loss_epoch"
+            self.log(name, loss, on_step=False, on_epoch=True, batch_size=batch_size, sync_dist=True)
         values = {f"{stage}/loss": loss}
         if isinstance(self.loss, WeightedLoss):
             values |= {f"{stage}/{name}": part for name, part in self.loss.parts.items()}

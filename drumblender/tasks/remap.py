@@ -162,7 +162,7 @@ class RemapTask(SynthesisTask):
     def on_train_epoch_end(self) -> None:
         # Schedules and checkpoints watch the validation loss: the training's, without hits to validate with.
         if not self.trainer.num_val_batches or not sum(self.trainer.num_val_batches):
-            loss = self.trainer.callback_metrics["train/loss"]
+            loss = self.trainer.callback_metrics["train/loss_epoch"]
             self.log("validation/loss", loss, batch_size=1, sync_dist=True)
 
     def test_step(self, batch: OnsetBatch, batch_idx: int) -> Step:

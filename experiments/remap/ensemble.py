@@ -95,6 +95,7 @@ class History:
     """What a training did: a row for each epoch, and for each step the losses of the members in it."""
 
     step_loss: list[Float[Tensor, "members"]] = field(default_factory=list)  # NaN for those without a batch
+    step_hits: list[Int[Tensor, "members"]] = field(default_factory=list)
     val_loss: list[Float[Tensor, "members"]] = field(default_factory=list)
     lr: list[Float[Tensor, "members"]] = field(default_factory=list)
 
@@ -204,13 +205,15 @@ class Ensemble:
 
     @torch.no_grad()
     def errors(self, ids: list[Int[Tensor, "hits"]], chunk: int) -> list[Float[Tensor, "hits features"]]:
-        """For each member, the weighted distance of each feature of the hits with these numbers."""
-        onset, target, weight, valid = self.padded(ids)
+        """For each member, the distance of each feature of the hits with these numbers, before any weight."""
+        onset, target, _, valid = self.padded(ids)
         owner, _ = valid.nonzero(as_tuple=True)
+        if not len(owner):
+            return [target.new_zeros(0, target.shape[-1]) for _ in ids]
         rows = self.params(onset)[valid]
         parts = [self.difference(rows[part], owner[part]) for part in torch.arange(len(rows)).split(chunk)]
         distance = self.distance(torch.cat(parts), target[valid].to(self.dtype))
-        return list((distance * weight[owner].to(self.dtype)).split([len(each) for each in ids]))
+        return list(distance.split([len(each) for each in ids]))
 
     def padded(
         self, ids: list[Int[Tensor, "hits"]]
@@ -257,6 +260,7 @@ def train(
             loss = ensemble.backward(ensemble.params(onset), target, weight, valid, schedule.chunk)
             optimizer.step(plateau.lr, valid.any(dim=1))
             history.step_loss.append(loss)
+            history.step_hits.append(valid.sum(dim=1))
         history.val_loss.append(
             _watched(ensemble, history, math.ceil(most / schedule.batch_size), schedule.chunk)
         )
@@ -267,9 +271,14 @@ def train(
 
 def _watched(ensemble: Ensemble, history: History, steps: int, chunk: int) -> Float[Tensor, "members"]:
     """The validation loss of each member; the mean of its training losses for one that has no such hits."""
-    errors = ensemble.errors([member.drum.val_ids for member in ensemble.members], chunk)
-    trained = torch.stack(history.step_loss[-steps:]).nanmean(dim=0)
-    means = [error.mean() if len(error) else loss for error, loss in zip(errors, trained, strict=True)]
+    drums = [member.drum for member in ensemble.members]
+    errors = ensemble.errors([drum.val_ids for drum in drums], chunk)
+    hits = torch.stack(history.step_hits[-steps:])
+    trained = (torch.stack(history.step_loss[-steps:]).nan_to_num() * hits).sum(dim=0) / hits.sum(dim=0)
+    means = [
+        (error * drum.weight).mean() if len(error) else loss
+        for drum, error, loss in zip(drums, errors, trained, strict=True)
+    ]
     return torch.stack(means)
 
 

@@ -103,7 +103,8 @@ def write_metrics(
     for member, error, baseline in zip(ensemble.members, errors, still, strict=True):
         target = member.drum.difference[member.drum.test_ids]
         run = {"drum": member.drum.name, "preset": member.preset_name, "seed": starts[member.start].seed}
-        row = run | described | {"test_hits": len(target), "test/loss": error.mean().item()}
+        loss = (error * member.drum.weight).mean().item()
+        row = run | described | {"test_hits": len(target), "test/loss": loss}
         for prefix, part in (("test/", error), ("test/preset_", (baseline - target).abs())):
             row |= {
                 prefix + label: value for label, value in zip(labels, part.mean(dim=0).tolist(), strict=True)

@@ -5,6 +5,7 @@ for each feature and algorithm the mean and sample standard deviation of the run
 """
 
 import csv
+import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,24 +67,31 @@ def build_table(errors: Mapping[str, Sequence[Sequence[float]]], labels: Sequenc
         labels: The features, as ``CascadingFrameExtractor`` names them.
 
     Raises:
-        ValueError: An algorithm without at least two runs, or with other features.
+        ValueError: An algorithm without runs, or with other features.
     """
     columns = [name for name in COLUMNS if name in errors] + [name for name in errors if name not in COLUMNS]
     for name in columns:
-        if len(errors[name]) < 2 or any(len(run) != len(labels) for run in errors[name]):
-            raise ValueError(f"{name}: a column needs two runs at least, of {len(labels)} features each.")
+        if not errors[name] or any(len(run) != len(labels) for run in errors[name]):
+            raise ValueError(f"{name}: a column needs runs of {len(labels)} features each.")
     by_feature = [[[run[i] for run in errors[name]] for name in columns] for i in range(len(labels))]
     return Table(
         tuple(row_name(label) for label in labels),
         tuple(columns),
         tuple(tuple(statistics.fmean(runs) for runs in row) for row in by_feature),
-        tuple(tuple(statistics.stdev(runs) for runs in row) for row in by_feature),
+        tuple(tuple(map(_deviation, row)) for row in by_feature),
     )
 
 
+def _deviation(runs: Sequence[float]) -> float:
+    """The sample deviation; NaN of one run."""
+    return statistics.stdev(runs) if len(runs) > 1 else math.nan
+
+
 def cell(mean: float, std: float) -> str:
-    """Three digits or so of the mean, two or so of the deviation."""
+    """Three digits or so of the mean, two or so of the deviation, where there is one."""
     left = f"{mean:.1f}" if mean >= 10 else f"{mean:.3f}"
+    if math.isnan(std):
+        return f"${left}$"
     right = f"{std:.0f}" if std >= 10 else f"{std:.1f}"
     return f"${left} \\pm {right}$"
 

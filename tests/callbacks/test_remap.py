@@ -42,7 +42,7 @@ def test_a_run_leaves_a_sweep_a_picture_and_a_mapper(tmp_path):
     assert torch.allclose(exported(onset), task.parameter_mapper()(onset))
     assert not any(value.requires_grad for value in exported.parameters())
     # Without hits to validate with, schedules watch the training's loss.
-    assert trainer.callback_metrics["validation/loss"] == trainer.callback_metrics["train/loss"]
+    assert trainer.callback_metrics["validation/loss"] == trainer.callback_metrics["train/loss_epoch"]
 
 
 def test_a_sweep_has_two_ends():

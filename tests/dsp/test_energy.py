@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from drumblender.dsp.energy import amplitude_envelope, temporal_centroid_s
+from drumblender.dsp.energy import amplitude_envelope, temporal_centroid_ms
 from drumblender.dsp.moments import analysis_window
 
 
@@ -19,8 +19,8 @@ def test_the_envelope_is_the_correlation_with_the_window(generator, window):
 def test_the_centre_without_a_convolution_is_the_centre_of_the_envelope(generator, window):
     audio = torch.randn(4, 300, generator=generator, dtype=torch.float64, requires_grad=True)
     envelope = amplitude_envelope(audio, window)
-    expected = (envelope * torch.arange(300)).sum(dim=-1) / (envelope.sum(dim=-1) + 1e-8) / 1000
-    centre = temporal_centroid_s(audio, sample_rate=1000, window=window)
+    expected = (envelope * torch.arange(300)).sum(dim=-1) / (envelope.sum(dim=-1) + 1e-8)
+    centre = temporal_centroid_ms(audio, sample_rate=1000, window=window)
     assert torch.allclose(centre, expected, rtol=1e-9)
     grads = [torch.autograd.grad(value.sum(), audio, retain_graph=True)[0] for value in (centre, expected)]
     assert torch.allclose(*grads, rtol=1e-6, atol=1e-12)
@@ -29,5 +29,11 @@ def test_the_centre_without_a_convolution_is_the_centre_of_the_envelope(generato
 def test_a_click_is_centred_on_itself_and_silence_on_the_start():
     audio = torch.zeros(2, 1000)
     audio[0, 500] = 1
-    centre = temporal_centroid_s(audio, sample_rate=1000, window=65)
-    assert centre[0] == pytest.approx(0.5, abs=1e-3) and centre[1] == 0
+    centre = temporal_centroid_ms(audio, sample_rate=1000, window=65)
+    assert centre[0] == pytest.approx(500, abs=1) and centre[1] == 0
+
+
+def test_a_click_at_the_start_is_at_time_0_through_the_shortest_window():
+    audio = torch.zeros(1, 100)
+    audio[0, 0] = 1
+    assert temporal_centroid_ms(audio, sample_rate=1000, window=3) >= 0

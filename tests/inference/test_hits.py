@@ -17,8 +17,12 @@ from drumblender.inference.hits import HitStream, RunningScale
 RATE = 44100
 
 
-def onset_features(window="hann"):
-    parts = [RMS(db=True), SpectralCentroid(RATE, window), SpectralFlatness(window=window)]
+def onset_features(window="hann", **epsilon):
+    parts = [
+        RMS(db=True, floor_db=-80.0, **epsilon),
+        SpectralCentroid(RATE, window, **epsilon),
+        SpectralFlatness(window=window, **epsilon),
+    ]
     return CascadingFrameExtractor(parts, [1], frame_size=256, hop_size=256)
 
 
@@ -26,7 +30,9 @@ def onset_features(window="hann"):
 def test_the_plugin_front_end_is_reproduced(golden, block):
     numbers = golden("remap", "plugin_controller")
     audio = (numbers["in_x_int16"].numpy() / 32768).astype(np.float32)
-    stream = HitStream(onset_features("symmetric_hann"), RATE, PLUGIN_SETTINGS, backtrack_samples=-2)
+    stream = HitStream(
+        onset_features("symmetric_hann", epsilon=0.0), RATE, PLUGIN_SETTINGS, backtrack_samples=-2
+    )
     hits = [hit for i in range(0, len(audio), block) for hit in stream.process(audio[i : i + block])]
     assert [hit.onset for hit in hits] == numbers["out_detections"].tolist()
     assert [hit.ready for hit in hits] == numbers["out_triggers"].tolist()
@@ -48,6 +54,24 @@ def test_hits_of_a_stream_are_those_of_the_recording(block):
     assert [hit.onset for hit in hits] == onsets and len(onsets) == 3
     frames = torch.from_numpy(cut_hits(audio, onsets, 256, pad_overlap=False, backtrack=16))
     assert torch.allclose(torch.stack([hit.features for hit in hits]), onset_features()(frames), atol=1e-4)
+
+
+def test_the_plugin_front_end_needs_no_epsilon():
+    size, bins = torch.arange(256), torch.arange(129)
+    window = 0.5 - 0.5 * torch.cos(2 * torch.pi * size.double() / 255)
+    quiet = 1e-3 * torch.sin(2 * torch.pi * 20 * size.double() / 256)
+    frames = torch.stack([torch.zeros(256), quiet.float()])
+    measured = onset_features("symmetric_hann", epsilon=0.0)(frames)
+    magnitude = torch.fft.rfft(quiet * window).abs()
+    power = magnitude.square().clamp(min=1e-10)
+    centroid_hz = (bins * magnitude).sum() / magnitude.sum() * RATE / 256
+    expected = [
+        20 * (quiet.square().mean().sqrt() + 1e-8).log10(),
+        12 * (centroid_hz / 440).log2() + 69,
+        20 * (power.log().mean().exp() / power.mean()).log10(),
+    ]
+    assert measured[0].tolist() == pytest.approx([-80, 0, 0], abs=1e-4)
+    assert measured[1].tolist() == pytest.approx([value.item() for value in expected], abs=1e-3)
 
 
 def test_features_without_an_end_are_refused():

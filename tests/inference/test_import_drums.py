@@ -3,6 +3,7 @@ import torch
 import yaml
 from conftest import GOLDEN
 
+from drumblender.inference import import_drums
 from drumblender.inference.checkpoints import build, load_checkpoint, load_weights, read_checkpoint
 from drumblender.inference.import_drums import convert
 from drumblender.inference.imported import save_imported
@@ -79,3 +80,41 @@ def test_the_order_of_voices_follows_the_flags(golden):
     voices = imported("ckpt_noise_transient_params").config["model"]["init_args"]["voices"]
     assert list(voices) == ["modal", "noise", "transient"]
     assert voices["transient"]["combine"] == "replace"
+
+
+def stft_loss(**settings):
+    return {"class_path": "auraloss.freq.MultiResolutionSTFTLoss", "init_args": settings}
+
+
+def test_losses_and_metrics_come_along():
+    slope = {"class_path": "drumblender.loss.FirstOrderDifferenceLoss"}
+    both = {"class_path": "drumblender.loss.WeightedLoss", "init_args": {"loss_fns": [slope, stft_loss()]}}
+    loss = import_drums._loss(both)["init_args"]
+    assert [each["class_path"].rsplit(".", 1)[-1] for each in loss["losses"].values()] == [
+        "FirstOrderDifferenceLoss",
+        "MultiResolutionSTFTLoss",
+    ]
+    kept = stft_loss(scale_invariance=True, perceptual_weighting=True, sample_rate=48000, output="loss")
+    assert import_drums._loss(kept)["init_args"] == {
+        "scale_invariance": True,
+        "perceptual_weighting": True,
+        "sample_rate": 48000,
+    }
+    metrics = {
+        "lsd": {"class_path": "drumblender.metrics.LogSpectralDistance"},
+        "sc": stft_loss(w_log_mag=0.0),
+    }
+    modules = {"class_path": "torch.nn.ModuleDict", "init_args": {"modules": metrics}}
+    assert import_drums._metrics(modules)["sc"]["init_args"]["loss"]["init_args"] == {"w_log_mag": 0.0}
+
+
+@pytest.mark.parametrize(
+    "loss, message",
+    [
+        (stft_loss(w_phs=1.0), "w_phs other than 0.0"),
+        ({"class_path": "auraloss.time.ESRLoss"}, "auraloss.time.ESRLoss has no counterpart"),
+    ],
+)
+def test_what_has_no_counterpart_is_named(loss, message):
+    with pytest.raises(ValueError, match=message):
+        import_drums._loss(loss)

@@ -29,6 +29,27 @@ def test_settings_that_moved_are_carried_over():
     assert "trainer.strategy" in removed and new["trainer"]["max_epochs"] == 3
 
 
+def test_the_first_kind_of_device_that_is_named_wins():
+    new, _ = migrate_config(old_config(gpus=1, num_processes=1))
+    assert (new["trainer"]["devices"], new["trainer"]["accelerator"]) == (1, "gpu")
+
+
+def test_each_of_several_loggers_is_migrated():
+    wandb = {"class_path": "pytorch_lightning.loggers.WandbLogger", "init_args": {"magic": 1, "name": "x"}}
+    loggers = [wandb, {"class_path": "pytorch_lightning.loggers.TensorBoardLogger"}]
+    new, _ = migrate_config(old_config(logger=loggers), has_wandb=False)
+    assert [each["class_path"].rsplit(".", 1)[-1] for each in new["trainer"]["logger"]] == [
+        "CSVLogger",
+        "TensorBoardLogger",
+    ]
+    assert new["trainer"]["logger"][0]["init_args"]["name"] == "x"
+
+
+def test_modules_that_moved_are_found():
+    new, _ = migrate_config({"loss": {"class_path": "drumblender.loss.WeightedLoss"}})
+    assert new["loss"]["class_path"] == "drumblender.losses.WeightedLoss"
+
+
 def test_the_old_configuration_is_left_alone():
     old = old_config()
     migrate_config(old)

@@ -48,6 +48,24 @@ def test_one_pass_equals_the_layers_in_double(generator, training, film_batch_no
         assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max().clamp(min=0.01 * largest)
 
 
+@pytest.mark.parametrize("film_batch_norm", [False, True])
+def test_one_embedding_serves_all_sounds_and_another_number_is_refused(unchecked, generator, film_batch_norm):
+    model = net(film_batch_norm=film_batch_norm)
+    sound = torch.randn(3, 1, 40, generator=generator)
+    embedding = torch.randn(1, 6, generator=generator)
+    assert torch.equal(model(sound, embedding), model(sound, embedding.expand(3, -1)))
+    with pytest.raises(ValueError, match="3 sounds take as many embeddings or one, got 2"):
+        model(sound, embedding.expand(2, -1))
+
+
+@pytest.mark.parametrize("activation", ["GELU", "gated"])
+def test_a_bias_that_batch_norm_takes_out_does_not_move(generator, activation):
+    model = net(activation=activation)
+    y = model(torch.randn(2, 1, 40, generator=generator), torch.randn(2, 6, generator=generator))
+    y.square().sum().backward()
+    assert all((block.net[1].bias.grad == 0).all() and block.net[1].weight.grad.any() for block in model.net)
+
+
 def test_film_with_gain_one_and_nothing_added_only_normalises(generator):
     x = torch.randn(4, 3, 50, generator=generator) * 5 + 2
     for use_batch_norm in (False, True):

@@ -1,6 +1,7 @@
 """The three drum machines: published sound, gradients, presets, and what they refuse."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -169,3 +170,17 @@ def test_a_file_that_is_no_preset_is_refused(tmp_path):
         load_preset(tmp_path / "list.json", Snare808(RATE))
     with pytest.raises(FileNotFoundError, match="nowhere.json"):
         load_preset(tmp_path / "nowhere.json", Snare808(RATE))
+
+
+def test_knobs_in_real_units_play_the_preset():
+    synth = Snare808(44100)
+    path = "cfg/presets/808_snare_1.json"
+    values = json.loads(Path(path).read_text())["preset"]
+    controls = synth.from_units(values)
+    assert all(torch.allclose(controls[name], value) for name, value in synth.load_preset(path).items())
+    higher = synth.from_units(values | {"osc1.freq": torch.tensor([180.0, 360.0])})
+    assert synth(higher, 500).shape == (2, 500)
+    with pytest.raises(ValueError, match="osc3.freq: Snare808 has osc1.freq"):
+        synth.from_units(values | {"osc3.freq": 1.0})
+    with pytest.raises(ValueError, match="osc1.mod"):
+        synth.from_units({name: value for name, value in values.items() if name != "osc1.mod"})

@@ -112,7 +112,7 @@ def test_a_step_returns_loss_prediction_and_target_and_logs_the_parts(generator)
     step = drum.training_step(batch(generator=generator), 0)
     assert step["loss"].requires_grad and not step["prediction"].requires_grad
     assert step["prediction"].shape == step["target"].shape
-    assert set(logged) == {"train/loss", "train/mse"}
+    assert set(logged) == {"train/loss", "train/loss_epoch", "train/mse"}
 
 
 def test_a_drum_without_voices_is_refused():
