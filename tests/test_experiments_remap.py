@@ -196,8 +196,9 @@ def drum_folder(folder, hits=23):
         soundfile.write(folder / f"hit{number}.wav", audio, 8000)
 
 
-def test_a_member_is_the_run_of_a_trainer(tmp_path):
-    """Weights after three epochs: the same shuffles, steps, validation and schedule."""
+@pytest.mark.parametrize("val_split, weighted", [(0.1, False), (0.0, True)])
+def test_a_member_is_the_run_of_a_trainer(tmp_path, val_split, weighted):
+    """Weights after three epochs: the same shuffles, steps, validation, schedule and test."""
     drum_folder(tmp_path)
 
     def cascade(*num_frames):
@@ -205,7 +206,7 @@ def test_a_member_is_the_run_of_a_trainer(tmp_path):
         return FeatureCollection([CascadingFrameExtractor(parts, list(num_frames), 256, 256)])
 
     def data():
-        splits = {"val_split": 0.1, "test_split": 0.1}
+        splits = {"val_split": val_split, "test_split": 0.1, "weighted": weighted}
         path = str(tmp_path)
         return RemapDataModule(
             path, cascade(1, 4), cascade(1), sample_rate=8000, batch_size=8, center_onset=True, **splits
@@ -240,6 +241,10 @@ def test_a_member_is_the_run_of_a_trainer(tmp_path):
     assert history.val_loss[-1][0] == pytest.approx(
         trainer.callback_metrics["validation/loss"].item(), rel=1e-4
     )
+    (tested,) = trainer.test(task, datamodule=data(), verbose=False)
+    errors = ensemble.errors([drum.test_ids] * 2, chunk=5)[0].mean(dim=0)
+    for label, error in zip(task.labels, errors.tolist(), strict=True):
+        assert tested[f"test/{label}"] == pytest.approx(error, rel=1e-3)
     assert history.lr[-1][0] == trainer.optimizers[0].param_groups[0]["lr"] or len(set(history.lr)) > 1
 
 

@@ -1,8 +1,8 @@
 """The two products that a narrow convolution is made of, in registers: numba functions written as LLVM code.
 
 Sums of rows (a convolution and its adjoint) and inner products of rows (the gradient of its weight) both
-keep a square of 4 x 4 vectors in registers, so that each number loaded is used four times. Loops that LLVM
-vectorises by itself keep it in memory and reach 40 % of a core; these reach all of it.
+keep 4 x 4 vectors in registers, or 4 x 3 where there are but 16 of them, so that each number loaded is used
+that often. Loops that LLVM vectorises by itself keep them in memory and reach 40 % of a core; these reach all.
 
 Where the processor multiplies bfloat16 (``PAIRS``), two of them lie in each lane: two rows side by side for
 sums, two frames for inner products. One instruction adds both products to a float32.
@@ -20,7 +20,7 @@ _WIDE = _FEATURES.get("avx512f", False)
 PAIRS = _WIDE and _FEATURES.get("avx512bf16", False)
 LANES = 16 if _WIDE else 8
 CHANNELS = 4  # channels that are worked on at once
-VECTORS = 4 if _WIDE else 2  # 16 registers of 32, or 8 of 16
+VECTORS = 4 if _WIDE else 3  # and vectors; sums take 16 registers of 32, or 12 of 16
 STEP = LANES * VECTORS  # frames that are worked on at once
 
 _INT, _INT32, _FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
@@ -67,8 +67,8 @@ def sum_rows(typing, rows, offsets, weights, out, first, start):
 def inner_products(typing, left, right, offsets, out, first, second):
     """``out[first + c, second + r] += sum_t left[first + c, t] * right[offsets[second + r] + t]``.
 
-    For c and r below ``CHANNELS``, over all columns of ``left``, a multiple of ``STEP``; ``right`` is flat.
-    bfloat16 is uint16.
+    For c below ``CHANNELS`` and r below ``VECTORS``, over all columns of ``left``, a multiple of ``STEP``;
+    ``right`` is flat. bfloat16 is uint16.
     """
     frames = LANES * 32 // left.dtype.bitwidth
 
@@ -78,7 +78,7 @@ def inner_products(typing, left, right, offsets, out, first, second):
         size = _axis(builder, left, 1)
         index = [builder.add(first, _int(c)) for c in range(CHANNELS)]
         lefts = [builder.gep(left.data, [builder.mul(row, size)]) for row in index]
-        places = [builder.gep(offsets.data, [builder.add(second, _int(c))]) for c in range(CHANNELS)]
+        places = [builder.gep(offsets.data, [builder.add(second, _int(v))]) for v in _VECS]
         rights = [builder.gep(right.data, [builder.load(place)]) for place in places]
 
         def body(time, sums):
@@ -86,13 +86,15 @@ def inner_products(typing, left, right, offsets, out, first, second):
             theirs = [_load(builder, builder.gep(row, [time])) for row in rights]
             return _squares(builder, signature.args[0], mine, theirs, sums)
 
-        begin = [ir.Constant(_VECTOR, [0.0] * LANES)] * CHANNELS**2
-        totals = _totals(builder, _loop(builder, size, _int(frames), begin, body))
-        width = _axis(builder, out, 1)
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        sums = _loop(builder, size, _int(frames), [zero] * (CHANNELS * VECTORS), body)
+        width, room = _axis(builder, out, 1), 4  # sums a row, a power of 2
+        rows = [sums[c * VECTORS : (c + 1) * VECTORS] + [zero] * (room - VECTORS) for c in range(CHANNELS)]
+        totals = _totals(builder, [total for row in rows for total in row])
         for c, row in enumerate(index):
             corner = builder.gep(out.data, [builder.add(builder.mul(row, width), second)])
-            target = builder.bitcast(corner, ir.VectorType(_FLOAT, CHANNELS).as_pointer())
-            part = _lanes(builder, totals[c * CHANNELS // LANES], c * CHANNELS % LANES, 1, CHANNELS)
+            target = builder.bitcast(corner, ir.VectorType(_FLOAT, VECTORS).as_pointer())
+            part = _lanes(builder, totals[c * room // LANES], c * room % LANES, 1, VECTORS)
             builder.store(builder.fadd(builder.load(target, align=4), part), target, align=4)
         return context.get_dummy_value()
 

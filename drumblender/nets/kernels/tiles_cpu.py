@@ -16,6 +16,7 @@ from drumblender.nets.kernels.lanes import (
     CHANNELS,
     PAIRS,
     STEP,
+    VECTORS,
     bits_of_float,
     float_of_bits,
     inner_products,
@@ -32,6 +33,7 @@ FAST = {
 _PART = FAST | {"cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # compiles faster
 _LOG2_E, _LN2 = np.float32(1 / math.log(2)), np.float32(math.log(2))
 _SQRT_HALF, _DENSITY_AT_0 = np.float32(math.sqrt(0.5)), np.float32(1 / math.sqrt(2 * math.pi))
+_ROWS = 80  # of a step of frames that stay in a first-level cache, however far apart
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
@@ -172,9 +174,9 @@ def store(tile, rows, begin):
 
 @njit(**_PART)
 def offsets_of(window, taps, dilation):
-    """Where in a window laid flat each tap of each row starts; filled up to ``CHANNELS``."""
+    """Where in a window laid flat each tap of each row starts; filled up to ``VECTORS``."""
     rows, width = window.shape
-    offsets = np.zeros(-(-rows * taps // CHANNELS) * CHANNELS, np.int64)
+    offsets = np.zeros(-(-rows * taps // VECTORS) * VECTORS, np.int64)
     for row in range(rows):
         for tap in range(taps):
             offsets[row * taps + tap] = row * width + tap * dilation
@@ -191,18 +193,24 @@ def convolve(window, offsets, weights, bias, out):
 
 @njit(**_PART)
 def add_products(window, offsets, weights, out):
-    """Add the convolution of a window with packed weights."""
-    flat = window.reshape(-1)
-    for block in range(weights.shape[0]):
-        for start in range(0, out.shape[1], STEP):
-            sum_rows(flat, offsets, weights[block], out, block * CHANNELS, start)
+    """Add the convolution of a window with packed weights.
+
+    Some rows at a time serve all channels, so that they are read once from beyond the first-level cache.
+    """
+    flat, size = window.reshape(-1), weights.shape[1]
+    for start in range(0, out.shape[1], STEP):
+        for first in range(0, size, _ROWS):
+            last = min(first + _ROWS, size)
+            for block in range(weights.shape[0]):
+                part = weights[block, first:last]
+                sum_rows(flat, offsets[first:last], part, out, block * CHANNELS, start)
 
 
 @njit(**_PART)
 def add_weight_grad(grad, window, offsets, sums):
     """Add what a tile of the output gives to ``sums`` ``(out, offsets)``; ``grad`` is 0 outside the sound."""
     flat = window.reshape(-1)
-    for second in range(0, offsets.size, CHANNELS):
+    for second in range(0, offsets.size, VECTORS):
         for first in range(0, grad.shape[0], CHANNELS):
             inner_products(grad, flat, offsets, sums, first, second)
 
