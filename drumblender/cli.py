@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
-from drumblender import __version__
+from drumblender import __version__, options
 from drumblender.console import UsageError, exit_status, log_to_terminal
 from drumblender.shipped import find_shipped
 
@@ -35,12 +35,12 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 """
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
-VERBS = {  # and the module of drumblender.inference whose `command` runs each
-    "synth": "synth",
-    "match": "match",
-    "remap": "remap",
-    "export": "export",
-    "import": "importers",
+VERBS = {  # the module of drumblender.inference whose `command` runs each, and the parser of its options
+    "synth": ("synth", options.synth),
+    "match": ("match", None),  # its options depend on the synth that is asked for: it parses them itself
+    "remap": ("remap", options.remap),
+    "export": ("export", options.export),
+    "import": ("importers", options.importing),
 }
 
 
@@ -70,12 +70,14 @@ def _dispatch(args: list[str], debug: bool) -> int:
     if verb not in (*TRAINER_VERBS, *VERBS):
         close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
         raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else ''} See --help.")
+    module, parser = VERBS.get(verb, ("", None))
+    given = parser().parse_args(rest) if parser else rest
     # Threads without work spin by default, and starve those that have some where cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
         return _train(verb, rest, debug)
-    return import_module(f"drumblender.inference.{VERBS[verb]}").command(rest)
+    return import_module(f"drumblender.inference.{module}").command(given)
 
 
 def _show(text: str) -> int:

@@ -45,10 +45,32 @@ def complaint(capfd, *args, status=1):
     return lines[0]
 
 
-def test_help_costs_no_torch():
-    code = "import sys; from drumblender.cli import run; run(['--help']); sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize(
+    "args, told",
+    [
+        (["--help"], "quickstart"),
+        (["synth", "--help"], "--stems"),
+        (["remap", "--help"], "--choke"),
+        (["export", "--help"], "--center"),
+        (["import", "--help"], "original code bases"),
+    ],
+)
+def test_help_costs_no_torch(args, told):
+    code = f"""
+import sys
+from drumblender.cli import run
+try:
+    run({args})
+except SystemExit:
+    pass
+sys.exit("torch" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and "quickstart" in done.stdout
+    assert done.returncode == 0 and told in done.stdout
+
+
+def test_a_missing_argument_is_told_in_one_line(capfd):
+    assert "output. See drumblender synth --help" in complaint(capfd, "synth", "a.ckpt", "in.wav", status=2)
 
 
 def test_a_run_leaves_checkpoints_its_configuration_and_a_log(here):

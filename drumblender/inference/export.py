@@ -122,21 +122,8 @@ def export(
         export_onnx(module, output_path, task.mapper.in_size, known)
 
 
-def command(args: list[str]) -> int:
-    """`drumblender export CKPT OUT.pt|OUT.onnx`."""
-    parser = argparse.ArgumentParser(
-        prog="drumblender export", description="Write a trained mapper for the TorchDrum plug-in, or as ONNX."
-    )
-    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/remap.yaml`")
-    parser.add_argument("output", type=Path, help="the file to write: .pt (TorchScript) or .onnx")
-    parser.add_argument("--center", action="store_true", help="centre onset features as the training did")
-    parser.add_argument(
-        "--plugin-ranges",
-        action="store_true",
-        help="rescale the noise filter to the plug-in's 20 to 24000 Hz",
-    )
-    parser.add_argument("--any-size", action="store_true", help="allow what the plug-in would not load")
-    given = parser.parse_args(args)
+def command(given: argparse.Namespace) -> int:
+    """`drumblender export CKPT OUT.pt|OUT.onnx`; see :func:`drumblender.options.export`."""
     export(
         given.checkpoint,
         given.output,

@@ -41,17 +41,8 @@ def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Import
     )
 
 
-def command(args: list[str]) -> int:
-    """`drumblender import [ORIGINAL.yaml] ORIGINAL.ckpt OUT.ckpt`."""
-    parser = argparse.ArgumentParser(
-        prog="drumblender import", description="Bring a checkpoint of one of the original code bases."
-    )
-    parser.add_argument(
-        "config", nargs="?", help="the configuration saved with it, where there is one (.yaml)"
-    )
-    parser.add_argument("checkpoint", help="the checkpoint (.ckpt, .pth)")
-    parser.add_argument("output", help="the new checkpoint to write; its configuration is written beside it")
-    given = parser.parse_args(args)
+def command(given: argparse.Namespace) -> int:
+    """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
     config = None if given.config is None else yaml.safe_load(Path(given.config).read_text())
     imported = convert(config, read_checkpoint(given.checkpoint))
     save_imported(imported, given.output)

@@ -164,27 +164,8 @@ def remapping_parts(loaded: Loaded, path: str | Path) -> tuple[RemapTask, RemapD
     return loaded.task, loaded.data
 
 
-def command(args: list[str]) -> int:
-    """`drumblender remap CKPT IN OUT.wav`."""
-    parser = argparse.ArgumentParser(
-        prog="drumblender remap", description="Play a trained timbre remapping from a recording of drum hits."
-    )
-    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/remap.yaml`")
-    parser.add_argument("input", type=Path, help="a recording of hits, of any format and rate")
-    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float)")
-    parser.add_argument(
-        "--hit", type=float, default=1.0, help="seconds that a hit sounds at most (default: 1)"
-    )
-    parser.add_argument(
-        "--scaling",
-        choices=("training", "recording", "running"),
-        default="training",
-        help="scale onset features by the drum of the training (default), by all hits of this recording, "
-        "or by those so far, as the plug-in does",
-    )
-    parser.add_argument("--choke", action="store_true", help="a hit ends the one before it")
-    parser.add_argument("--device", default="cpu", help="where to run: cpu, cuda, mps (default: cpu)")
-    given = parser.parse_args(args)
+def command(given: argparse.Namespace) -> int:
+    """`drumblender remap CKPT IN OUT.wav`; see :func:`drumblender.options.remap`."""
     if given.output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {given.output.name} should be {given.output.stem}.wav.")
     hits = remap(

@@ -97,25 +97,8 @@ def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Sett
         write_wav(path, resample(sound[None], loaded.sample_rate, source_rate)[0], source_rate)
 
 
-def command(args: list[str]) -> int:
-    """`drumblender synth CKPT IN OUT`."""
-    parser = argparse.ArgumentParser(
-        prog="drumblender synth",
-        description="Resynthesise a recording, or every recording of a folder, with a trained model.",
-    )
-    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit`")
-    parser.add_argument("input", type=Path, help="a sound file of any format and rate, or a folder of them")
-    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float), or a folder")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
-    parser.add_argument("--stems", action="store_true", help="write each voice to a file of its own as well")
-    parser.add_argument("--keep-rate", action="store_true", help="write at the rate of the recording")
-    parser.add_argument("--no-trim", action="store_true", help="keep what sounds on after the recording")
-    parser.add_argument("--no-cut", action="store_true", help="analyse the silence before the onset as well")
-    parser.add_argument(
-        "--batch-stats", action="store_true", help="normalise by this one input, as the original program did"
-    )
-    parser.add_argument("--device", default="cpu", help="where to run: cpu, cuda, mps (default: cpu)")
-    given = parser.parse_args(args)
+def command(given: argparse.Namespace) -> int:
+    """`drumblender synth CKPT IN OUT`; see :func:`drumblender.options.synth`."""
     settings = Settings(
         seed=given.seed,
         cut_silence=not given.no_cut,

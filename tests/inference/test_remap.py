@@ -7,11 +7,12 @@ import pytest
 import soundfile
 import torch
 
+from drumblender.cli import run
 from drumblender.data.audio_io import BadAudioError
 from drumblender.inference.checkpoints import build, load_checkpoint
 from drumblender.inference.export import export, exportable
 from drumblender.inference.imported import Imported, save_imported
-from drumblender.inference.remap import RemapStream, command, remap, remap_audio
+from drumblender.inference.remap import RemapStream, remap, remap_audio
 
 RATE = 8000
 
@@ -93,17 +94,13 @@ def test_a_phrase_is_answered_in_time(checkpoint, tmp_path):
     assert not np.allclose(hits[0], hits[1])
 
 
-def test_the_command_writes_what_the_function_does(checkpoint, tmp_path):
+def test_the_command_writes_what_the_function_does(checkpoint, tmp_path, capsys):
     soundfile.write(tmp_path / "in.wav", phrase(), 2 * RATE)
-    assert (
-        command(
-            [str(checkpoint), str(tmp_path / "in.wav"), str(tmp_path / "out.wav"), "--scaling", "running"]
-        )
-        == 0
-    )
+    args = ["remap", str(checkpoint), str(tmp_path / "in.wav")]
+    assert run([*args, str(tmp_path / "out.wav"), "--scaling", "running"]) == 0
     assert len(soundfile.read(tmp_path / "out.wav")[0]) >= 7000
-    with pytest.raises(ValueError, match="out.wav"):
-        command([str(checkpoint), str(tmp_path / "in.wav"), "out.flac"])
+    assert run([*args, "out.flac"]) == 1
+    assert "should be out.wav" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("block", [32, 500, 14000])

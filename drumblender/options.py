@@ -1,0 +1,91 @@
+"""The options of `synth`, `remap`, `export` and `import`: nothing heavy is imported, --help is quick."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from drumblender.console import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong with a command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. See {self.prog} --help.")
+
+
+def synth() -> Parser:
+    """`drumblender synth CKPT IN OUT`."""
+    parser = Parser(
+        prog="drumblender synth",
+        description="Resynthesise a recording, or every recording of a folder, with a trained model.",
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit`")
+    parser.add_argument("input", type=Path, help="a sound file of any format and rate, or a folder of them")
+    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float), or a folder")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
+    parser.add_argument("--stems", action="store_true", help="write each voice to a file of its own as well")
+    parser.add_argument("--keep-rate", action="store_true", help="write at the rate of the recording")
+    parser.add_argument("--no-trim", action="store_true", help="keep what sounds on after the recording")
+    parser.add_argument("--no-cut", action="store_true", help="analyse the silence before the onset as well")
+    parser.add_argument(
+        "--batch-stats", action="store_true", help="normalise by this one input, as the original program did"
+    )
+    return _with_device(parser)
+
+
+def remap() -> Parser:
+    """`drumblender remap CKPT IN OUT.wav`."""
+    parser = Parser(
+        prog="drumblender remap", description="Play a trained timbre remapping from a recording of drum hits."
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/remap.yaml`")
+    parser.add_argument("input", type=Path, help="a recording of hits, of any format and rate")
+    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float)")
+    parser.add_argument(
+        "--hit", type=float, default=1.0, help="seconds that a hit sounds at most (default: 1)"
+    )
+    parser.add_argument(
+        "--scaling",
+        choices=("training", "recording", "running"),
+        default="training",
+        help="scale onset features by the drum of the training (default), by all hits of this recording, "
+        "or by those so far, as the plug-in does",
+    )
+    parser.add_argument("--choke", action="store_true", help="a hit ends the one before it")
+    return _with_device(parser)
+
+
+def export() -> Parser:
+    """`drumblender export CKPT OUT.pt|OUT.onnx`."""
+    parser = Parser(
+        prog="drumblender export", description="Write a trained mapper for the TorchDrum plug-in, or as ONNX."
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/remap.yaml`")
+    parser.add_argument("output", type=Path, help="the file to write: .pt (TorchScript) or .onnx")
+    parser.add_argument("--center", action="store_true", help="centre onset features as the training did")
+    parser.add_argument(
+        "--plugin-ranges",
+        action="store_true",
+        help="rescale the noise filter to the plug-in's 20 to 24000 Hz",
+    )
+    parser.add_argument("--any-size", action="store_true", help="allow what the plug-in would not load")
+    return parser
+
+
+def importing() -> Parser:
+    """`drumblender import [ORIGINAL.yaml] ORIGINAL.ckpt OUT.ckpt`."""
+    parser = Parser(
+        prog="drumblender import", description="Bring a checkpoint of one of the original code bases."
+    )
+    parser.add_argument(
+        "config", nargs="?", help="the configuration saved with it, where there is one (.yaml)"
+    )
+    parser.add_argument("checkpoint", help="the checkpoint (.ckpt, .pth)")
+    parser.add_argument("output", help="the new checkpoint to write; its configuration is written beside it")
+    return parser
+
+
+def _with_device(parser: Parser) -> Parser:
+    parser.add_argument("--device", default="cpu", help="where to run: cpu, cuda, mps (default: cpu)")
+    return parser
