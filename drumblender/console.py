@@ -1,5 +1,6 @@
 """What both commands show on the terminal: one progress bar, and errors in one line."""
 
+import errno
 import logging
 import os
 import re
@@ -61,8 +62,14 @@ def log_to_terminal(*, debug: bool = False) -> None:
 
 def one_line(error: BaseException) -> str:
     """The message on one line; under the error's class name where the message alone would not say enough."""
-    message = config_reason(error) if isinstance(error, ArgumentError) else str(error)
+    told_by_parser = isinstance(error, ArgumentError) or "Does not validate against any" in str(error)
+    message = config_reason(error) if told_by_parser else str(error)
     message = " ".join(message.split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The disk is full{where}: make room and run it again."
+    if type(error) in (FileExistsError, NotADirectoryError) and error.filename:
+        return f"{error.filename} is a file where a folder is needed."
     if isinstance(error, ValueError | OSError | RuntimeError | UsageError | ArgumentError) and message:
         return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -10,6 +10,8 @@ from drumblender.shipped import find_shipped
 if TYPE_CHECKING:
     from lightning import LightningDataModule
 
+    from drumblender.data.preparation import Report
+
 PROGRAM = "drumblender-dataset"
 
 
@@ -77,14 +79,16 @@ def _run(options: argparse.Namespace, overrides: list[str]) -> int:
     workers = {"backend": options.backend, "jobs": options.jobs}
     asked = False
     if options.preprocess:
-        asked = _say(data.preprocess(**workers))
+        asked = _report(data.preprocess(**workers))
     if options.features:
-        asked = _say(data.preprocess_features(**workers))
+        asked = _report(data.preprocess_features(**workers))
     if options.verify:
         asked = True
         if problems := data.verify():
             _say("\n".join(problems))
-            raise ValueError(f"{data.data_dir}: {len(problems)} problems.")
+            raise ValueError(
+                f"{data.data_dir}: {len(problems)} problems. --preprocess mends them, from the raw audio."
+            )
         _say(f"{data.data_dir}: every file is as it was prepared.")
     if options.archive:
         asked = _say(f"{data.pack_archive(options.archive)}: packed.")
@@ -106,6 +110,13 @@ def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> 
     data.setup("fit")
     _say(f"{name}: ready; nothing needs to be prepared.")
     return 0
+
+
+def _report(report: "Report") -> bool:
+    _say(report)
+    if not report.kept:
+        raise ValueError(f"{report.folder}: no recording could be kept.")
+    return True
 
 
 def _say(message: object) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -18,6 +19,7 @@ from drumblender.inference.checkpoints import check_weights, read_checkpoint
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 
+_log = logging.getLogger(__name__)
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
 
@@ -46,11 +48,46 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
 
 
 def _replace_data(args: list[str]) -> list[str]:
-    """Let ``--data X.yaml`` replace the data of the configuration; jsonargparse would mix the two."""
-    replaced = []
-    for arg in args:
-        replaced += ["--data=null", arg] if arg == "--data" or arg.startswith("--data=") else [arg]
-    return replaced
+    """Let ``--data X.yaml`` replace the data of the configuration; jsonargparse would mix the two.
+
+    Variants that change settings of the data change those of X where X is of the same class. Elsewhere they
+    are replaced with the data, which is told.
+    """
+    configs = [i + 1 for i, arg in enumerate(args[:-1]) if arg in ("-c", "--config")]
+    at = next((i for i, arg in enumerate(args) if arg == "--data" or arg.startswith("--data=")), None)
+    if at is None:
+        return args
+    size = 2 if args[at] == "--data" else 1
+    given = args[at : at + size]
+    rest = args[:at] + args[at + size :]
+    chosen = _data_class({"data": given[-1].removeprefix("--data=")}, Path())
+    parts = {i: _data_class(*_read_config(Path(args[i]))) for i in configs}
+    base = next((i for i in configs if parts[i]), None)
+    variants = [i for i in configs if i < at and base is not None and i > base and parts[i] == ""]
+    if variants and parts[base] == chosen:
+        after = [i for i in configs if parts[i]][-1] + 1
+        return [*args[:after], "--data=null", *given, *args[after:at], *args[at + size :]]
+    for i in variants:
+        _log.warning("%s replaces the data that %s changes.", given[-1], args[i])
+    return [*rest[:at], "--data=null", *given, *rest[at:]]
+
+
+def _read_config(path: Path) -> tuple[dict[str, Any], Path]:
+    """A configuration file, and the folder that its paths start from; nothing of what cannot be read."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}, path.parent
+    return content if isinstance(content, dict) else {}, path.parent
+
+
+def _data_class(config: dict[str, Any], folder: Path) -> str | None:
+    """The class of a configuration's data; "" where it only changes settings, None where it names no data."""
+    data = config.get("data")
+    if isinstance(data, str):
+        content, _ = _read_config(folder / data)
+        return content.get("class_path", "unknown")
+    return None if not isinstance(data, dict) else data.get("class_path", "")
 
 
 class InterruptedRun(Exception):
@@ -88,6 +125,8 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.run_name = "-".join(Path(str(path)).stem for path in config.config or []) or "run"
+        if config.trainer.logger is False and not config.trainer.default_root_dir:
+            config.trainer.default_root_dir = f"logs/{self.run_name}"  # not among the user's own files
         folder = _run_folder(config, self.run_name)
         if config.get("resume"):
             _resume(config, folder)

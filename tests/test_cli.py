@@ -1,5 +1,6 @@
 """The command line as users meet it: a whole run from training to a resynthesised file, and its errors."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import soundfile
 import torch
 
 from drumblender.cli import run
+from drumblender.lightning_cli import _replace_data
 
 TINY = str(Path(__file__).with_name("tiny.yaml"))
 
@@ -67,6 +69,48 @@ sys.exit("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and told in done.stdout
+
+
+@pytest.fixture
+def configs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("hits.yaml").write_text("class_path: a.Hits\n")
+    Path("other.yaml").write_text("class_path: a.Other\n")
+    Path("base.yaml").write_text("data: hits.yaml\n")
+    Path("variant.yaml").write_text("data:\n  init_args: {rate: 3}\n")
+    Path("whole.yaml").write_text("data: other.yaml\n")
+
+
+def test_a_variant_changes_the_data_of_the_command_line_where_it_is_of_its_class(configs, caplog):
+    data = ["--data", "hits.yaml", "--data.path", "x"]
+    assert _replace_data(["-c", "base.yaml", "-c", "variant.yaml", *data]) == [
+        *["-c", "base.yaml", "--data=null", "--data", "hits.yaml"],
+        *["-c", "variant.yaml", "--data.path", "x"],
+    ]
+    assert not caplog.records
+    other = ["-c", "base.yaml", "-c", "variant.yaml", "--data=other.yaml"]
+    assert _replace_data(other) == [*other[:4], "--data=null", other[4]]
+    assert "other.yaml replaces the data that variant.yaml changes" in caplog.text
+
+
+def test_data_of_the_command_line_replaces_that_of_any_configuration(configs):
+    for first in (["-c", "base.yaml"], ["-c", "base.yaml", "-c", "whole.yaml"], ["-c", "gone.yaml"]):
+        assert _replace_data([*first, "--data", "hits.yaml"]) == [
+            *first,
+            "--data=null",
+            "--data",
+            "hits.yaml",
+        ]
+        assert _replace_data(first) == first
+
+
+def test_what_is_wrong_inside_a_part_is_told_without_its_configuration(tmp_path, capfd):
+    preset = json.loads(Path("cfg/presets/808_snare_1.json").read_text())
+    preset["preset"]["osc1.freq"] = 99999
+    (tmp_path / "far.json").write_text(json.dumps(preset))
+    args = ["fit", "-c", "cfg/remap.yaml", "--model.preset", str(tmp_path / "far.json")]
+    told = complaint(capfd, *args)
+    assert "osc1.freq is 99999; it goes from 20 to 2000" in told and len(told) < 250
 
 
 def test_a_missing_argument_is_told_in_one_line(capfd):
@@ -190,7 +234,8 @@ def test_what_is_no_checkpoint_is_said_so(here, capfd, content, words):
     path.unlink(missing_ok=True)
     if content is not None:
         path.write_bytes(content)
-    assert words in complaint(capfd, "synth", str(path), "in.wav", "out.wav")
+    Path("any.wav").touch()
+    assert words in complaint(capfd, "synth", str(path), "any.wav", "out.wav")
 
 
 def test_a_pickle_from_a_stranger_is_not_executed(here, capfd):
@@ -199,7 +244,8 @@ def test_a_pickle_from_a_stranger_is_not_executed(here, capfd):
             return Path.touch, (Path("sprung"),)
 
     torch.save({"state_dict": {}, "trap": Trap()}, "trap.ckpt")
-    assert "not loaded" in complaint(capfd, "synth", "trap.ckpt", "in.wav", "out.wav")
+    Path("any.wav").touch()
+    assert "not loaded" in complaint(capfd, "synth", "trap.ckpt", "any.wav", "out.wav")
     assert not Path("sprung").exists()
 
 
@@ -220,3 +266,26 @@ def test_an_unusable_recording_is_named_with_its_reason(here, capfd, kind):
     line = complaint(capfd, "synth", CHECKPOINT, str(path), "unusable_out.wav")
     assert path.name in line
     assert not Path("unusable_out.wav").exists()
+
+
+def test_a_folder_never_loses_a_sound_to_another_or_to_itself(here, capfd):
+    folder = Path("twins")
+    folder.mkdir(exist_ok=True)
+    for name in ("e.wav", "e.flac", "f.wav"):
+        soundfile.write(folder / name, HIT, 16000)
+    assert run(["synth", CHECKPOINT, "twins", "answers"]) == 0
+    assert {path.name for path in Path("answers").iterdir()} == {"e.wav.wav", "e.flac.wav", "f.wav"}
+    assert "the recording itself" in complaint(capfd, "synth", CHECKPOINT, "twins/f.wav", "twins/f.wav")
+    assert "the recordings themselves" in complaint(capfd, "synth", CHECKPOINT, "twins", "twins")
+
+
+def test_a_configuration_in_place_of_a_checkpoint_is_told(capfd):
+    assert f"fit -c {TINY}" in complaint(capfd, "fit", TINY, status=2)
+
+
+def test_a_run_without_logger_leaves_the_files_of_the_user_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("mine: 1")
+    assert run(["fit", "-c", TINY, "--trainer.max_epochs", "1", "--trainer.logger", "false"]) == 0
+    assert Path("config.yaml").read_text() == "mine: 1"
+    assert (tmp_path / "logs" / "tiny" / "config.yaml").is_file() and not Path("checkpoints").exists()

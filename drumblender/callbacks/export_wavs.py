@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
 
 from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of, write_wav
 
@@ -19,9 +20,11 @@ _LONGEST = 120
 class ExportWavs(L.Callback):
     """Writes each item of a test or a prediction as ``target/<name>.wav`` and ``pred/<name>.wav``.
 
+    A step that has no target sounds, such as that of a remapping, gets ``pred/`` alone.
+
     The folders hold nothing else, as tools that compare two sets of sounds (KAD) ask for. A test also writes
-    ``metrics.csv``, a row for each item with its name and every metric of the task that has a value per
-    item, and ``metrics_mean.csv``, the means over items.
+    ``metrics.csv``, a row for each item with its name, every metric of the task that has a value per item and
+    what the step returns as ``item_metrics``, and ``metrics_mean.csv``, the means over items.
 
     Items are named as ``batch["name"]`` says, else by batch and place. Under several processes each writes
     its own items, whose names then end in the number of the process.
@@ -82,7 +85,7 @@ class ExportWavs(L.Callback):
         default = run_folder(trainer) / stage  # asked for by all processes
         self.folder = Path(self.output_dir) if self.output_dir else default
         self._names, self._rows = set(), []
-        if trainer.is_global_zero and any(self.folder.glob("target/*.wav")):
+        if trainer.is_global_zero and any(self.folder.glob("pred/*.wav")):
             raise FileExistsError(
                 f"{self.folder} holds the sounds of another run, which would mix with these. "
                 "Remove them, or give another output_dir."
@@ -98,16 +101,16 @@ class ExportWavs(L.Callback):
         batch_idx: int,
         dataloader_idx: int,
     ) -> list[str]:
-        pairs = pairs_of(outputs)
+        sounds = _sounds(outputs)
         given = batch.get("name") if isinstance(batch, Mapping) else None
         place = f"{batch_idx:05d}" if dataloader_idx == 0 else f"{dataloader_idx}-{batch_idx:05d}"
-        wanted = list(given) if given else [f"{place}-{index:02d}" for index in range(len(pairs))]
+        wanted = list(given) if given else [f"{place}-{index:02d}" for index in range(len(sounds))]
         suffix = f"-r{trainer.global_rank}" if trainer.world_size > 1 else ""
         names = []
-        for pair, name in zip(pairs, wanted, strict=True):
+        for folders, name in zip(sounds, wanted, strict=True):
             name = self._unused(safe_name(name) + suffix)
             if self.max_items is None or len(self._names) <= self.max_items:
-                for folder, sound in (("target", pair.target), ("pred", pair.prediction)):
+                for folder, sound in folders.items():
                     write_wav(self.folder / folder / f"{name}.wav", sound, sample_rate_of(pl_module))
             names.append(name)
         return names
@@ -127,14 +130,26 @@ def safe_name(name: str) -> str:
     return _UNSAFE.sub("_", stem.strip("/")).strip("._")[:_LONGEST] or "item"
 
 
+def _sounds(outputs: Any) -> list[dict[str, Tensor]]:
+    """For each item its sounds, by the folder they go to."""
+    if pairs := pairs_of(outputs):
+        return [{"target": pair.target, "pred": pair.prediction} for pair in pairs]
+    if not isinstance(outputs, Mapping) or "target" in outputs:
+        return []
+    prediction = outputs.get("prediction")
+    if not isinstance(prediction, Tensor) or prediction.ndim != 2:
+        return []
+    return [{"pred": sound} for sound in prediction.detach().float().cpu()]
+
+
 def _measure(module: L.LightningModule, outputs: Any, names: list[str]) -> list[dict[str, Any]]:
     """The metrics of each item of a batch, by name."""
     if not names:
         return []
-    prediction, target = outputs["prediction"].detach(), outputs["target"].detach()
+    columns = {name: values.tolist() for name, values in outputs.get("item_metrics", {}).items()}
     with torch.no_grad():
-        columns = {
-            name: metric.per_item(prediction, target).tolist()
+        columns |= {
+            name: metric.per_item(outputs["prediction"].detach(), outputs["target"].detach()).tolist()
             for name, metric in module.metrics.items()
             if hasattr(metric, "per_item")
         }

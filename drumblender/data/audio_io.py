@@ -37,6 +37,8 @@ Channel = Literal["first", "mean"]
 
 _SHORTER = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _STREAM_SIZES = (0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)  # written by programs that could not seek back
+_LOWEST_RATE = 1000  # Hz; headers with less are damaged, and resampling would make gigabytes of them
+_LOUDEST = 1e5  # beyond what a program makes that forgot to scale 16 bits to [-1, 1]
 _MAX_TABLE = 1 << 22  # weights of a resampler held at once: 16 MB
 
 
@@ -68,13 +70,16 @@ def read_audio(path: Path, sample_rate: int | None = None, channel: Channel = "f
         Float32 ``(samples,)`` and its rate. Integer formats lie in [-1, 1); float formats as they are.
 
     Raises:
-        BadAudioError: Missing, empty, no audio, truncated, of 0 samples, or with NaN or infinite samples.
+        BadAudioError: Missing, empty, no audio, truncated, of 0 samples, with NaN, infinite or absurd samples,
+            or with a sample rate below 1000 Hz.
     """
     frames, file_rate = _decode(Path(path))
     mono = frames[:, 0] if channel == "first" else frames.mean(axis=1)
     audio = torch.from_numpy(mono).contiguous()
     if not audio.isfinite().all():
         raise BadAudioError(path, "has NaN or infinite samples")
+    if (peak := audio.abs().max()) > _LOUDEST:
+        raise BadAudioError(path, f"has samples up to {peak:.1g}, where sound lies in [-1, 1]")
     if sample_rate is None:
         return audio, file_rate
     return resample(audio[None], file_rate, sample_rate)[0], sample_rate
@@ -95,6 +100,8 @@ def _decode(path: Path):
         raise BadAudioError(path, _why(error)) from error
     if len(frames) == 0:
         raise BadAudioError(path, "holds no samples")
+    if rate < _LOWEST_RATE:
+        raise BadAudioError(path, f"has a sample rate of {rate} Hz, which is no sound's")
     if len(frames) < announced or _cut_short(log):
         raise BadAudioError(path, "is truncated")
     return frames, rate

@@ -275,9 +275,8 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         return load_manifest(self.data_dir / self.meta_file)
 
     def _check_files(self, manifest: Manifest, keys: list[str]) -> None:
-        missing = [
-            manifest[key].filename for key in keys if not (self.data_dir / manifest[key].filename).is_file()
-        ]
+        names = [(manifest[key].filename, manifest[key].feature_file) for key in keys]
+        missing = [name for both in names for name in both if name and not (self.data_dir / name).is_file()]
         if missing:
             raise FileNotFoundError(
                 f"{self.data_dir / self.meta_file} names {len(missing)} files that are missing, such as "

@@ -127,6 +127,8 @@ class Remote:
             store = open_store(self.url, self.bucket)
             with track_bytes(store.stat(self.archive).size, path.name) as on_bytes:
                 download(store, self.archive, path, self.sha256, on_bytes=on_bytes)
+        elif self.sha256 and sha256_of(path) != self.sha256:
+            raise StorageError(f"{path} is another archive (other sha256): remove it to download it anew.")
         unpack(path, folder, must_hold=meta_file)
 
     def fetch_raw(self, folder: Path, meta_file: str) -> None:

@@ -101,10 +101,10 @@ def sound_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise FileNotFoundError(f"No file or folder {path}.")
+        raise FileNotFoundError(f"No file or folder {path}; --data.path names the recordings of a drum.")
     found = [file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES]
     if not found:
-        raise FileNotFoundError(f"No sound files in {path}.")
+        raise FileNotFoundError(f"No sound files in {path}, which is searched without its folders.")
     return sorted(found, key=natural_order)
 
 

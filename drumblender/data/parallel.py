@@ -1,6 +1,7 @@
 """Runs one function on many items: on all cores, or on a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -50,7 +51,9 @@ def run_parallel(
         _place(backend, workers, len(items)) as (name, settings),
         parallel_config(name, n_jobs=workers, **settings),
     ):
-        if backend == "ray":  # joblib cannot stream results from a pool of this kind: take them in turns
+        if name == "threading":
+            yield from _in_threads(function, items, workers)
+        elif backend == "ray":  # joblib cannot stream results from a pool of this kind: take them in turns
             parallel = Parallel(max_nbytes=None)
             turn = 8 * parallel._effective_n_jobs()
             for start in range(0, len(calls), turn):
@@ -79,6 +82,18 @@ def _place(backend: Backend, workers: int, count: int) -> Iterator[tuple[str, di
             yield "threading", {}
     else:
         yield "loky", {"inner_max_num_threads": 1}
+
+
+def _in_threads(
+    function: Callable[[Given], Result], items: Sequence[Given], workers: int
+) -> Iterator[Result]:
+    """As joblib would, which leaves its threads behind after an error: one in compiled code aborts Python."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for future in as_completed([pool.submit(function, item) for item in items]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drumblender.console import track
-from drumblender.data.atomic import PART, read_json, write_json
+from drumblender.data.atomic import PART, read_json, sha256_of, write_json
 from drumblender.data.manifest import (
     JOURNAL,
     REJECTED,
@@ -63,7 +63,7 @@ def is_complete(folder: Path, meta_file: str) -> bool:
 
 
 def prepared_so_far(folder: Path, meta_file: str, settings: dict[str, Any]) -> Manifest:
-    """The items that an earlier run finished, as far as their files are there.
+    """The items that an earlier run finished, as far as their files are there and as they were.
 
     Raises:
         ValueError: The folder was prepared with other settings.
@@ -75,8 +75,17 @@ def prepared_so_far(folder: Path, meta_file: str, settings: dict[str, Any]) -> M
     return {
         key: item
         for key, item in manifest.items()
-        if all((folder / name).is_file() for name in (item.filename, item.feature_file) if name)
+        if _is_whole(folder, item.filename, item.sha256)
+        and _is_whole(folder, item.feature_file, item.feature_sha256)
     }
+
+
+def _is_whole(folder: Path, name: str | None, digest: str | None) -> bool:
+    """Whether a file of an item, if it has one, is there and has its digest, where that is known."""
+    if name is None:
+        return True
+    path = folder / name
+    return path.is_file() and (digest is None or sha256_of(path) == digest)
 
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:

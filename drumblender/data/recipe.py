@@ -104,10 +104,17 @@ class Recipe:
         return key, replace(item, sha256=sha256_of(path))
 
     def prepare_features(self, pair: tuple[str, Item]) -> tuple[str, Item | Rejected]:
-        """Analyse one prepared recording again."""
+        """Analyse one prepared recording again.
+
+        Raises:
+            ValueError: The prepared audio is missing or damaged: it is no reason to drop the item.
+        """
         key, item = pair
         try:
             audio, _ = read_audio(self.data_dir / item.filename, self.sample_rate)
+        except BadAudioError as error:
+            raise ValueError(f"{error} Restore it, or prepare again with --preprocess.") from error
+        try:
             return key, self._write_features(key, audio, item)
         except self.unusable as error:
             return key, Rejected(item.source or item.filename, getattr(error, "reason", str(error)))

@@ -104,18 +104,21 @@ class RemapDataModule(L.LightningDataModule):
         if len(found_in_all) < 2:
             why = f" Left out: {left_out[0]}" if left_out else ""
             raise ValueError(
-                f"{self.path}: {len(found_in_all)} hits found; a difference of timbre needs 2 at least.{why}"
+                f"{self.path}: found {len(found_in_all)} of the 2 hits that a difference of timbre needs at "
+                f"least; --data.onsets.on_db LESS finds softer ones.{why}"
             )
         return found_in_all
 
     def _split(self, hits: HitFeatures) -> tuple[Tensor, Tensor, Tensor]:
         train, test = split_evenly(hits.by_loudness, hits.reference, self.test_split, self.data_seed)
         train, val = split_evenly(train, hits.reference, self.val_split, self.data_seed)
-        if not len(train):
+        if not len(train) or (len(train) == 1 and train[0] == hits.reference):
             raise ValueError(
-                f"{self.path}: {len(hits.onset)} hits leave none to train with after "
-                f"val_split={self.val_split} and test_split={self.test_split}."
+                f"{self.path}: {len(hits.onset)} hits leave none but the reference to train with after "
+                f"val_split={self.val_split} and test_split={self.test_split}: more hits, or smaller splits."
             )
+        if not hits.difference.any():
+            _log.warning("%s: all %d hits are alike; there is nothing to learn.", self.path, len(hits.onset))
         return train, val, test if self.test_split else hits.by_loudness
 
     @property

@@ -1,6 +1,7 @@
 """Which recordings train, which validate, which test: the same for the same manifest and seed."""
 
 import logging
+import warnings
 from collections import defaultdict
 from collections.abc import Collection
 from typing import Literal
@@ -84,7 +85,9 @@ def _check_filter(name: str, wanted: Collection[str] | None, there: set[str | No
 
 def _random(keys: list[str], seed: int, holdout: float) -> dict[str, list[str]]:
     fractions = [1 - 2 * holdout, holdout, holdout]
-    drawn = random_split(keys, fractions, generator=torch.Generator().manual_seed(seed))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Length of split")  # an empty one is told in our words
+        drawn = random_split(keys, fractions, generator=torch.Generator().manual_seed(seed))
     return {name: list(part) for name, part in zip(SPLITS, drawn, strict=True)}
 
 
@@ -125,7 +128,10 @@ def _assign(sizes: dict[str, int], seed: int, holdout: float) -> dict[str, str]:
 def why_empty(manifest: Manifest, strategy: Strategy, holdout: float) -> str:
     """One sentence on what to change when a split is empty."""
     if strategy == "random":
-        return f"{len(manifest)} recordings are too few for holdout {holdout:g}, or a filter leaves none."
+        return (
+            f"{len(manifest)} recordings are too few for holdout {holdout:g}, or a filter leaves none: "
+            "more recordings, or a larger --data.holdout (0.34 is a third)."
+        )
     counts: dict[str, int] = defaultdict(int)
     for item in manifest.values():
         counts[item.sample_pack_key] += 1

@@ -1,8 +1,11 @@
 """Reads all of a prepared folder and says what is wrong."""
 
+from functools import partial
+
 from drumblender.console import track
 from drumblender.data.atomic import sha256_of
 from drumblender.data.items import AudioItems
+from drumblender.data.parallel import run_parallel
 
 
 def problems_of(items: AudioItems) -> list[str]:
@@ -10,15 +13,17 @@ def problems_of(items: AudioItems) -> list[str]:
 
     Every item is read as the loaders read it, and digested where the manifest has a digest.
     """
-    # joblib takes 0.15 s to import. Threads do: decoding and digesting release Python's lock.
-    from joblib import Parallel, delayed
-
-    check = Parallel(n_jobs=-1, backend="threading", return_as="generator")
-    found = check(delayed(_problems)(items, index) for index in range(len(items)))
-    return [problem for problems in track(found, len(items), "verify") for problem in problems]
+    # Threads do: decoding and digesting release Python's lock.
+    found = run_parallel(partial(_problems, items), range(len(items)), backend="threads")
+    by_index = dict(track(found, len(items), "verify"))
+    return [problem for index in sorted(by_index) for problem in by_index[index]]
 
 
-def _problems(items: AudioItems, index: int) -> list[str]:
+def _problems(items: AudioItems, index: int) -> tuple[int, list[str]]:
+    return index, _problems_of_item(items, index)
+
+
+def _problems_of_item(items: AudioItems, index: int) -> list[str]:
     item = items.manifest[items.keys[index]]
     try:
         read = items[index]

@@ -1,6 +1,7 @@
 """Checkpoints that rebuild themselves: the task, its data and its sample rate from one file."""
 
 import pickle
+import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +34,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint {path}.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
             raise ValueError(f"{path} holds more than tensors and plain values; it is not loaded.") from error
         raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
     except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"{path} is not a checkpoint, or is damaged: {error}") from error
+        raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, no checkpoint.")
     return content
@@ -58,6 +61,11 @@ def own_record(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
         )
     if not record.get("config", {}).get("model"):
         raise ValueError(f"{path} carries no configuration: only runs started by `drumblender fit` do.")
+    lacking = [name for name in ("model", "data") if name not in record["config"]]
+    lacking += [name for name in ("sample_rate",) if name not in record]
+    lacking += [name for name in ("state_dict",) if name not in content]
+    if lacking:
+        raise ValueError(f"{path} is incomplete: it has no {', '.join(lacking)}.")
     return record
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from drumblender.encoders.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
 from drumblender.inference.checkpoints import load_checkpoint
 from drumblender.inference.remap import remapping_parts
+from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,15 @@ def exportable(
     if plugin and (task.mapper.in_size, params) != (PLUGIN_FEATURES, PLUGIN_PARAMS):
         raise ValueError(
             f"The plug-in takes {PLUGIN_FEATURES} onset features and {PLUGIN_PARAMS} parameters; this mapper "
-            f"has {task.mapper.in_size} and {params}. To use it elsewhere, export any size."
+            f"has {task.mapper.in_size} and {params}. To use it elsewhere, export with --any-size."
         )
+    if plugin and task.param_names != list(Snare808(44100).ranges):
+        raise ValueError(
+            f"The plug-in plays a Snare808, and this mapper a {type(task.synth).__name__}. "
+            "To use it elsewhere, export with --any-size."
+        )
+    if center and not task.onset_scale.known:
+        raise ValueError("What training subtracted from the onset features is not in an imported checkpoint.")
     mapper = task.parameter_mapper(center)
     if plugin_ranges:
         if _FILTER not in task.param_names:
@@ -113,9 +121,18 @@ def export(
     suffix = Path(output_path).suffix.lower()
     if suffix not in (".pt", ".onnx"):
         raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
-    task, _ = remapping_parts(load_checkpoint(checkpoint), checkpoint)
+    task, data = remapping_parts(load_checkpoint(checkpoint), checkpoint)
     module = exportable(task, center=center, plugin_ranges=plugin_ranges, plugin=plugin)
-    known = task.export_metadata() | {"centered": center, "plugin_ranges": plugin_ranges} if metadata else {}
+    if data.center_onset and not center:
+        log.warning(
+            "The training centred its onset features, this mapper does not: --center plays as trained."
+        )
+    heard = {
+        "onset_features": getattr(data.onset_features, "labels", []),
+        "onset_samples": data.onset_features.reach,
+    }
+    chosen = {"centered": center, "plugin_ranges": plugin_ranges}
+    known = task.export_metadata() | heard | chosen if metadata else {}
     if suffix == ".pt":
         save_torchscript(module, output_path, task.mapper.in_size, known)
     else:

@@ -53,9 +53,16 @@ class HitStream:
 
     @torch.no_grad()
     def process(self, block: Float[np.ndarray, "samples"]) -> list[Hit]:
-        """The hits that this block completes."""
+        """The hits that this block completes; samples that are no numbers count as 0.
+
+        Raises:
+            ValueError: The block is not mono.
+        """
+        block = np.nan_to_num(np.asarray(block, dtype=np.float32), posinf=0.0, neginf=0.0)
+        if block.ndim != 1:
+            raise ValueError(f"A block is mono, (samples,); got shape {block.shape}.")
         self._waiting += self._detector.process(block)
-        self._memory = np.concatenate([self._memory, block.astype(np.float32)])
+        self._memory = np.concatenate([self._memory, block])
         self._count += len(block)
         hits = []
         while self._waiting and self._start(self._waiting[0]) + self.size <= self._count:

@@ -44,6 +44,8 @@ def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Import
 def command(given: argparse.Namespace) -> int:
     """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
     config = None if given.config is None else yaml.safe_load(Path(given.config).read_text())
+    if not isinstance(config, dict | None):
+        raise ValueError(f"{given.config} is no configuration: it holds a {type(config).__name__}.")
     imported = convert(config, read_checkpoint(given.checkpoint))
     save_imported(imported, given.output)
     output = Path(given.output)

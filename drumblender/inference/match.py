@@ -41,6 +41,7 @@ def command(args: list[str]) -> int:
         parts = _parser().instantiate(given)
     source = inputs.given_source(given.source or ("target" if parts.synth.hears else None), target, rate)
     device = torch.device(given.device)
+    Path(given.output).mkdir(parents=True, exist_ok=True)  # before the search, not after
     found = match(
         target.to(device),
         parts.synth.to(device).eval(),

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -177,7 +178,7 @@ def command(given: argparse.Namespace) -> int:
         choke=given.choke,
         device=given.device,
     )
-    log.info("Wrote %s: %d hits.", given.output, hits)
+    log.info("Wrote %s: %d hit%s.", given.output, hits, "s" * (hits != 1))
     return 0
 
 
@@ -185,6 +186,10 @@ def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scalin
     if scaling == "training":
         _need_known_scale(task)
         return task.onset_scale(raw.to(task.device))
+    if not task.onset_scale.known:
+        log.warning(
+            "What training subtracted from the onset features is unknown; nothing is subtracted here."
+        )
     if scaling == "recording":
         low, span = raw.amin(dim=0), raw.amax(dim=0) - raw.amin(dim=0)
         scaled = torch.where(span > 0, (raw - low) / torch.where(span > 0, span, 1.0), 0.5)
@@ -203,11 +208,14 @@ def _need_known_scale(task: RemapTask) -> None:
 
 
 def _hit_samples(task: RemapTask, hit_s: float) -> int:
-    if hit_s <= 0:
+    wanted = round(hit_s * task.sample_rate) if math.isfinite(hit_s) else 0
+    if wanted < 1:
         raise ValueError(f"A hit sounds for more than 0 seconds, got {hit_s}.")
-    wanted = round(hit_s * task.sample_rate)
-    limited = isinstance(task.synth, DrumSynth) and task.synth.noise is not None
-    return min(wanted, task.synth.noise.shape[1]) if limited else wanted
+    noise = task.synth.noise if isinstance(task.synth, DrumSynth) else None
+    if noise is None or wanted <= noise.shape[1]:
+        return wanted
+    log.warning("The synth has noise for hits of %.2g s; they end there.", noise.shape[1] / task.sample_rate)
+    return noise.shape[1]
 
 
 def _render(task: RemapTask, onset: Float[Tensor, "hits features"], num_samples: int) -> Audio:

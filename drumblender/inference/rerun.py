@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from drumblender.console import UsageError
 from drumblender.inference.checkpoints import own_record, read_checkpoint
 from drumblender.inference.imported import save_imported
 from drumblender.inference.importers import convert, recognises
@@ -32,6 +33,8 @@ def expand_checkpoint(verb: str, args: list[str]) -> Iterator[list[str]]:
 
 def _from_checkpoint(args: list[str], verb: str, folder: Path) -> list[str]:
     checkpoint, *rest = args
+    if Path(checkpoint).suffix in (".yaml", ".yml"):
+        raise UsageError(f"{checkpoint} is a configuration: drumblender {verb} -c {checkpoint}.")
     config = own_record(read_checkpoint(checkpoint), checkpoint)["config"]
     path = folder / f"{config.get('name') or Path(checkpoint).stem}-{verb}.yaml"
     path.write_text(yaml.safe_dump({key: config[key] for key in ("model", "data")}, sort_keys=False))

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.units import Range
+from drumblender.encoders.base import module_key
 from drumblender.encoders.free import FreeControls
 from drumblender.synths.base import Synth
 from drumblender.synths.stacking import stack, stacked_size, unstack
@@ -137,7 +138,8 @@ class SearchSpace:
             num_sounds=count,
         )
         with torch.no_grad():
-            for name, logits in free.params.items():
+            for name in self.sizes:
+                logits = free.params[module_key(name)]
                 shape = logits.shape
                 if start is None:
                     drawn = torch.rand((count, 1, shape[2]), generator=generator)
@@ -158,7 +160,8 @@ class SearchSpace:
 
     def genes(self, free: FreeControls) -> Float[Tensor, "sounds genes"]:
         """Logits of all controls as rows, in the order of the synth."""
-        return stack({name: value.detach() for name, value in free.params.items()}, self.sizes, self.frames)
+        logits = {name: free.params[module_key(name)].detach() for name in self.sizes}
+        return stack(logits, self.sizes, self.frames)
 
     def from_genes(self, genes: Float[Tensor, "sounds genes"]) -> Controls:
         """Searched controls in (0, 1) from rows of logits."""

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +89,8 @@ def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Sett
     audio, _ = read_audio(source, loaded.sample_rate)
     try:
         sounds = resynthesise(loaded, audio, settings)
-    except BadAudioError as error:
-        raise BadAudioError(source, error.reason) from None
+    except loaded.data.unusable as error:
+        raise BadAudioError(source, getattr(error, "reason", str(error))) from None
     for voice, sound in sounds.items():
         path = output.with_suffix(f".{voice}.wav" if voice else output.suffix)
         if not sound.isfinite().all():
@@ -110,10 +111,15 @@ def command(given: argparse.Namespace) -> int:
     if not given.input.exists():
         raise FileNotFoundError(f"No recording {given.input}.")
     loaded = load_checkpoint(given.checkpoint)
+    if loaded.task.verb != "synth":
+        kind, verb = type(loaded.task).__name__, loaded.task.verb
+        raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
     loaded.task.to(given.device)
     if given.input.is_dir():
         return _folder(loaded, given.input, given.output, settings)
     output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
+    if output.resolve() == given.input.resolve():
+        raise ValueError(f"{output} is the recording itself: give another output.")
     if output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
     resynthesise_file(loaded, given.input, output, settings)
@@ -123,13 +129,22 @@ def command(given: argparse.Namespace) -> int:
 
 def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> int:
     """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if output.resolve() == source.resolve():
+        raise ValueError(f"{output} holds the recordings themselves: give another output.")
+    found = sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.resolve().is_relative_to(output.resolve())
+    )
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
+    stems = Counter(path.with_suffix("") for path in found)
     rejected = []
     for path in track(found, len(found), "Resynthesising"):
         try:
-            resynthesise_file(loaded, path, (output / path.relative_to(source)).with_suffix(".wav"), settings)
+            target = output / path.relative_to(source)  # whose ending stays in the name where two would meet
+            target = target.with_suffix(".wav" if stems[path.with_suffix("")] == 1 else f"{path.suffix}.wav")
+            resynthesise_file(loaded, path, target, settings)
         except BadAudioError as error:
             rejected.append(error)
     for error in rejected:

@@ -70,6 +70,8 @@ class DrumSynth(Synth):
         Raises:
             ValueError: A control is missing or has another shape, or the noise is too short.
         """
+        if num_samples < 1:
+            raise ValueError(f"A hit has at least 1 sample, got {num_samples=}.")
         params = raise_half(stack(controls, self.control_sizes, self.control_frames))
         knobs = {
             name: span.denormalize(value)

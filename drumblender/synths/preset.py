@@ -42,7 +42,7 @@ def load_preset(path: str | Path, synth: Synth) -> Preset:
         raise FileNotFoundError(f"No preset {path}.")
     try:
         content = json.loads(found.read_text())
-        values, damping = content["preset"], content.get("damping", {})
+        values, damping = dict(content["preset"].items()), dict(content.get("damping", {}).items())
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path} is no preset: expected {{"preset": {{...}}}} in JSON. {error}') from error
     if missing := sorted(set(synth.control_sizes) - set(values)):

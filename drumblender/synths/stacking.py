@@ -32,8 +32,9 @@ def stack(
     parts = []
     for name, size in control_sizes.items():
         shape = (control_frames.get(name, 1), size)
-        if name not in controls or controls[name].shape[1:] != shape:
-            given = tuple(controls[name].shape) if name in controls else "nothing"
+        value = controls.get(name)
+        if not isinstance(value, Tensor) or value.shape[1:] != shape:
+            given = tuple(value.shape) if isinstance(value, Tensor) else "nothing" if value is None else value
             raise ValueError(f"Control {name} needs shape (batch, {shape[0]}, {size}), got {given}.")
         parts.append(controls[name].flatten(1))
     batch = max(len(part) for part in parts)

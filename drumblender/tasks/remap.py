@@ -174,7 +174,8 @@ class RemapTask(SynthesisTask):
         for i, label in enumerate(self.labels):
             self._update(label, prediction[:, i], target[:, i])
             self._update(f"preset_{label}", still[:, i], target[:, i])
-        return step
+        errors = torch.cat([(prediction - target).abs(), (still - target).abs()], dim=1)
+        return step | {"item_metrics": dict(zip(self._metric_names(), errors.unbind(dim=1), strict=True))}
 
     def predict_step(self, batch: OnsetBatch, batch_idx: int) -> Step:
         with self._repeatable(batch_idx):

@@ -8,6 +8,7 @@ algorithm that has its metrics is not trained again.
 
 import csv
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from jsonargparse import ArgumentParser, Namespace
 from omegaconf import DictConfig
 from torch import Tensor
 
+from drumblender.console import exit_status
+from drumblender.data.atomic import written_aside
 from drumblender.data.hits import natural_order
 from drumblender.inference.imported import Imported, save_imported
 from drumblender.shipped import find_shipped, shipped_dir
@@ -43,10 +46,18 @@ def run(config: DictConfig) -> Path:
 
     Raises:
         FileNotFoundError: No drums in the folder.
-        ValueError: An unknown algorithm.
+        ValueError: An unknown algorithm, an empty list, or a number without sense.
     """
     if config.algorithm not in config.configs:
         raise ValueError(f"algorithm is one of {', '.join(config.configs)}, got {config.algorithm!r}.")
+    for key in ("presets", "seeds"):
+        if not config[key]:
+            raise ValueError(f"{key} is empty: name one at least.")
+    counts = {
+        key: config[key] for key in ("epochs", "iterations", "chunk", "frame_size") if config[key] is not None
+    }
+    if wrong := {key: value for key, value in counts.items() if not (isinstance(value, int) and value > 0)}:
+        raise ValueError(f"Whole numbers above 0 are needed, got {wrong}.")
     name = algorithm_name(config)
     output = Path(config.output)
     metrics = output / f"metrics_{name}.csv"
@@ -57,7 +68,8 @@ def run(config: DictConfig) -> Path:
     ensemble, starts = settings.ensemble()
     logger.info("%s: %d runs of %d hits to train with.", name, len(ensemble.members), ensemble.num_train)
     if config.algorithm == "direct":
-        direct = DirectSchedule(iterations=config.iterations, chunk=config.chunk)
+        chosen = {"damped": config.damped, "best": config.best, "chunk": config.chunk}
+        direct = DirectSchedule(iterations=config.iterations, **chosen)
         errors, trained = optimise_directly(ensemble, direct).errors, {"iterations": direct.iterations}
     else:
         schedule = settings.schedule()
@@ -110,7 +122,7 @@ def write_metrics(
                 prefix + label: value for label, value in zip(labels, part.mean(dim=0).tolist(), strict=True)
             }
         rows.append(row)
-    with path.open("w", newline="") as file:
+    with written_aside(path) as aside, aside.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -221,7 +233,7 @@ class Report:
 
 @hydra.main(version_base="1.3", config_path="config", config_name="study")
 def main(config: DictConfig) -> None:
-    print((run(config).parent / "table.md").read_text())
+    sys.exit(exit_status(lambda: print((run(config).parent / "table.md").read_text()), program="study"))
 
 
 if __name__ == "__main__":

@@ -130,7 +130,9 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path, caplog):
 def test_too_few_hits_are_refused_by_the_name_of_the_folder(tmp_path, levels, found):
     write_hits(tmp_path, levels)
     soundfile.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
-    with pytest.raises(ValueError, match=f"{tmp_path.name}: {found} hits found.*silent.wav: has no onset"):
+    with pytest.raises(
+        ValueError, match=f"{tmp_path.name}: found {found} of the 2 hits.*silent.wav: has no onset"
+    ):
         simple_data(tmp_path).setup("fit")
 
 

@@ -74,6 +74,15 @@ def test_the_plugin_front_end_needs_no_epsilon():
     assert measured[1].tolist() == pytest.approx([value.item() for value in expected], abs=1e-3)
 
 
+def test_a_block_that_is_no_number_is_silence_and_one_of_two_channels_is_refused(unchecked):
+    stream = HitStream(onset_features(), RATE)
+    stream.process(np.full(64, np.nan, dtype=np.float32))
+    hit = np.random.default_rng(0).uniform(-1, 1, 2000).astype("f4") * 0.998 ** np.arange(2000)
+    assert len(stream.process(hit)) == 1
+    with pytest.raises(ValueError, match="mono"):
+        stream.process(np.zeros((2, 64), dtype=np.float32))
+
+
 def test_features_without_an_end_are_refused():
     with pytest.raises(ValueError, match="no end to wait for"):
         HitStream(TemporalCentroid(RATE), RATE)

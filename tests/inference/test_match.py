@@ -15,6 +15,7 @@ from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth
 from drumblender.synths.noise import NoiseSynth
+from drumblender.synths.snare808 import Snare808
 from drumblender.synths.string import StringSynth
 
 RATE = 8000
@@ -276,3 +277,13 @@ def test_a_population_may_be_any_size():
     _, target = struck(synth, [0.3, 0.6], [0.5, 0.5], [0.5, 0.5])
     found = match(target, synth, SMALL, "genetic", renders=30, breeding=Breeding(6, 3))
     assert found.history[0].renders == 6
+
+
+def test_controls_with_parts_in_their_names_are_found():
+    synth = Snare808(RATE, noise_samples=2000)
+    knobs = torch.full((1, synth.num_params), 0.5)
+    target = synth.play(knobs, 2000)[0]
+    for method in ("gradient", "genetic"):
+        found = match(target, synth, SMALL, method, renders=24)
+        assert set(found.controls) == set(synth.control_sizes)
+        assert found.loss <= found.history[0].best

@@ -2,7 +2,7 @@
 
 Sums of rows (a convolution and its adjoint) and inner products of rows (the gradient of its weight) both
 keep 4 x 4 vectors in registers, or 4 x 3 where there are but 16 of them, so that each number loaded is used
-that often. Loops that LLVM vectorises by itself keep them in memory and reach 40 % of a core, these all of it.
+that often. Loops that LLVM vectorises by itself keep them in memory and reach 40 % of a core, these all.
 
 Where the processor multiplies bfloat16 (``PAIRS``), two of them lie in each lane: two rows side by side for
 sums, two frames for inner products. One instruction adds both products to a float32.
