@@ -70,7 +70,7 @@ def read_audio(path: Path, sample_rate: int | None = None, channel: Channel = "f
         Float32 ``(samples,)`` and its rate. Integer formats lie in [-1, 1); float formats as they are.
 
     Raises:
-        BadAudioError: Missing, empty, no audio, truncated, of 0 samples, with NaN, infinite or absurd samples,
+        BadAudioError: Missing, empty, no audio, truncated, of 0 samples, with NaN, infinite or huge samples,
             or with a sample rate below 1000 Hz.
     """
     frames, file_rate = _decode(Path(path))
