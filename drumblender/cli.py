@@ -100,5 +100,8 @@ def _train(verb: str, args: list[str], debug: bool) -> int:
     from drumblender.inference.rerun import expand_checkpoint
     from drumblender.lightning_cli import run_verb
 
+    if not args:
+        instead = "" if verb == "fit" else ", or a checkpoint"
+        raise UsageError(f"What to {verb}? Give -c cfg/NAME.yaml{instead}. See drumblender --help.")
     with expand_checkpoint(verb, args) as expanded:
         return run_verb(verb, expanded, debug=debug)

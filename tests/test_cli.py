@@ -289,3 +289,15 @@ def test_a_run_without_logger_leaves_the_files_of_the_user_alone(tmp_path, monke
     assert run(["fit", "-c", TINY, "--trainer.max_epochs", "1", "--trainer.logger", "false"]) == 0
     assert Path("config.yaml").read_text() == "mine: 1"
     assert (tmp_path / "logs" / "tiny" / "config.yaml").is_file() and not Path("checkpoints").exists()
+
+
+@pytest.mark.parametrize("content, words", [(b"", "nothing"), (b"a: [1", "line 1"), (b"\x80\x02", "no YAML")])
+def test_what_is_no_configuration_is_named(content, words, tmp_path, capfd):
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(content)
+    told = complaint(capfd, "fit", "-c", str(path), status=2)
+    assert "odd.yaml" in told and words in told
+
+
+def test_a_verb_alone_asks_for_a_configuration(capfd):
+    assert "Give -c cfg/NAME.yaml, or a checkpoint" in complaint(capfd, "test", status=2)

@@ -17,8 +17,9 @@ from drumblender.synths.preset import load_preset
 from drumblender.tasks import RemapTask
 from experiments.remap import study
 from experiments.remap.direct import DirectSchedule, optimise_directly
-from experiments.remap.ensemble import Ensemble, Plateau, Schedule, shuffled, train
+from experiments.remap.ensemble import Ensemble, Schedule, shuffled, train
 from experiments.remap.members import Drum, Member, drum_of, members_of, start_from
+from experiments.remap.optimisers import Plateau
 from experiments.remap.table import build_table
 
 PRESETS = "cfg/presets/808_{}.json"

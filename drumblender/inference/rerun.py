@@ -44,6 +44,9 @@ def _from_checkpoint(args: list[str], verb: str, folder: Path) -> list[str]:
 def _from_original(args: list[str], folder: Path) -> list[str]:
     """Replace an original configuration and checkpoint by converted ones; other command lines pass."""
     args = _split_options(args)
+    for option, path in zip(args, args[1:], strict=False):
+        if option in ("-c", "--config") and Path(path).is_file():
+            _check_yaml(path)
     places = {args[i]: i + 1 for i in range(len(args) - 1) if args[i] in _FILES}
     at = places.get("-c", places.get("--config"))
     if at is None or not Path(args[at]).is_file():
@@ -61,6 +64,18 @@ def _from_original(args: list[str], folder: Path) -> list[str]:
         args[checkpoint_at] = str(folder / Path(args[checkpoint_at]).name)
         save_imported(imported, args[checkpoint_at])
     return args
+
+
+def _check_yaml(path: str) -> None:
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        where = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
+        raise UsageError(f"{path} is no YAML configuration{where}.") from error
+    if not isinstance(content, dict):
+        raise UsageError(
+            f"{path} is no configuration: it holds {'nothing' if content is None else 'no mapping'}."
+        )
 
 
 def _split_options(args: list[str]) -> list[str]:

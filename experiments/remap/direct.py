@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from experiments.remap.ensemble import Adam, Ensemble, Plateau
+from experiments.remap.ensemble import Ensemble
+from experiments.remap.optimisers import Adam, Plateau
 
 
 @dataclass(frozen=True)
