@@ -275,6 +275,9 @@ def test_a_folder_never_loses_a_sound_to_another_or_to_itself(here, capfd):
         soundfile.write(folder / name, HIT, 16000)
     assert run(["synth", CHECKPOINT, "twins", "answers"]) == 0
     assert {path.name for path in Path("answers").iterdir()} == {"e.wav.wav", "e.flac.wav", "f.wav"}
+    assert run(["synth", CHECKPOINT, "twins", "twins/inside"]) == 0
+    assert run(["synth", CHECKPOINT, "twins", "twins/inside"]) == 0
+    assert len(list(Path("twins/inside").rglob("*.wav"))) == 3
     assert "the recording itself" in complaint(capfd, "synth", CHECKPOINT, "twins/f.wav", "twins/f.wav")
     assert "the recordings themselves" in complaint(capfd, "synth", CHECKPOINT, "twins", "twins")
 

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from drumblender.data.audio_io import BadAudioError
 from drumblender.data.nsynth import analyse_unknown
 from drumblender.dsp.noise import noise_burst
 from drumblender.dsp.units import midi_to_hz
-from drumblender.features import AWeightedLoudness
+from drumblender.features import AWeightedLoudness, NoPitchError
 from drumblender.synths import StringSynth
 from drumblender.types import Audio, StringBatch
 
@@ -128,6 +129,8 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         hop_size: Samples of a frame of pitch and loudness.
         num_workers: Processes that render.
     """
+
+    unusable = (BadAudioError, NoPitchError)
 
     def __init__(
         self,

@@ -131,11 +131,9 @@ def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> i
     """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
     if output.resolve() == source.resolve():
         raise ValueError(f"{output} holds the recordings themselves: give another output.")
-    found = sorted(
-        path
-        for path in source.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.resolve().is_relative_to(output.resolve())
-    )
+    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if output.resolve().is_relative_to(source.resolve()):  # what an earlier run wrote is no recording
+        found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
     stems = Counter(path.with_suffix("") for path in found)
