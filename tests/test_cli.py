@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -177,7 +178,14 @@ def test_an_interrupted_run_is_saved_and_goes_on(here, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     data = ["--data.data_dir", str(here / "drums")]
     process = subprocess.Popen(
-        [*command, *data], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        [*command, *data],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(
+            signal.signal, signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background job ignores it
     )
     last = tmp_path / "logs/tiny/version_0/checkpoints/last.ckpt"
     for _ in range(600):
