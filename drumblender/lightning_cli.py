@@ -65,7 +65,7 @@ def _replace_data(args: list[str]) -> list[str]:
     base = next((i for i in configs if parts[i]), None)
     variants = [i for i in configs if i < at and base is not None and i > base and parts[i] == ""]
     if variants and parts[base] == chosen:
-        after = [i for i in configs if parts[i]][-1] + 1
+        after = max(i for i in configs if parts[i] and i < at) + 1
         return [*args[:after], "--data=null", *given, *args[after:at], *args[at + size :]]
     for i in variants:
         _log.warning("%s replaces the data that %s changes.", given[-1], args[i])
