@@ -84,7 +84,7 @@ def spectral_peaks(spectrum: Complex[Tensor, "bins frames"], threshold_db: float
     """Peaks of every frame of a complex spectrum above a level (0 dB is magnitude 1).
 
     At the edge of a mirrored sound phases are 0 or pi, and the sign of pi would be that of a rounding error.
-    It is always taken as -pi: the published transform gives the negative of an imaginary part of 0.
+    It is always taken as -pi: so phases are the same on every machine, and nearest to the published ones.
     """
     spectrum = spectrum.T
     magnitude, phase = spectrum.abs(), spectrum.angle()
