@@ -38,6 +38,7 @@ _FEATURES = (
 )
 _NAMES |= {name: f"drumblender.features.{name}" for name in _FEATURES}
 _SYNTHS = {14: _NAMES["Snare808"], 9: _NAMES["SimpleDrumSynth"], 13: _NAMES["FMDrumSynth"]}  # by parameters
+_INSTANCE = "Unable to serialize instance "
 _DATA = {
     "audio_path": "path",
     "feature": "features",
@@ -139,15 +140,11 @@ def _component(old: Any) -> Any:
     """A component, and those inside, under our names."""
     if isinstance(old, list):
         return [_component(item) for item in old]
+    if isinstance(old, str) and old.startswith(_INSTANCE):  # a default, which had no class path
+        return {"class_path": f"torch.nn.{old.removeprefix(_INSTANCE).partition('(')[0]}", "init_args": {}}
     if not isinstance(old, dict) or "class_path" not in old:
         return old
-    init_args = {
-        key: _component(value)
-        for key, value in (old.get("init_args") or {}).items()
-        if not str(value).startswith(
-            "Unable to serialize instance"
-        )  # a default of the class; ours is the same
-    }
+    init_args = {key: _component(value) for key, value in (old.get("init_args") or {}).items()}
     return {"class_path": _ours(old["class_path"]), "init_args": init_args}
 
 

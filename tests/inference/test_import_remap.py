@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from drumblender.inference import import_remap
 from drumblender.inference.checkpoints import load_checkpoint, read_checkpoint
 from drumblender.inference.export import exportable
 from drumblender.inference.import_remap import convert, recognises
@@ -95,3 +96,12 @@ def test_unknown_parts_are_refused_by_name():
     }
     with pytest.raises(ValueError, match=r"somewhere\.Odd"):
         convert(config, {"state_dict": {}})
+
+
+def test_an_activation_that_was_no_class_path_is_found_by_its_name():
+    old = {
+        "class_path": "timbreremap.model.MLP",
+        "init_args": {"in_size": 3, "activation": "Unable to serialize instance Sigmoid()"},
+    }
+    new = import_remap._component(old)["init_args"]
+    assert new == {"in_size": 3, "activation": {"class_path": "torch.nn.Sigmoid", "init_args": {}}}

@@ -18,6 +18,8 @@ from drumblender.nets.kernels.tiles_cpu import (
     time_window,
 )
 
+# Tiles, version 2. numba keeps what it compiled until this file changes: count up with lanes and tiles_cpu.
+
 
 @njit(**FAST)
 def conv(x, weights, bias, taps, dilation, left, active, skip, y, length, start, stop):

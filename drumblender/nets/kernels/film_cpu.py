@@ -24,6 +24,8 @@ from drumblender.nets.kernels.tiles_cpu import (
     time_window,
 )
 
+# Tiles, version 2. numba keeps what it compiled until this file changes: count up with lanes and tiles_cpu.
+
 
 @njit(**FAST)
 def conv_moments(x, weights, bias, taps, dilation, left, z, moments, length, start, stop):

@@ -2,7 +2,7 @@
 
 A tile is a float32 array ``(channels, frames)`` with a multiple of ``CHANNELS`` rows and of ``STEP`` columns.
 Sound lies in memory as ``(channels, frames)`` of float32, or of bfloat16 given as its 16 bits (uint16).
-numba's cache of the kernels does not see a change made here: delete ``__pycache__`` after one.
+numba's cache of the kernels does not see a change made here or in ``lanes``: count their versions up.
 What is multiplied is an operand: a tile, or where ``PAIRS`` multiplies bfloat16 a copy of it in that type.
 """
 
