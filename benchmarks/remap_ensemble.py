@@ -21,8 +21,8 @@ import soundfile
 import torch
 
 from benchmarks.remap import RATE, plain_features, plain_snare, published_features
+from drumblender.controllers import LinearMapping
 from drumblender.data import RemapDataModule
-from drumblender.encoders import LinearMapping
 from drumblender.features import RMS, CascadingFrameExtractor, SpectralCentroid, SpectralFlatness
 from drumblender.shipped import shipped_dir
 from drumblender.synths import Snare808

@@ -35,12 +35,15 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 """
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
-VERBS = {  # the module of drumblender.inference whose `command` runs each, and the parser of its options
-    "synth": ("synth", options.synth),
-    "match": ("match", None),  # its options depend on the synth that is asked for: it parses them itself
-    "remap": ("remap", options.remap),
-    "export": ("export", options.export),
-    "import": ("importers", options.importing),
+VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
+    "synth": ("inference.synth", options.synth),
+    "match": (
+        "matching.command",
+        None,
+    ),  # depends on the synth: it parses its own options
+    "remap": ("inference.remap", options.remap),
+    "export": ("inference.export", options.export),
+    "import": ("originals.command", options.importing),
 }
 
 
@@ -77,7 +80,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
         return _train(verb, rest, debug)
-    return import_module(f"drumblender.inference.{module}").command(given)
+    return import_module(f"drumblender.{module}").command(given)
 
 
 def _show(text: str) -> int:
@@ -97,8 +100,8 @@ def _find_config(arg: str) -> str:
 
 
 def _train(verb: str, args: list[str], debug: bool) -> int:
-    from drumblender.inference.rerun import expand_checkpoint
     from drumblender.lightning_cli import run_verb
+    from drumblender.originals.rerun import expand_checkpoint
 
     if not args:
         instead = "" if verb == "fit" else ", or a checkpoint"

@@ -10,7 +10,7 @@ from drumblender.shipped import find_shipped
 if TYPE_CHECKING:
     from lightning import LightningDataModule
 
-    from drumblender.data.preparation import Report
+    from drumblender.data.prepare.preparation import Report
 
 PROGRAM = "drumblender-dataset"
 

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from drumblender.callbacks import RunSummary
+from drumblender.checkpoints import check_weights, read_checkpoint
 from drumblender.console import show_rows
-from drumblender.inference.checkpoints import check_weights, read_checkpoint
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 

@@ -8,10 +8,10 @@ import soundfile
 import torch
 from golden_parts import build_feature, build_mapper, published_features
 
+from drumblender.checkpoints import load_checkpoint
+from drumblender.controllers import LinearMapping, MLPMapping
 from drumblender.data import RemapDataModule
-from drumblender.encoders import LinearMapping, MLPMapping
 from drumblender.features import RMS, CascadingFrameExtractor, FeatureCollection, SpectralCentroid
-from drumblender.inference.checkpoints import load_checkpoint
 from drumblender.synths import Snare808
 from drumblender.synths.preset import load_preset
 from drumblender.tasks import RemapTask

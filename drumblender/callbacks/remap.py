@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from drumblender.callbacks.sounds import run_folder, write_wav
-from drumblender.encoders.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
+from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
 
 _MOST_NAMES = 24  # lines that a legend can still tell apart
 

@@ -8,19 +8,19 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from drumblender.data import preparation
-from drumblender.data.archive import pack
-from drumblender.data.audio_io import Channel
-from drumblender.data.fetch import Remote
+from drumblender.audio_io import Channel
 from drumblender.data.items import AudioItems, FeatureItems
-from drumblender.data.lock import only_one
-from drumblender.data.manifest import Manifest, interrupted, load_manifest, load_rejected
-from drumblender.data.parallel import Backend
-from drumblender.data.preprocess import SILENCE_DB
-from drumblender.data.raw import Labels, Recording, find_recordings, keyed
-from drumblender.data.recipe import Recipe
+from drumblender.data.prepare import preparation
+from drumblender.data.prepare.archive import pack
+from drumblender.data.prepare.fetch import Remote
+from drumblender.data.prepare.lock import only_one
+from drumblender.data.prepare.manifest import Manifest, interrupted, load_manifest, load_rejected
+from drumblender.data.prepare.one_shot import SILENCE_DB
+from drumblender.data.prepare.parallel import Backend
+from drumblender.data.prepare.raw import Labels, Recording, find_recordings, keyed
+from drumblender.data.prepare.recipe import Recipe
+from drumblender.data.prepare.verify import problems_of
 from drumblender.data.splits import SPLITS, Split, Strategy, split_keys, why_empty
-from drumblender.data.verify import problems_of
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from drumblender.data.audio_io import BadAudioError, write_wav
+from drumblender.audio_io import BadAudioError, write_wav
 from drumblender.data.base import AudioDataModule
 from drumblender.dsp.oscillators import modal_bank
 from drumblender.dsp.units import hz_to_rad

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from drumblender.data.drums import ModalDataModule
-from drumblender.data.raw import Recording
+from drumblender.data.prepare.raw import Recording
 from drumblender.features.modes import CQTModalAnalysis
 
 KINDS = ("kick", "snare", "tom", "hihat", "cymbal")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from drumblender.data.audio_io import AUDIO_SUFFIXES
+from drumblender.audio_io import AUDIO_SUFFIXES
 from drumblender.features.base import Feature
 from drumblender.types import Audio
 

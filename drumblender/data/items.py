@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drumblender.data.audio_io import BadAudioError, read_audio
-from drumblender.data.manifest import Manifest
+from drumblender.audio_io import BadAudioError, read_audio
+from drumblender.data.prepare.manifest import Manifest
 
 
 class AudioItems(Dataset[dict[str, Any]]):

@@ -10,15 +10,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from drumblender.data.audio_io import BadAudioError, read_audio
+from drumblender.audio_io import BadAudioError, read_audio
 from drumblender.data.base import AudioDataModule
 from drumblender.data.items import AudioItems, FeatureItems
-from drumblender.data.manifest import Item, Manifest
 from drumblender.data.nsynth_published import PublishedNotes, is_published, published_statistics
 from drumblender.data.nsynth_raw import NoteFilter, fetch_nsynth, find_notes
-from drumblender.data.parallel import Backend
-from drumblender.data.preprocess import fit_length
-from drumblender.data.raw import Recording
+from drumblender.data.prepare.manifest import Item, Manifest
+from drumblender.data.prepare.one_shot import fit_length
+from drumblender.data.prepare.parallel import Backend
+from drumblender.data.prepare.raw import Recording
 from drumblender.data.splits import Split
 from drumblender.dsp.units import midi_to_hz
 from drumblender.features import AWeightedLoudness, Feature, NoPitchError, PYINPitch

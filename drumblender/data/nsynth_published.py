@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drumblender.data.atomic import read_json
+from drumblender.atomic import read_json
 from drumblender.data.items import load_tensors
 
 _NEPER_DB = 10 / math.log(10)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drumblender.atomic import read_json
 from drumblender.console import track_bytes
-from drumblender.data.archive import unpack
-from drumblender.data.atomic import read_json
-from drumblender.data.fetch import download
-from drumblender.data.raw import Recording
-from drumblender.data.storage import open_store
+from drumblender.data.prepare.archive import unpack
+from drumblender.data.prepare.fetch import download
+from drumblender.data.prepare.raw import Recording
+from drumblender.data.prepare.storage import open_store
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from drumblender.data.audio_io import BadAudioError, Channel, read_audio
+from drumblender.audio_io import BadAudioError, Channel, read_audio
 from drumblender.data.hits import HitFeatures, describe, sound_files, split_evenly
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.features.base import Feature

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import random_split
 
-from drumblender.data.manifest import Manifest
+from drumblender.data.prepare.manifest import Manifest
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from drumblender.data.audio_io import BadAudioError
+from drumblender.audio_io import BadAudioError
 from drumblender.data.nsynth import analyse_unknown
 from drumblender.dsp.noise import noise_burst
 from drumblender.dsp.units import midi_to_hz

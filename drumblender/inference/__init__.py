@@ -1,1 +1,1 @@
-"""What needs no training: resynthesise, match, import, export."""
+"""Play a trained model."""

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.encoders.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
-from drumblender.inference.checkpoints import load_checkpoint
+from drumblender.checkpoints import load_checkpoint
+from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
 from drumblender.inference.remap import remapping_parts
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from drumblender.audio_io import AUDIO_SUFFIXES, BadAudioError, read_audio, resample, write_wav
+from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
-from drumblender.data.audio_io import AUDIO_SUFFIXES, BadAudioError, read_audio, resample, write_wav
-from drumblender.data.preprocess import first_non_silent_sample
-from drumblender.inference.checkpoints import Loaded, load_checkpoint
+from drumblender.data.prepare.one_shot import first_non_silent_sample
 from drumblender.tasks import DrumTask
 
 log = logging.getLogger(__name__)

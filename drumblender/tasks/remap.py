@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender import __version__
-from drumblender.encoders.mapper import Mapper
-from drumblender.encoders.onset_scale import OnsetScale
-from drumblender.encoders.parameter_mapper import CenterOnset, ParameterMapper
+from drumblender.controllers.mapper import Mapper
+from drumblender.controllers.onset_scale import OnsetScale
+from drumblender.controllers.parameter_mapper import CenterOnset, ParameterMapper
 from drumblender.features.base import Feature
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.metrics.features import FeatureError

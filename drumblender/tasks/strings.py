@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from drumblender.encoders import ControlHead, NoteEncoder
+from drumblender.controllers import LinearHead
+from drumblender.encoders import NoteEncoder
 from drumblender.synths import StringSynth
 from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.types import Audio, Controls, HasLoudnessStatistics, StringBatch
@@ -45,7 +46,7 @@ class StringTask(SynthesisTask):
             raise ValueError(f"The synth renders at {synth.sample_rate} Hz, the task is at {sample_rate} Hz.")
         self.encoder, self.synth, self.mode = encoder, synth, mode
         heard = {name: size for name, size in synth.control_sizes.items() if name != "f0_hz"}
-        self.head = ControlHead(encoder.num_features, heard, synth.control_frames)
+        self.head = LinearHead(encoder.num_features, heard, synth.control_frames)
 
     def setup(self, stage: str) -> None:
         """Take the loudness of the training data from the data, before training starts."""

@@ -4,7 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from drumblender.encoders import ControlHead, Encoder, ModeGains, SplitHead
+from drumblender.controllers import LinearHead, ModeGains, SplitHead
+from drumblender.encoders import Encoder
 from drumblender.synths import NoiseSynth, Synth
 from drumblender.types import Audio, AudioBatch, Controls
 
@@ -35,7 +36,7 @@ class Voice(nn.Module):
         self.synth, self.encoder, self.gains, self.combine = synth, encoder, gains, combine
         self.head = None
         if encoder is not None and head == "linear":
-            self.head = ControlHead(encoder.num_features, synth.control_sizes, synth.control_frames)
+            self.head = LinearHead(encoder.num_features, synth.control_sizes, synth.control_frames)
         elif encoder is not None:
             self.head = SplitHead(encoder.num_features, synth.control_sizes)
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from drumblender.controllers import Mapper
 from drumblender.data import RemapDataModule
-from drumblender.encoders import Mapper
 from drumblender.synths.drum_synth import DrumSynth
 from drumblender.synths.preset import load_preset
 

@@ -21,10 +21,10 @@ from jsonargparse import ArgumentParser, Namespace
 from omegaconf import DictConfig
 from torch import Tensor
 
+from drumblender.atomic import written_aside
 from drumblender.console import exit_status
-from drumblender.data.atomic import written_aside
 from drumblender.data.hits import natural_order
-from drumblender.inference.imported import Imported, save_imported
+from drumblender.originals.imported import Imported, save_imported
 from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.tasks import SynthesisTask
 from experiments.remap.direct import DirectSchedule, optimise_directly

@@ -16,9 +16,9 @@ from jsonargparse import ArgumentParser
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from drumblender.audio_io import write_wav
+from drumblender.checkpoints import load_checkpoint
 from drumblender.data import NSynthDataModule, random_strings
-from drumblender.data.audio_io import write_wav
-from drumblender.inference.checkpoints import load_checkpoint
 from drumblender.losses import ControlLoss
 from drumblender.shipped import find_shipped
 from drumblender.synths import StringSynth

@@ -15,12 +15,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from drumblender.audio_io import write_wav
 from drumblender.data import NSynthDataModule, random_strings
-from drumblender.data.audio_io import write_wav
 from drumblender.dsp.units import midi_to_hz
-from drumblender.inference.matching import match
-from drumblender.inference.search import Breeding
 from drumblender.losses import ControlLoss
+from drumblender.matching.match import match
+from drumblender.matching.search import Breeding
 from drumblender.synths import StringSynth
 from drumblender.types import Controls
 from experiments.strings.inference import load_part

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from drumblender.callbacks import ExportWavs, SaveMapper, SweepOnsets
-from drumblender.encoders import LinearMapping
+from drumblender.controllers import LinearMapping
 from drumblender.features import RMS, CascadingFrameExtractor
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask

@@ -8,7 +8,7 @@ import torch
 
 from drumblender.data import ModalDataModule
 from drumblender.data.items import load_tensors
-from drumblender.data.manifest import load_manifest
+from drumblender.data.prepare.manifest import load_manifest
 from drumblender.features import CQTModalAnalysis, NoModesError
 
 RATE, LENGTH = 16000, 8000

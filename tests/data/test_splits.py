@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from drumblender.data.manifest import Item
+from drumblender.data.prepare.manifest import Item
 from drumblender.data.splits import SPLITS, split_keys
 
 

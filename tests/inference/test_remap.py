@@ -7,12 +7,12 @@ import pytest
 import soundfile
 import torch
 
+from drumblender.audio_io import BadAudioError
+from drumblender.checkpoints import build, load_checkpoint
 from drumblender.cli import run
-from drumblender.data.audio_io import BadAudioError
-from drumblender.inference.checkpoints import build, load_checkpoint
 from drumblender.inference.export import export, exportable
-from drumblender.inference.imported import Imported, save_imported
 from drumblender.inference.remap import RemapStream, remap, remap_audio
+from drumblender.originals.imported import Imported, save_imported
 
 RATE = 8000
 
@@ -35,7 +35,7 @@ def checkpoint(tmp_path):
             "class_path": "drumblender.tasks.RemapTask",
             "init_args": {
                 "mapper": {
-                    "class_path": "drumblender.encoders.LinearMapping",
+                    "class_path": "drumblender.controllers.LinearMapping",
                     "init_args": {"in_size": 3, "out_size": 14, "clamp": True, "init_std": 0.3},
                 },
                 "synth": {

@@ -3,9 +3,9 @@ import yaml
 from conftest import GOLDEN
 from torch.nn import functional
 
-from drumblender.data.audio_io import resample
-from drumblender.inference.checkpoints import build, load_weights, read_checkpoint
-from drumblender.inference.import_drums import convert
+from drumblender.audio_io import resample
+from drumblender.checkpoints import build, load_weights, read_checkpoint
+from drumblender.originals.drums import convert
 
 
 def test_a_recording_sounds_as_the_original_program_made_it(golden):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from golden_parts import published_features
 
-from drumblender.encoders import ControlHead, FreeControls
+from drumblender.controllers import FreeControls, LinearHead
 from drumblender.synths import FMDrumSynth, SimpleDrumSynth, Snare808
 from drumblender.synths.preset import load_preset
 
@@ -66,7 +66,7 @@ def test_free_controls_and_heads_play_it(kind, generator):
     audio.square().sum().backward()
     assert audio.shape == (2, 100)
     assert all(value.grad is not None and value.grad.isfinite().all() for value in free.parameters())
-    head = ControlHead(5, synth.control_sizes, synth.control_frames)
+    head = LinearHead(5, synth.control_sizes, synth.control_frames)
     assert synth(head(torch.randn(3, 7, 5, generator=generator)), 100).shape == (3, 100)
     copy = FreeControls(synth.control_sizes, control_frames=synth.control_frames)
     copy.load_state_dict(free.state_dict())

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from drumblender.controllers.heads import LinearHead
 from drumblender.dsp.units import Range
-from drumblender.encoders.control_head import ControlHead
 from drumblender.synths import DampedModalSynth, MixSynth, NoiseSynth
 from drumblender.synths.base import Synth
 
@@ -50,7 +50,7 @@ def test_units_are_those_of_the_synths(drum):
 
 
 def test_a_head_plays_the_mix(drum, generator):
-    head = ControlHead(4, drum.control_sizes, drum.control_frames)
+    head = LinearHead(4, drum.control_sizes, drum.control_frames)
     audio = drum(head(torch.randn(2, 10, 4, generator=generator)), 400)
     audio.square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in head.parameters())

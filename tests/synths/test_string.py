@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from drumblender.controllers import LinearHead
 from drumblender.dsp.units import Range
-from drumblender.encoders import ControlHead
 from drumblender.synths import StringSynth
 from drumblender.synths.string_stream import StringStream
 
@@ -141,7 +141,7 @@ def test_a_burst_sounds_alike_wherever_it_stands_in_a_batch(generator):
 def test_a_control_head_can_play_it(generator):
     synth = small(excitation="burst")
     sizes = {name: size for name, size in synth.control_sizes.items() if name != "f0_hz"}
-    head = ControlHead(7, sizes, synth.control_frames)
+    head = LinearHead(7, sizes, synth.control_frames)
     controls = head(torch.randn(2, 5, 7, generator=generator)) | {"f0_hz": torch.full((2, 1, 1), 100.0)}
     audio = synth(controls, 800)
     assert audio.shape == (2, 800) and audio.dtype == torch.float32

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from drumblender.encoders import ModeGains, SoundStreamAttentionEncoder, SoundStreamEncoder
+from drumblender.controllers import ModeGains
+from drumblender.encoders import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import WeightedLoss
 from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
 from drumblender.tasks import DrumTask, Voice

@@ -8,8 +8,8 @@ import torch
 from golden_parts import build_remap_task, original_names
 from torch.utils.data import DataLoader
 
+from drumblender.controllers import LinearMapping, MLPMapping
 from drumblender.dsp.units import Range
-from drumblender.encoders import LinearMapping, MLPMapping
 from drumblender.features import RMS, CascadingFrameExtractor, FeatureCollection, SpectralCentroid
 from drumblender.synths import DampedModalSynth, SimpleDrumSynth, Snare808, StringSynth
 from drumblender.tasks import RemapTask

@@ -1,0 +1,1 @@
+"""Raw recordings -> a prepared folder: fetch, read, cut, list, pack."""

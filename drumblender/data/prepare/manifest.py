@@ -1,0 +1,177 @@
+"""What a prepared folder holds: one JSON file, written when all the rest is there.
+
+A folder is complete when its manifest is there and no journal is. While a folder is being prepared, every
+finished file is a line of the journal, so that a killed run goes on where it stopped.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from drumblender.atomic import read_json, write_json, written_aside
+
+JOURNAL = ".journal.jsonl"
+REJECTED = "rejected.json"
+SETTINGS = "prepared.json"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One prepared recording. Files are named relative to the prepared folder.
+
+    What the published data sets do not say is None.
+
+    Attributes:
+        filename: The audio.
+        type: What splits and filters call its kind: acoustic, electronic.
+        sample_pack_key: The pack or kit it came in; one pack never lies in two splits.
+        feature_file: What the analysis found.
+        source: The raw recording it was made from, relative to the raw folder.
+        sha256: Digest of the audio file.
+        feature_sha256: Digest of the feature file.
+        sample_rate: Samples a second.
+        num_samples: Length.
+        tags: Everything else that is known, such as ``instrument``.
+    """
+
+    filename: str
+    type: str = "unknown"
+    sample_pack_key: str = ""
+    feature_file: str | None = None
+    source: str | None = None
+    sha256: str | None = None
+    feature_sha256: str | None = None
+    sample_rate: int | None = None
+    num_samples: int | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "Item":
+        """From one flat entry of a manifest: names that are no attribute are tags."""
+        known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry and name != "tags"}
+        return cls(**known, tags={name: value for name, value in entry.items() if name not in known})
+
+    def to_json(self) -> dict[str, Any]:
+        """The flat entry, without what is not known."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "tags"}
+        return {name: value for name, value in own.items() if value is not None} | self.tags
+
+
+Manifest = dict[str, Item]
+"""Items by key, in the order that splits depend on."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A recording that was left out, and why."""
+
+    source: str
+    reason: str
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Items of a prepared folder, ours or a published one.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: Not the JSON of a manifest; names the file and the entry.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path} is no manifest: an object of items by key is needed.")
+    for key, entry in entries.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
+            raise ValueError(f"{path} is no manifest: its entry {key!r} has no filename.")
+    return {key: Item.from_json(entry) for key, entry in entries.items()}
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    write_json(path, {key: item.to_json() for key, item in manifest.items()})
+
+
+def save_rejected(folder: Path, rejected: Iterable[Rejected]) -> None:
+    """List what was left out, by name of the recording."""
+    listed = sorted(rejected, key=lambda one: one.source)
+    write_json(folder / REJECTED, [{"source": one.source, "reason": one.reason} for one in listed])
+
+
+def load_rejected(folder: Path) -> list[Rejected]:
+    """What was left out; nothing where no list is."""
+    path = folder / REJECTED
+    return [Rejected(**entry) for entry in read_json(path)] if path.is_file() else []
+
+
+class Journal:
+    """The diary of a preparation: a line for each finished file, behind a line with the settings.
+
+    Args:
+        folder: The prepared folder, made where absent.
+        settings: What the result depends on. A journal with others cannot be continued.
+
+    Raises:
+        ValueError: A run with other settings was interrupted here.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.path = folder / JOURNAL
+        self.done: dict[str, Item | Rejected] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = _whole_lines(self.path)
+        if lines and lines[0] != settings:
+            changed = sorted(name for name in settings | lines[0] if settings.get(name) != lines[0].get(name))
+            raise ValueError(
+                f"{folder} was left half prepared with other settings ({', '.join(changed)}). "
+                "Give those again, or delete the folder."
+            )
+        for line in lines[1:]:
+            self.done[line["key"]] = (
+                Item.from_json(line["item"]) if "item" in line else Rejected(**line["rejected"])
+            )
+        with written_aside(self.path) as aside:  # anew: a line cut by a crash would spoil the next one
+            aside.write_text(
+                "".join(json.dumps(line) + "\n" for line in lines or [settings]), encoding="utf-8"
+            )
+        self._file: TextIO = self.path.open("a", encoding="utf-8")
+
+    def add(self, key: str, result: Item | Rejected) -> None:
+        """Note a finished file."""
+        self.done[key] = result
+        if isinstance(result, Item):
+            self._write({"key": key, "item": result.to_json()})
+        else:
+            self._write({"key": key, "rejected": {"source": result.source, "reason": result.reason}})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Keep the journal for the next run."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def finish(self) -> None:
+        """Everything is in the manifest."""
+        self._file.close()
+        self.path.unlink()
+
+
+def interrupted(folder: Path) -> dict[str, Any] | None:
+    """The settings of a preparation that was killed in this folder; None where none was."""
+    lines = _whole_lines(folder / JOURNAL)
+    return lines[0] if lines else None
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal but a last one that a crash cut."""
+    lines = []
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+    return lines

@@ -1,0 +1,120 @@
+"""What `drumblender match` is given: recordings, options of names and values, sample rates."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from torch import Tensor, nn
+
+from drumblender.audio_io import BadAudioError, read_audio
+from drumblender.data.prepare.one_shot import first_non_silent_sample
+from drumblender.dsp.units import Range
+from drumblender.matching.report import as_control
+from drumblender.synths.base import Synth
+from drumblender.types import Controls
+
+
+def work_rate(given: Namespace, path: Path) -> int:
+    """The rate to work at, set wherever synth and loss want to know it.
+
+    Raises:
+        ValueError: Parts of the synth play at different rates, or the rate is out of reason.
+    """
+    if given.sample_rate is None:
+        rates = {section[key] for section, key in _rates(given.synth) if section[key] is not None}
+        if len(rates) > 1:
+            raise ValueError(f"Parts of the synth play at {sorted(rates)} Hz; give --sample-rate.")
+        rate = rates.pop() if rates else read_audio(path)[1]
+    else:
+        rate = given.sample_rate
+        for section, key in _rates(given.synth):
+            section[key] = rate
+    if not 1000 <= rate <= 384_000:
+        raise ValueError(f"A sample rate lies between 1000 and 384000, got {rate}.")
+    for section, key in _rates(given.loss):
+        section[key] = rate
+    return rate
+
+
+def _rates(config: Any) -> Iterator[tuple[Any, str]]:
+    """Every place of a configuration that is called sample_rate."""
+    if isinstance(config, Namespace | dict):
+        values = vars(config) if isinstance(config, Namespace) else config
+        for key, value in list(values.items()):
+            if key == "sample_rate":
+                yield values, key
+            else:
+                yield from _rates(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _rates(value)
+
+
+def heard(path: Path, rate: int, seconds: float | None, keep_silence: bool) -> Tensor:
+    """The recording from its onset on."""
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"--seconds is above 0, got {seconds}.")
+    audio, _ = read_audio(path, rate, channel="mean")
+    start = first_non_silent_sample(audio)
+    if start is None:
+        raise BadAudioError(path, "is silent: there is nothing to match")
+    audio = audio if keep_silence else audio[start:]
+    return audio if seconds is None else audio[: max(1, round(seconds * rate))]
+
+
+def given_source(given: str | None, target: Tensor, rate: int) -> Tensor | None:
+    """The target, or a recording cut or continued with silence to its length."""
+    if given is None or given == "target":
+        return None if given is None else target
+    audio, _ = read_audio(Path(given), rate, channel="mean")
+    audio = audio[: len(target)]
+    return nn.functional.pad(audio, (0, len(target) - len(audio)))
+
+
+def placed_controls(controls: Controls, synth: Synth, device: torch.device) -> Controls:
+    """On the device; one number is meant for all parts of its control, and for all frames it must have."""
+    placed = {}
+    for name, value in controls.items():
+        size, frames = synth.control_sizes.get(name, value.shape[2]), synth.control_frames.get(name)
+        value = value.expand(-1, -1, size) if value.shape[2] == 1 else value
+        placed[name] = (value.expand(-1, frames, -1) if frames and value.shape[1] == 1 else value).to(device)
+    return placed
+
+
+def split_option(
+    option: str, item: str, read: Callable[[str], Any], unnamed: str | None = None
+) -> tuple[str, Any]:
+    """``NAME=VALUE`` as a pair."""
+    name, equals, value = str(item).rpartition("=")
+    if not equals and unnamed is not None:
+        name = unnamed
+    elif not name:
+        raise ValueError(f"{option} needs NAME=VALUE, got {item!r}.")
+    try:
+        return name, read(value)
+    except ValueError as error:
+        raise ValueError(f"{option} {item}: {error}") from error
+
+
+def frame_count(text: str) -> int:
+    """Of a control; 1 or more."""
+    count = int(text)
+    if count < 1:
+        raise ValueError("a control has 1 frame or more.")
+    return count
+
+
+def held_numbers(text: str) -> Tensor:
+    """One frame of a control."""
+    return as_control([float(part) for part in text.split(",")])
+
+
+def search_range(text: str) -> Range:
+    """LOW:HIGH, with :log for ratios."""
+    low, _, rest = text.partition(":")
+    high, colon, scale = rest.partition(":")
+    if colon and scale != "log":
+        raise ValueError("expected LOW:HIGH or LOW:HIGH:log.")
+    return Range(float(low), float(high), scale == "log")

@@ -1,0 +1,181 @@
+"""What a search may turn: numbers in (0, 1), and the controls that they stand for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.controllers.base import module_key
+from drumblender.controllers.free import FreeControls
+from drumblender.dsp.units import Range
+from drumblender.synths.base import Synth
+from drumblender.synths.stacking import stack, stacked_size, unstack
+from drumblender.types import Controls
+
+UNITS = ("_hz", "_rad", "_midi", "_db", "_s", "_samples", "_frames")
+RANGES = {"freq_rad": Range(0.002, 3.14, log=True), "phase_rad": Range(-math.pi, math.pi)}
+"""Where controls in a unit are looked for unless a search says otherwise, by the end of their name."""
+
+_MARGIN = 1e-3  # from 0 and 1: a start on the edge would have no gradient
+
+
+@dataclass(frozen=True)
+class Around:
+    """A region in proportion to a first guess.
+
+    Args:
+        guess: ``(1, frames, size)``, above 0.
+        cents: How far to look on either side.
+    """
+
+    guess: Float[Tensor, "1 frames size"]
+    cents: float
+
+    def denormalize(self, unit: Float[Tensor, "batch frames size"]) -> Float[Tensor, "batch frames size"]:
+        """From (0, 1): 1/2 is the guess."""
+        return self.guess.to(unit) * torch.exp2((2 * unit - 1) * self.cents / 1200)
+
+    def normalize(self, value: Float[Tensor, "batch frames size"]) -> Float[Tensor, "batch frames size"]:
+        """Back to (0, 1)."""
+        return (torch.log2(value / self.guess.to(value)) * 1200 / self.cents + 1) / 2
+
+
+class SearchSpace:
+    """The controls of a synth that a search turns, and those it leaves alone.
+
+    Args:
+        synth: What will play them.
+        frames: Frames of a control that may have any number: one count for all, or one for some names and
+            the count under ``""`` for the others.
+        fixed: Controls that are given, ``(1, frames, size)``, as the synth takes them.
+        regions: Where to look for a control whose name ends in a unit. :data:`RANGES` holds some.
+
+    Raises:
+        ValueError: A name is unknown or a shape does not fit; a control in a unit is neither fixed nor has a
+            region; nothing is left to search.
+    """
+
+    def __init__(
+        self,
+        synth: Synth,
+        frames: int | Mapping[str, int] = 32,
+        fixed: Controls | None = None,
+        regions: Mapping[str, Range | Around] | None = None,
+    ) -> None:
+        fixed, regions = dict(fixed or {}), dict(regions or {})
+        counts = {"": frames} if isinstance(frames, int) else {"": 32} | dict(frames)
+        sizes = synth.control_sizes
+        if unknown := sorted((set(fixed) | set(regions) | set(counts) - {""}) - set(sizes)):
+            raise ValueError(f"No control {', '.join(unknown)}; the synth has {', '.join(sizes)}.")
+        for name, value in fixed.items():
+            wanted = synth.control_frames.get(name, value.shape[1] if value.ndim == 3 else "any")
+            if tuple(value.shape) != (1, wanted, sizes[name]):
+                shape = tuple(value.shape)
+                raise ValueError(f"Control {name} is (1, {wanted}, {sizes[name]}), got {shape}.")
+        self.names, self.fixed = list(sizes), fixed
+        self.sizes = {name: size for name, size in sizes.items() if name not in fixed}
+        self.frames = {
+            name: synth.control_frames.get(name, counts.get(name, counts[""])) for name in self.sizes
+        }
+        if not self.sizes:
+            raise ValueError("Every control is fixed: there is nothing to search.")
+        self.regions = {name: regions.get(name) or _usual_region(name) for name in self.sizes}
+
+    def controls(self, unit: Controls) -> Controls:
+        """What the synth is played with, for searched controls in (0, 1)."""
+        batch = len(next(iter(unit.values())))
+        found = dict(unit)
+        for name, region in self.regions.items():
+            if region is not None:
+                found[name] = region.denormalize(unit[name])
+        like = next(iter(found.values()))
+        return {
+            name: found[name] if name in found else self.fixed[name].to(like).expand(batch, -1, -1)
+            for name in self.names
+        }
+
+    def unit(self, controls: Controls) -> Controls:
+        """The searched part of controls, back in (0, 1); frames are joined by lines where counts differ.
+
+        Raises:
+            ValueError: A searched control is missing or of another size.
+        """
+        found = {}
+        for name, size in self.sizes.items():
+            if name not in controls or controls[name].ndim != 3 or controls[name].shape[2] != size:
+                given = tuple(controls[name].shape) if name in controls else "nothing"
+                raise ValueError(f"Control {name} is (batch, frames, {size}), got {given}.")
+            region, value = self.regions[name], controls[name].float()
+            if value.shape[1] != self.frames[name]:
+                value = torch.nn.functional.interpolate(
+                    value.mT, self.frames[name], mode="linear", align_corners=True
+                ).mT
+            found[name] = (value if region is None else region.normalize(value)).clamp(0, 1)
+        return found
+
+    def free(
+        self, count: int, generator: torch.Generator, start: Controls | None = None, jitter: float = 0.5
+    ) -> FreeControls:
+        """Controls of ``count`` sounds to search from.
+
+        Args:
+            count: Sounds.
+            generator: Makes the draws.
+            start: Searched controls in (0, 1) of the first sounds. The others are the same over again, moved
+                by noise. Without it all are drawn evenly from (0, 1) and held over their frames, because what
+                starts rough stays rough; a control with a guess starts there.
+            jitter: Standard deviation of that noise, on logits.
+        """
+        free = FreeControls(
+            self.sizes,
+            control_frames=self.frames,
+            init="constant",
+            scale=0.0,
+            bounded=True,
+            num_sounds=count,
+        )
+        with torch.no_grad():
+            for name in self.sizes:
+                logits = free.params[module_key(name)]
+                shape = logits.shape
+                if start is None:
+                    drawn = torch.rand((count, 1, shape[2]), generator=generator)
+                    drawn = drawn.logit(eps=_MARGIN)
+                    drawn = drawn * (not isinstance(self.regions[name], Around))
+                else:
+                    known = start[name].cpu().logit(eps=1e-6)
+                    noise = jitter * torch.randn(shape, generator=generator)
+                    noise[: len(known)] = 0
+                    drawn = known[torch.arange(count) % len(known)] + noise
+                logits.copy_(drawn)
+        return free
+
+    @property
+    def num_genes(self) -> int:
+        """Numbers that a search turns."""
+        return stacked_size(self.sizes, self.frames)
+
+    def genes(self, free: FreeControls) -> Float[Tensor, "sounds genes"]:
+        """Logits of all controls as rows, in the order of the synth."""
+        logits = {name: free.params[module_key(name)].detach() for name in self.sizes}
+        return stack(logits, self.sizes, self.frames)
+
+    def from_genes(self, genes: Float[Tensor, "sounds genes"]) -> Controls:
+        """Searched controls in (0, 1) from rows of logits."""
+        return {name: value.sigmoid() for name, value in unstack(genes, self.sizes, self.frames).items()}
+
+
+def _usual_region(name: str) -> Range | None:
+    """Where a control in a unit is looked for; None for one in (0, 1)."""
+    for ending, region in RANGES.items():
+        if name.endswith(ending):
+            return region
+    if name.endswith(UNITS):
+        raise ValueError(
+            f"Control {name} is in a unit, so a search needs its value or the range to look in: "
+            f"--fix {name}=VALUE or --range {name}=LOW:HIGH."
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Checkpoints and configurations of the five original code bases."""

@@ -1,0 +1,56 @@
+"""What an importer makes of a checkpoint of an original code base, and how that is saved."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from drumblender import __version__
+from drumblender.checkpoints import build, load_weights
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A converted checkpoint.
+
+    Args:
+        config: Sections ``model`` and ``data`` of ours, and whatever else of the old file still holds
+            (``trainer``, ``optimizer`` ...).
+        state_dict: The weights under our names; empty when only a configuration was converted.
+        sample_rate: Of the audio the model works on.
+        dropped: Dotted keys of the old configuration, or names of the old weights, that have no successor.
+        training: Other entries of the old checkpoint that our Lightning understands (epoch, step ...).
+    """
+
+    config: dict[str, Any]
+    state_dict: dict[str, Tensor]
+    sample_rate: int
+    dropped: list[str] = field(default_factory=list)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def save_imported(imported: Imported, path: str | Path) -> None:
+    """Check the weights against a task built from the configuration, and write a checkpoint of ours.
+
+    Raises:
+        ValueError: The weights do not fit.
+    """
+    task, _ = build(imported.config)
+    load_weights(task, imported.state_dict, source="the original checkpoint")
+    content = {
+        "epoch": 0,
+        "global_step": 0,
+        "pytorch-lightning_version": L.__version__,
+        **imported.training,
+        "state_dict": imported.state_dict,
+        "drumblender": {
+            "version": __version__,
+            "sample_rate": imported.sample_rate,
+            "config": {key: imported.config[key] for key in ("model", "data")},
+        },
+    }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content, path)

@@ -1,0 +1,89 @@
+import pytest
+import torch
+from golden_nets import load
+
+from drumblender.controllers.free import FreeControls, ModeGains
+
+SIZES = {"freq": 3, "amp": 2}
+
+
+@pytest.mark.parametrize("case", ["DummyParameterEncoder", "NoiseParameters"])
+def test_hands_out_its_parameters_as_the_original_does(golden, case):
+    numbers = golden("drums", case)
+    expected = numbers["out_params"].reshape(-1, *numbers["out_params"].shape[-2:])
+    free = FreeControls({"bands": expected.shape[-1]}, num_frames=expected.shape[-2])
+    with torch.no_grad():
+        free.params["bands"].copy_(numbers["param_flat"].reshape(expected.shape))
+    controls = free(1)["bands"]
+    assert torch.equal(controls, expected)
+    (controls * numbers["in_ct_params"]).sum().backward()
+    assert torch.equal(free.params["bands"].grad.flatten(), numbers["grad_param_flat"])
+
+
+def test_gains_match_the_original(golden):
+    numbers = golden("drums", "ModalAmpParameters")
+    gains = load(ModeGains(**numbers.config["init"]), numbers)
+    params = numbers["in_params"].requires_grad_()
+    names = ("freq_rad", "amp", "phase_rad")
+    controls = gains(dict(zip(names, params.transpose(2, 3).unbind(1), strict=True)))
+    out = torch.stack([controls[name] for name in names], dim=1).transpose(2, 3)
+    assert torch.equal(out, numbers["out_params"])
+    (out * numbers["in_ct_params"]).sum().backward()
+    assert torch.allclose(params.grad, numbers["grad_params"], rtol=2e-5)
+    assert torch.allclose(gains.params.grad, numbers["grad_param_flat"], rtol=2e-5)
+
+
+def test_controls_have_the_frames_they_are_asked_for():
+    free = FreeControls(SIZES, num_frames=5, control_frames={"amp": 1})
+    assert {name: tuple(value.shape) for name, value in free(4).items()} == {
+        "freq": (4, 5, 3),
+        "amp": (4, 1, 2),
+    }
+
+
+@pytest.mark.parametrize("init", ["uniform", "normal"])
+def test_a_seed_gives_the_same_start(init):
+    first, second = (
+        FreeControls(SIZES, init=init, generator=torch.Generator().manual_seed(1))() for _ in range(2)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in SIZES)
+
+
+def test_starts_as_told(generator):
+    assert (FreeControls(SIZES, init="constant", scale=0.25)()["freq"] == 0.25).all()
+    drawn = FreeControls({"bands": 4000}, init="normal", scale=0.002, generator=generator)()["bands"]
+    assert drawn.std().item() == pytest.approx(0.002, rel=0.05)
+    uniform = FreeControls({"bands": 4000}, generator=generator)()["bands"]
+    assert 0 <= uniform.min() < 0.01 and 0.99 < uniform.max() < 1
+
+
+def test_bounded_controls_stay_between_0_and_1_however_far_they_are_pushed():
+    free = FreeControls(SIZES, init="normal", bounded=True)
+    with torch.no_grad():
+        free.params["amp"] += 8
+    assert all(((value > 0) & (value < 1)).all() for value in free(2).values())
+
+
+def test_sounds_with_controls_of_their_own_come_all_or_none():
+    free = FreeControls(SIZES, num_sounds=3)
+    assert free()["amp"].shape == (3, 1, 2)
+    with pytest.raises(ValueError, match="3 sounds, asked for 2"):
+        free(2)
+
+
+def test_refuses_what_it_cannot_hold():
+    with pytest.raises(ValueError, match="num_frames=0"):
+        FreeControls(SIZES, num_frames=0)
+
+
+def test_gains_start_at_one_and_take_fewer_modes():
+    controls = {"amp": torch.rand(2, 5, 3), "freq_rad": torch.rand(2, 5, 3)}
+    played = ModeGains(8)(controls)
+    assert torch.equal(played["amp"], controls["amp"]) and played["freq_rad"] is controls["freq_rad"]
+
+
+def test_gains_refuse_more_modes_than_they_have():
+    with pytest.raises(ValueError, match="3 modes but has gains for 2"):
+        ModeGains(2)({"amp": torch.rand(1, 1, 3)})
+    with pytest.raises(ValueError, match="named amp"):
+        ModeGains(2)({"magnitudes": torch.rand(1, 1, 2)})

@@ -1,0 +1,73 @@
+"""The published search for a string, number for number."""
+
+import pytest
+import torch
+
+from drumblender.losses.spectral import MultiResolutionSTFTLoss
+from drumblender.matching.match import match
+from drumblender.matching.search import Judge
+from drumblender.matching.space import SearchSpace
+from drumblender.synths.string import StringSynth
+
+
+def published_string(config):
+    return StringSynth(
+        sample_rate=config["init"]["sample_rate"],
+        internal_rate=config["synth"]["internal_sr"],
+        min_f0_hz=config["synth"]["min_f0_hz"],
+    )
+
+
+def published_loss(config):
+    return MultiResolutionSTFTLoss(
+        scale_invariance=True, perceptual_weighting=True, sample_rate=config["init"]["sample_rate"]
+    )
+
+
+def as_controls(loop, gain, excitation):
+    """Raw values of the original, where the gain of the excitation is its first column."""
+    logits = {
+        "loop_taps": loop,
+        "loop_gain": gain,
+        "excitation_taps": excitation[..., 1:],
+        "excitation_gain": excitation[..., :1],
+    }
+    return {name: value.float().sigmoid() for name, value in logits.items()}
+
+
+def test_gradient_search_takes_the_published_steps(golden):
+    case = golden("strings", "gradient_search")
+    raw = case["in_loop_coefficients"], case["in_loop_gain"], case["in_exc_coefficients"]
+    target = case["in_target"][0]
+    f0_hz = case["in_f0_frames"][..., None]
+    found = match(
+        target,
+        published_string(case.config),
+        published_loss(case.config),
+        "gradient",
+        renders=15,
+        restarts=1,
+        patience=20,
+        fixed={"f0_hz": f0_hz},
+        init={"f0_hz": f0_hz, **as_controls(*raw)},
+        source=target,
+    )
+    losses = torch.tensor([row.loss for row in found.history])
+    assert torch.allclose(losses.double(), case["out_losses"], rtol=2e-5)
+    assert found.loss == pytest.approx(case["out_best"].item(), rel=2e-5)
+    error = (found.audio - case["out_best_audio"][0]).abs().max() / case["out_best_audio"].abs().max()
+    assert error < 1e-3
+
+
+def test_fitness_of_a_population_is_the_published_one(golden):
+    case = golden("strings", "genetic_fitness")
+    population, target = case["in_population"], case["in_target"][0]
+    loop, gain, excitation = (
+        part.unflatten(1, (-1, size))
+        for part, size in zip(population.split([48, 16, 150], dim=1), (3, 1, 6), strict=True)
+    )
+    synth = published_string(case.config)
+    space = SearchSpace(synth, fixed={"f0_hz": case["in_f0_frames"][..., None]})
+    judge = Judge(target, synth, published_loss(case.config), space, source=target)
+    fitness = -judge(as_controls(loop, gain, excitation))
+    assert torch.allclose(fitness.double(), case["out_fitness"], rtol=5e-5)
