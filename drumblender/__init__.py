@@ -1,3 +1,3 @@
 """Differentiable audio synthesis with PyTorch Lightning."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

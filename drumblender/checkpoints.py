@@ -12,6 +12,7 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from drumblender.tasks import SynthesisTask
+from drumblender.upgrade import is_earlier, upgrade
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,12 @@ def load_checkpoint(path: str | Path) -> Loaded:
     """
     content = read_checkpoint(path)
     record = own_record(content, path)
-    task, data = build(record["config"])
-    load_weights(task, content["state_dict"], source=str(path))
-    task.config = record["config"]
+    config, weights = record["config"], content["state_dict"]
+    if is_earlier(str(record.get("version"))):
+        config, weights = upgrade(config, weights)
+    task, data = build(config)
+    load_weights(task, weights, source=str(path))
+    task.config = config
     return Loaded(task.eval(), data, record["sample_rate"])
 
 

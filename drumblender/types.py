@@ -42,6 +42,14 @@ class StringBatch(NoteBatch):
 
 
 @runtime_checkable
+class NormalisesLoudness(Protocol):
+    """A part that hears loudness and wants to know how loud its training data is."""
+
+    def set_loudness_statistics(self, mean_db: float, std_db: float) -> None:
+        """Normalise with these from here on."""
+
+
+@runtime_checkable
 class HasLoudnessStatistics(Protocol):
     """Data that know how loud their training split is, so that a task can normalise."""
 
@@ -55,3 +63,21 @@ class OnsetBatch(TypedDict):
     onset: Float[Tensor, "batch onset_features"]
     difference: Float[Tensor, "batch features"]
     weight: Float[Tensor, "batch features"]
+
+
+class HitFeatures(Protocol):
+    """Features of the hits of one drum."""
+
+    onset: Float[Tensor, "hits onset_features"]
+    full: Float[Tensor, "hits features"]
+    onset_low: Float[Tensor, "onset_features"]
+    onset_span: Float[Tensor, "onset_features"]
+
+
+@runtime_checkable
+class HasHits(Protocol):
+    """Data that know the hits of the drum that a mapping is trained on."""
+
+    hits: HitFeatures
+    onset_offset: Float[Tensor, "onset_features"]
+    sample_rate: int

@@ -1,16 +1,25 @@
 """Modules, batch -> named controls."""
 
-from drumblender.controllers.free import FreeControls, ModeGains
-from drumblender.controllers.heads import LinearHead, SplitHead
+from drumblender.controllers.base import Controller
+from drumblender.controllers.free import FreeControls
+from drumblender.controllers.given import GivenControls, ModeGains
+from drumblender.controllers.heads import Head, LinearHead, SplitHead
+from drumblender.controllers.heard import HeardControls
+from drumblender.controllers.mapped import MappedControls
 from drumblender.controllers.mapper import LinearMapping, Mapper, MLPMapping
 from drumblender.controllers.onset_scale import OnsetScale
 from drumblender.controllers.parameter_mapper import ParameterMapper
 
 __all__ = [
+    "Controller",
     "FreeControls",
+    "GivenControls",
+    "Head",
+    "HeardControls",
     "LinearHead",
     "LinearMapping",
     "MLPMapping",
+    "MappedControls",
     "Mapper",
     "ModeGains",
     "OnsetScale",

@@ -102,7 +102,7 @@ def random_strings(
     burst = noise_burst(rate, duration_s, burst_s, normalize=True, per_item=per_item, uniform=u["burst"])
     late = int(note_off_s * rate)
     again = torch.nn.functional.pad(burst, (late, 0))[:, :num_samples]
-    audio = synth.play_units(units, num_samples, burst + note_off_gain * again).audio
+    audio = synth.play_coefficients(units, num_samples, burst + note_off_gain * again).audio
     loudness_db = AWeightedLoudness(rate, hop_size, db=True)(audio)
     return {
         "audio": audio,

@@ -85,6 +85,7 @@ class NoteEncoder(Encoder):
         loudness_std_db: Divides it then, above 0.
     """
 
+    hears = ("audio", "f0_hz", "loudness_db")
     loudness_mean_db: Tensor
     loudness_std_db: Tensor
 

@@ -17,10 +17,12 @@ class Feature(nn.Module, ABC):
     Attributes:
         frames_joined: Consecutive frames that one value is made of: 2 for a feature of change.
         reach: Samples from the start of a sound that the feature reads; None when it reads all.
+        labels: A name for every column; empty where there are none.
     """
 
     frames_joined: int = 1
     reach: int | None = None
+    labels: Sequence[str] = ()
 
     @abstractmethod
     def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
@@ -39,7 +41,7 @@ class FeatureExtractor(Feature):
         if not features:
             raise ValueError("FeatureExtractor needs at least one feature.")
         self.features = nn.Sequential(*features)
-        self.reach = getattr(features[0], "reach", None)
+        self.reach = features[0].reach if isinstance(features[0], Feature) else None
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
         return self.features(audio)
@@ -57,14 +59,14 @@ class FeatureCollection(Feature):
         if not features:
             raise ValueError("FeatureCollection needs at least one feature.")
         self.features = nn.ModuleList(features)
-        named = [getattr(feature, "labels", []) for feature in features]
+        named = [feature.labels if isinstance(feature, Feature) else () for feature in features]
         self.labels = number_duplicates([label for labels in named for label in labels]) if all(named) else []
-        reaches = [getattr(feature, "reach", None) for feature in features]
+        reaches = [feature.reach if isinstance(feature, Feature) else None for feature in features]
         self.reach = None if None in reaches else max(reaches)
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... features"]:
         size = audio.shape[-1]
-        reaches = [getattr(feature, "reach", None) for feature in self.features]
+        reaches = [feature.reach if isinstance(feature, Feature) else None for feature in self.features]
         parts = share(audio.reshape(-1, size), [size if reach is None else reach for reach in reaches])
         columns = [
             feature(part.view(*audio.shape[:-1], part.shape[-1]))

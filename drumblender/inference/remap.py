@@ -78,8 +78,8 @@ class RemapStream:
 
     def _scaled(self, raw: Tensor) -> Tensor:
         if self._running is None:
-            return self.task.onset_scale(raw[None])[0]
-        return self._running(raw) - self.task.onset_scale.center
+            return self.task.mapping.onset_scale(raw[None])[0]
+        return self._running(raw) - self.task.mapping.onset_scale.center
 
 
 @torch.no_grad()
@@ -185,8 +185,8 @@ def command(given: argparse.Namespace) -> int:
 def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scaling) -> Tensor:
     if scaling == "training":
         _need_known_scale(task)
-        return task.onset_scale(raw.to(task.device))
-    if not task.onset_scale.known:
+        return task.mapping.onset_scale(raw.to(task.device))
+    if not task.mapping.onset_scale.known:
         log.warning(
             "What training subtracted from the onset features is unknown; nothing is subtracted here."
         )
@@ -196,11 +196,11 @@ def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scalin
     else:
         running = RunningScale()
         scaled = torch.stack([running(row) for row in raw])
-    return scaled - task.onset_scale.center.cpu()
+    return scaled - task.mapping.onset_scale.center.cpu()
 
 
 def _need_known_scale(task: RemapTask) -> None:
-    if not task.onset_scale.known:
+    if not task.mapping.onset_scale.known:
         raise ValueError(
             "This checkpoint does not say how the onset features of its drum were scaled (imported ones "
             "don't): choose scaling 'recording' or 'running'."
@@ -219,7 +219,7 @@ def _hit_samples(task: RemapTask, hit_s: float) -> int:
 
 
 def _render(task: RemapTask, onset: Float[Tensor, "hits features"], num_samples: int) -> Audio:
-    sound = task.play(task.params(onset), num_samples)
+    sound = task.play(task.controls({"onset": onset}), num_samples)
     fade = min(round(_FADE_S * task.sample_rate), num_samples)
     sound[:, num_samples - fade :] *= torch.linspace(1, 0, fade, device=sound.device)
     return sound

@@ -14,7 +14,6 @@ from drumblender.audio_io import AUDIO_SUFFIXES, BadAudioError, read_audio, resa
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.data.prepare.one_shot import first_non_silent_sample
-from drumblender.tasks import DrumTask
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,6 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
 
     Raises:
         BadAudioError: Nothing but silence.
-        ValueError: Stems are asked of a model without voices.
     """
     start = first_non_silent_sample(audio)
     if start is None:
@@ -68,8 +66,6 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
     batch = {name: value.to(task.device) for name, value in batch.items()}
     sounds = {"": _render(task, batch, settings.seed)}
     if settings.stems:
-        if not isinstance(task, DrumTask):
-            raise ValueError(f"A {type(task).__name__} has no voices to write as stems.")
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             sounds |= task.stems(batch)

@@ -203,7 +203,7 @@ def _check(
             f"A {method} search needs restarts of 1 and more and {needed[method]} renders, "
             f"got {restarts=}, {renders=}."
         )
-    if synth.hears and source is None:
+    if synth.needs_source and source is None:
         raise ValueError(
             f"{type(synth).__name__} works on a sound: give it with --source target or --source FILE."
         )

@@ -117,7 +117,7 @@ def gradient_search(judge: Judge, free: FreeControls, renders: int, lr: float, p
     safe = [param.detach().clone() for param in params]
     skipped = 0
     for _ in range(renders // free.num_sounds):
-        losses = judge(free())
+        losses = judge(free.values())
         if patience.is_over(judge.best_loss):
             break
         lost = ~losses.detach().isfinite()

@@ -11,9 +11,9 @@ Config = dict[str, Any]
 
 _TASK = "drumblender.tasks.DrumBlender"
 _WEIGHTS = {
-    "modal_autoencoder.": "voices.modal.gains.",
-    "noise_autoencoder.": "voices.noise.encoder.",
-    "transient_autoencoder.": "voices.transient.encoder.",
+    "modal_autoencoder.": "voices.modal.controls.gains.",
+    "noise_autoencoder.": "voices.noise.controls.encoder.",
+    "transient_autoencoder.": "voices.transient.controls.encoder.",
     "transient_synth.": "voices.transient.synth.",
 }
 _ANALYSIS = (
@@ -86,8 +86,8 @@ def _model(old: Config, *, num_modes: int, sample_rate: int) -> Config:
     voices = {"modal": {"synth": modal}}
     if old.get("modal_autoencoder"):
         gains = old["modal_autoencoder"]["init_args"]
-        voices["modal"]["gains"] = _component(
-            "drumblender.controllers.ModeGains", num_modes=gains["num_modes"]
+        voices["modal"]["controls"] = _component(
+            "drumblender.controllers.GivenControls", gains={"num_modes": gains["num_modes"]}
         )
     noise = _noise_voice(old) if old.get("noise_synth") else None
     transient = _transient_voice(old) if old.get("transient_synth") else None
@@ -110,7 +110,7 @@ def _noise_voice(old: Config) -> Config:
     bands = encoder["init_args"]["output_channels"]
     window = old["noise_synth"]["init_args"]["window_size"]
     synth = _component("drumblender.synths.NoiseSynth", window_size=window, num_bands=bands)
-    return {"synth": synth, "encoder": encoder, "head": "split"}
+    return {"synth": synth, "controls": _heard(encoder)}
 
 
 def _transient_voice(old: Config) -> Config:
@@ -121,8 +121,13 @@ def _transient_voice(old: Config) -> Config:
         encoder = _soundstream(
             old["transient_autoencoder"], "drumblender.encoders.SoundStreamAttentionEncoder"
         )
-        voice |= {"encoder": encoder, "head": "split"}
+        voice["controls"] = _heard(encoder)
     return voice
+
+
+def _heard(encoder: Config) -> Config:
+    head = _component("drumblender.controllers.SplitHead")
+    return _component("drumblender.controllers.HeardControls", encoder=encoder, head=head)
 
 
 def _soundstream(old: Config, class_path: str) -> Config:

@@ -45,15 +45,15 @@ class HarmonicSynth(Synth):
         }
         self.sample_rate = sample_rate
         self.f0_hz, self.level_db = f0_hz, level_db
+        named = {"f0": (f0_hz, "hz"), "level": (level_db, "db")}
+        self.ranges = {name: span for name, (span, _) in named.items() if span is not None}
+        self.units = {name: named[name][1] for name in self.ranges}
         self.f0_upsampling: Upsampling = f0_upsampling
         self.amp_upsampling: Upsampling = amp_upsampling
         self.fade = fade
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
-        for name, size in self.control_sizes.items():
-            if name not in controls or controls[name].shape[2] != size:
-                given = tuple(controls[name].shape) if name in controls else "nothing"
-                raise ValueError(f"Control {name} needs shape (batch, frames, {size}), got {given}.")
+        self.check(controls)
         # Raised before a range stretches it: half precision would detune a tone.
         units = self.to_units({name: raise_half(controls[name]) for name in self.control_sizes})
         return harmonic_bank(
@@ -65,9 +65,3 @@ class HarmonicSynth(Synth):
             amp_upsampling=self.amp_upsampling,
             fade=self.fade,
         )
-
-    def to_units(self, controls: Controls) -> Controls:
-        units = {"f0_hz": controls["f0_hz"] if self.f0_hz is None else self.f0_hz.denormalize(controls["f0"])}
-        if self.level_db is None:
-            return units | {"amp": controls["amp"]}
-        return units | {"level_db": self.level_db.denormalize(controls["level"])}

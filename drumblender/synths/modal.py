@@ -4,7 +4,7 @@ from drumblender.dsp.envelopes import Align
 from drumblender.dsp.oscillators import damped_sines, modal_bank
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, check_controls
 from drumblender.types import Audio, Controls
 
 
@@ -20,23 +20,38 @@ class ModalSynth(Synth):
         with_phase: ``phase_rad`` is one of its controls.
         align: Where the frames lie: ``center``, as published, or ``hop``, as centred analysis frames do.
         alias: Let modes above Nyquist fold down, as published, instead of silencing them.
+        freq_rad: Frequencies that a control ``freq`` in (0, 1) can have; None: the control is ``freq_rad``.
+        phase_rad: Phases that a control ``phase`` in (0, 1) can have; None: the control is ``phase_rad``.
     """
 
     def __init__(
-        self, num_modes: int, with_phase: bool = True, align: Align = "center", alias: bool = False
+        self,
+        num_modes: int,
+        with_phase: bool = True,
+        align: Align = "center",
+        alias: bool = False,
+        freq_rad: Range | None = None,
+        phase_rad: Range | None = None,
     ) -> None:
         super().__init__()
         _check_modes(num_modes)
-        self.control_sizes = {"freq_rad": num_modes, "amp": num_modes}
+        spans = {"freq": freq_rad} | ({"phase": phase_rad} if with_phase else {})
+        self.ranges = {name: span for name, span in spans.items() if span is not None}
+        self.units = dict.fromkeys(self.ranges, "rad")
+        self.control_sizes = {"freq_rad" if freq_rad is None else "freq": num_modes, "amp": num_modes}
         if with_phase:
-            self.control_sizes["phase_rad"] = num_modes
+            self.control_sizes["phase_rad" if phase_rad is None else "phase"] = num_modes
         self.align, self.alias = align, alias
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
-        phase_rad = controls.get("phase_rad")
+        given = {name: None for name in self.control_sizes if name in controls or name != "phase_rad"}
+        check_controls(type(self).__name__, controls, given)
+        # Raised before a range stretches it: half precision would detune a mode.
+        units = self.to_units({name: raise_half(controls[name]) for name in given})
+        phase_rad = units.get("phase_rad")
         return modal_bank(
-            controls["freq_rad"].mT,
-            controls["amp"].mT,
+            units["freq_rad"].mT,
+            units["amp"].mT,
             None if phase_rad is None else phase_rad.mT,
             num_samples=num_samples,
             align=self.align,
@@ -75,27 +90,19 @@ class DampedModalSynth(Synth):
         names = ("freq", "t60", "amp" if level_db is None else "level")
         self.control_sizes = dict.fromkeys(names, num_modes)
         self.control_frames = dict.fromkeys(self.control_sizes, 1)
-        self.sample_rate, self.max_amp = sample_rate, max_amp
-        self.freq_hz, self.t60_s, self.level_db = freq_hz, t60_s, level_db
+        self.sample_rate = sample_rate
+        self.ranges = {"freq": freq_hz, "t60": t60_s}
+        self.ranges |= {"amp": Range(0, max_amp)} if level_db is None else {"level": level_db}
+        self.units = {"freq": "hz", "t60": "s", "level": "db"}
+        self.level_db = level_db
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        self.check(controls)
         # Raised before a range stretches it: half precision would detune a mode.
         units = self.to_units({name: raise_half(controls[name]) for name in self.control_sizes})
-        if any(value.shape[1] != 1 for value in units.values()):
-            shapes = {name: tuple(controls[name].shape) for name in self.control_sizes}
-            raise ValueError(f"Each control of a struck mode has one frame, got {shapes}.")
         amp = units["amp"] if self.level_db is None else db_to_gain(units["level_db"])
         held = [value.squeeze(1) for value in (units["freq_hz"], units["t60_s"], amp)]
         return damped_sines(*held, num_samples=num_samples, sample_rate=self.sample_rate)
-
-    def to_units(self, controls: Controls) -> Controls:
-        units = {
-            "freq_hz": self.freq_hz.denormalize(controls["freq"]),
-            "t60_s": self.t60_s.denormalize(controls["t60"]),
-        }
-        if self.level_db is None:
-            return units | {"amp": self.max_amp * controls["amp"]}
-        return units | {"level_db": self.level_db.denormalize(controls["level"])}
 
 
 def _check_modes(num_modes: int) -> None:

@@ -41,6 +41,8 @@ class NoiseSynth(Synth):
                 f"Need at least 2 bands and samples a window, got {num_bands=} and {window_size=}."
             )
         self.num_bands, self.level_db = num_bands, level_db
+        if level_db is not None:
+            self.ranges, self.units = {"level": level_db}, {"level": "db"}
         self.control_sizes = {"magnitude" if level_db is None else "level": num_bands}
         self.window_size, self.hop_size = window_size, window_size // 2
         self.seed, self.draw_on_device = seed, draw_on_device
@@ -66,6 +68,7 @@ class NoiseSynth(Synth):
         Raises:
             ValueError: A shape does not fit.
         """
+        self.check(controls)
         if self.level_db is None:
             magnitude = controls["magnitude"]
         else:  # raised before a range stretches it: half precision would step audibly
@@ -78,17 +81,9 @@ class NoiseSynth(Synth):
             raise ValueError(f"The sound needs noise of shape {shape}, got {tuple(noise.shape)}.")
         return filtered_noise(magnitude, noise)[:, :num_samples]
 
-    def to_units(self, controls: Controls) -> Controls:
-        if self.level_db is None:
-            return dict(controls)
-        return {"level_db": self.level_db.denormalize(controls["level"])}
-
     def _spread(self, magnitude: Tensor, num_samples: int) -> Tensor:
-        if num_samples < 1 or magnitude.shape[-1] != self.num_bands:
-            raise ValueError(
-                f"Need at least 1 sample and magnitude (batch, frames, {self.num_bands}), "
-                f"got {num_samples=} and {tuple(magnitude.shape)}."
-            )
+        if num_samples < 1:
+            raise ValueError(f"A sound has at least 1 sample, got {num_samples=}.")
         needed = max(0, -(-(num_samples - self.window_size) // self.hop_size)) + 1
         if magnitude.shape[1] >= needed:
             return magnitude

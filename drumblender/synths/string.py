@@ -20,7 +20,7 @@ from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.strings import fractional_delay_taps, share_out
 from drumblender.dsp.units import Range
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, check_controls
 from drumblender.synths.string_curves import (
     LoopCurves,
     Span,
@@ -83,6 +83,7 @@ class StringSynth(Synth):
         burst_db: Level of a burst that its control maps to, in dB below full scale.
         seed: Draws the burst.
         unvoiced: A frame with a pitch of 0 or NaN is an ``error``, or must ``hold`` the one before it.
+        f0_hz: Pitches that a control ``f0`` in (0, 1) can have; None: the control is ``f0_hz``.
     """
 
     noise: Float[Tensor, "windows window"]
@@ -104,6 +105,7 @@ class StringSynth(Synth):
         burst_db: Range = Range(-60.0, 20.0),  # noqa: B008
         seed: int = 0,
         unvoiced: Literal["error", "hold"] = "error",
+        f0_hz: Range | None = None,
     ) -> None:
         super().__init__()
         sizes = {"loop_order": loop_order, "loop_frames": loop_frames, "excitation_order": excitation_order}
@@ -124,12 +126,16 @@ class StringSynth(Synth):
         self.excitation, self.interpolate, self.unvoiced = excitation, interpolate, unvoiced
         self.loop_gain, self.burst_db = loop_gain, burst_db
         self.clamped_frames = 0
-        self.hears = excitation != "burst"
-        self.control_sizes = {"f0_hz": 1, "loop_taps": loop_order + 1, "loop_gain": 1}
+        self.needs_source = excitation != "burst"
+        self.control_sizes = {"f0_hz" if f0_hz is None else "f0": 1}
+        self.control_sizes |= {"loop_taps": loop_order + 1, "loop_gain": 1}
         self.control_sizes |= {"excitation_taps": excitation_order, "excitation_gain": 1}
         self.control_frames = {"loop_taps": loop_frames, "loop_gain": loop_frames}
         self.control_frames |= dict.fromkeys(("excitation_taps", "excitation_gain"), excitation_frames)
+        self.ranges = {"loop_gain": loop_gain} | ({} if f0_hz is None else {"f0": f0_hz})
+        self.units = {"f0": "hz", "burst": "db"}
         if excitation == "burst":
+            self.ranges["burst"] = burst_db
             self.control_sizes["burst"] = len(self.onset_s)
             self.control_frames["burst"] = excitation_frames
             noise = white_noise(
@@ -166,9 +172,10 @@ class StringSynth(Synth):
             with_residual: Also take the excitation filter out of what the inverse loop leaves of a recording.
         """
         if self.interpolate == "coefficients":
-            return self.play_units(self.to_units(controls), num_samples, source)
+            return self.play_coefficients(self.coefficients(controls), num_samples, source)
         dtype = _audio_dtype(controls, source)
-        controls = self.checked(controls, self.control_sizes, source)
+        sizes = {name: size for name, size in self.control_sizes.items() if name != "f0"} | {"f0_hz": 1}
+        controls = self.checked(self._pitched(controls), sizes, source)
         if self.excitation == "resynthesis":
             # A gradient of 0, not of None: distributed training waits for every parameter.
             unheard = controls["excitation_taps"].sum() + controls["excitation_gain"].sum()
@@ -178,8 +185,10 @@ class StringSynth(Synth):
         windows = windows_from_controls(controls, self.window, self.burst_db)
         return self._play(loop, windows, self.starts(controls), num_samples, source, dtype, with_residual)
 
-    def play_units(self, units: Controls, num_samples: int, source: Audio | None = None) -> StringSignals:
-        """Play finished coefficients, as :meth:`to_units` gives them; in between they are clipped to [0, 1].
+    def play_coefficients(
+        self, units: Controls, num_samples: int, source: Audio | None = None
+    ) -> StringSignals:
+        """Play finished :meth:`coefficients`; in between they are clipped to [0, 1].
 
         Raises:
             ValueError: As :meth:`forward`, or a loop gain is 1 or more.
@@ -199,14 +208,14 @@ class StringSynth(Synth):
         windows = windows_from_units(units, self.window)
         return self._play(loop, windows, self.starts(units), num_samples, source, dtype)
 
-    def to_units(self, controls: Controls) -> Controls:
-        """Coefficients at the frames; ``loop_coefficients`` sum to 1 and are multiplied by ``loop_gain``.
+    def coefficients(self, controls: Controls) -> Controls:
+        """Of the filters, at the frames; ``loop_coefficients`` sum to 1 and are multiplied by ``loop_gain``.
 
         Between frames, the logits follow another curve than these do.
         """
         gain = self.loop_gain.denormalize(inside(controls["loop_gain"]))
         units = {
-            "f0_hz": controls["f0_hz"],
+            "f0_hz": self._pitched(controls)["f0_hz"],
             "loop_coefficients": share_out(inside(controls["loop_taps"]), torch.ones_like(gain)),
             "loop_gain": gain,
             "excitation_coefficients": share_out(
@@ -218,6 +227,12 @@ class StringSynth(Synth):
         if "onset_s" in controls:
             units["onset_s"] = controls["onset_s"]
         return units
+
+    def _pitched(self, controls: Controls) -> Controls:
+        """The controls with their pitch in Hz."""
+        if "f0" not in self.control_sizes or "f0" not in controls:
+            return controls
+        return controls | {"f0_hz": self.ranges["f0"].denormalize(controls["f0"])}
 
     def _span(self, num_samples: int) -> Span:
         if num_samples < 1:
@@ -264,19 +279,14 @@ class StringSynth(Synth):
 
     def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
         """The controls in the working type, for every item, their pitch playable."""
-        if self.hears and source is None:
+        if self.needs_source and source is None:
             raise ValueError(
                 f"A string with excitation={self.excitation!r} needs a source; 'burst' plays without one."
             )
-        for name, size in sizes.items():
-            if name not in controls:
-                raise ValueError(f"The string needs a control {name!r}, got {sorted(controls)}.")
-            shape = tuple(controls[name].shape)
-            if len(shape) != 3 or shape[1] < 1 or shape[2] != size:
-                raise ValueError(f"{name} is (batch, frames, {size}) with a frame or more, got {shape}.")
+        check_controls("StringSynth", controls, sizes)
         wanted = {name: controls[name] for name in (*sizes, "onset_s") if name in controls}
         lengths = {name: len(value) for name, value in wanted.items()}
-        lengths |= {} if source is None or not self.hears else {"source": len(source)}
+        lengths |= {} if source is None or not self.needs_source else {"source": len(source)}
         batch = max(lengths.values())
         if set(lengths.values()) - {1, batch}:
             raise ValueError(f"Controls and source have batches of different sizes: {lengths}.")

@@ -1,0 +1,80 @@
+"""Configurations and weights that earlier versions wrote, as this version reads them. Plain values only."""
+
+from copy import deepcopy
+from typing import Any
+
+Config = dict[str, Any]
+
+_MOVED = {  # classes that live elsewhere since 0.2
+    f"drumblender.encoders.{name}": f"drumblender.controllers.{name}"
+    for name in ("FreeControls", "LinearMapping", "MLPMapping", "ModeGains", "SplitHead")
+}
+_HEADS = {"linear": "LinearHead", "split": "SplitHead"}
+_SINGLE = {"StringTask": "string", "RemapTask": "drum"}  # tasks of one voice, and what it is called in there
+_PARTS = ("encoder.", "head.", "mapper.", "onset_scale.")  # of what is the voice's controller now
+
+
+def is_earlier(version: str) -> bool:
+    """Whether a checkpoint of that version needs :func:`upgrade`."""
+    return version.split(".")[:2] == ["0", "1"]
+
+
+def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:
+    """What 0.1 wrote into a checkpoint, as of today.
+
+    Args:
+        config: Its sections ``model`` and ``data``.
+        state_dict: Its weights.
+
+    Returns:
+        Both, changed; what was given stays as it is.
+    """
+    config = _renamed(deepcopy(config))
+    model = config.get("model") or {}
+    task, settings = str(model.get("class_path")).rsplit(".", 1)[-1], model.get("init_args") or {}
+    if task == "DrumTask":
+        for voice in (settings.get("voices") or {}).values():
+            _controlled(voice)
+    elif task == "StringTask" and "encoder" in settings:
+        settings["controls"] = _component("HeardControls", encoder=settings.pop("encoder"))
+    elif task == "RemapTask" and "mapper" in settings:
+        moved = {name: settings.pop(name) for name in ("mapper", "preset") if name in settings}
+        settings["controls"] = _component("MappedControls", **moved)
+    return config, {_new_key(key, task, settings): value for key, value in state_dict.items()}
+
+
+def _controlled(voice: Config) -> None:
+    """Gather what played a voice under ``controls``."""
+    encoder, gains = voice.pop("encoder", None), voice.pop("gains", None)
+    head = _component(_HEADS[voice.pop("head", None) or "linear"])
+    if encoder is not None:
+        voice["controls"] = _component("HeardControls", encoder=encoder, head=head)
+    elif gains is not None:
+        voice["controls"] = _component("GivenControls", gains=gains)
+
+
+def _new_key(key: str, task: str, settings: Config) -> str:
+    """The name of a weight."""
+    if task == "DrumTask" and key.startswith("voices."):
+        voices, name, part, *rest = key.split(".")
+        part = f"controls.{part}" if part in ("encoder", "head", "gains") else part
+        return ".".join([voices, name, part, *rest])
+    if task not in _SINGLE:
+        return key
+    voice = f"voices.{_SINGLE[task]}"
+    held = key in ("preset", "damping") or ("." not in key and key != "reference")
+    if key.startswith(_PARTS) or held:
+        return f"{voice}.controls.{key}"
+    return f"{voice}.{key}" if key.startswith("synth.") else key
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _renamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    return _MOVED.get(value, value) if isinstance(value, str) else value
+
+
+def _component(name: str, **init_args: Any) -> Config:
+    return {"class_path": f"drumblender.controllers.{name}", "init_args": init_args}
