@@ -24,11 +24,11 @@ class Head(nn.Module, ABC):
     control_sizes: dict[str, int]
     control_frames: dict[str, int]
 
-    def makes(self, name: str) -> bool:
-        """Whether it can make a control of that name.
+    squashes: bool = True
+    """It keeps what it makes in (0, 1), as all controls need but those that are ``linear``."""
 
-        One that squashes to (0, 1), as most do, makes none that is given in a unit.
-        """
+    def makes(self, name: str) -> bool:
+        """Whether it can make a control of that name; one that squashes makes none in a unit."""
         return not has_unit(name)
 
     @abstractmethod
@@ -90,6 +90,8 @@ class LinearHead(Head):
 class SplitHead(Head):
     """Hands the features on as controls, cut in the order of the synth's; no weights, no squashing.
 
+    It suits controls that may have any sign and size, such as the magnitudes of a noise filter.
+
     Args:
         units: Controls in a unit that the encoder already makes in that unit.
 
@@ -98,6 +100,8 @@ class SplitHead(Head):
     >>> [tuple(value.shape) for value in head(torch.zeros(2, 10, 5)).values()]
     [(2, 10, 3), (2, 10, 2)]
     """
+
+    squashes = False
 
     def __init__(self, units: Sequence[str] = ()) -> None:
         super().__init__()

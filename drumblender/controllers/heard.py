@@ -3,7 +3,7 @@
 from drumblender.controllers.base import Batch, Controller
 from drumblender.controllers.heads import Head, LinearHead
 from drumblender.encoders.base import Encoder
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, has_unit
 from drumblender.types import Controls
 
 
@@ -38,6 +38,12 @@ class HeardControls(Controller):
             raise ValueError(
                 f"{type(self.head).__name__} makes no control of {self.player}, which has "
                 f"{', '.join(synth.control_sizes) or 'none'}: take GivenControls, or give the synth ranges."
+            )
+        bounded = [name for name in made if not has_unit(name) and name not in synth.linear]
+        if bounded and not self.head.squashes:
+            raise ValueError(
+                f"{type(self.head).__name__} does not keep {', '.join(bounded)} of {self.player} in (0, 1): "
+                f"take LinearHead."
             )
         frames = {name: count for name, count in synth.control_frames.items() if name in made}
         self.head.build(self.encoder.num_features, made, frames)

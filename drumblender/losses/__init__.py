@@ -1,11 +1,13 @@
 """Modules, (prediction, target) -> scalar."""
 
+from drumblender.losses.channelled import Channelled
 from drumblender.losses.controls import ControlLoss
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.losses.spectral import FirstOrderDifferenceLoss, MultiResolutionSTFTLoss
 from drumblender.losses.weighted import WeightedLoss
 
 __all__ = [
+    "Channelled",
     "ControlLoss",
     "FeatureDifferenceLoss",
     "FirstOrderDifferenceLoss",

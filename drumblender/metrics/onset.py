@@ -5,8 +5,9 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.spectra import magnitude, stft
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 
@@ -33,7 +34,7 @@ class SpectralFluxOnsetError(ItemMetric):
         self.n_fft, self.hop_size, self.axis = n_fft, hop_size, axis
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         flux = [_flux(audio, self.n_fft, self.hop_size, self.axis) for audio in (prediction, target)]
         return (flux[0] - flux[1]).abs().mean(dim=1)
 
@@ -54,7 +55,7 @@ class OnsetTimeError(ItemMetric):
         self.sample_rate, self.n_fft, self.hop_size = sample_rate, n_fft, hop_size
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         frame = [
             _flux(audio, self.n_fft, self.hop_size, "time").argmax(dim=1) for audio in (prediction, target)
         ]

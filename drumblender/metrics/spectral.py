@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.cepstra import mel_cepstrum
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.spectral_distance import log_spectral_distance
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 
@@ -31,7 +32,7 @@ class LogSpectralDistance(ItemMetric):
         self.n_fft, self.hop_size, self.eps = n_fft, hop_size, eps
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         return log_spectral_distance(
             prediction, target, n_fft=self.n_fft, hop_length=self.hop_size, eps=self.eps
         ).mean(dim=1)
@@ -66,7 +67,7 @@ class MFCCError(ItemMetric):
         self.n_fft, self.hop_length, self.floor = n_fft, hop_length, floor
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         cepstra = [
             mel_cepstrum(
                 audio,

@@ -56,12 +56,13 @@ class Synth(nn.Module, ABC):
     Attributes:
         control_sizes: How many numbers a frame of each control holds. A control whose name ends in a
             unit (``freq_rad``) is given in that unit; any other is in (0, 1) and meets its ``Range``
-            once, in here, or is linear where the class says so.
+            once, in here, or is one of ``linear``.
         control_frames: Frames that a control must have, for those that may not have any number: 1 for
             one value held through the sound. A control without an entry takes any number of frames,
             spread evenly over the sound.
         ranges: What (0, 1) stands for, for the controls that have a range.
         units: The unit of those ranges, as a name ends in it (``hz``); a range of plain numbers has none.
+        linear: Controls that may have any sign and size, such as gains, and need not stay in (0, 1).
         sample_rate: Samples per second; None for a synth that plays the same at any rate.
         needs_source: The synth works on a sound given as ``source`` (the mix of the voices before it, the
             excitation of a string) and cannot play without it.
@@ -71,6 +72,7 @@ class Synth(nn.Module, ABC):
     control_frames: dict[str, int]
     ranges: dict[str, Range]
     units: dict[str, str]
+    linear: tuple[str, ...] = ()
     sample_rate: int | None = None
     needs_source: bool = False
 

@@ -48,6 +48,7 @@ class HarmonicSynth(Synth):
         named = {"f0": (f0_hz, "hz"), "level": (level_db, "db")}
         self.ranges = {name: span for name, (span, _) in named.items() if span is not None}
         self.units = {name: named[name][1] for name in self.ranges}
+        self.linear = () if level_db is not None else ("amp",)
         self.f0_upsampling: Upsampling = f0_upsampling
         self.amp_upsampling: Upsampling = amp_upsampling
         self.fade = fade

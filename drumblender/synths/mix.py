@@ -29,6 +29,7 @@ class MixSynth(Synth):
             raise ValueError(f"The synths of a mix play at {sorted(rates)} Hz; give them one sample_rate.")
         self.sample_rate = next(iter(rates), None)
         self.control_sizes = {}
+        self.linear = tuple(f"{name}_{part}" for name, synth in synths.items() for part in synth.linear)
         for name, synth in synths.items():
             for control, size in synth.control_sizes.items():
                 if f"{name}_{control}" in self.control_sizes:

@@ -1,6 +1,9 @@
 """Sums of sinusoidal modes: followed frame by frame, or struck and left to ring."""
 
-from drumblender.dsp.envelopes import Align
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.envelopes import Align, interpolate_frames
 from drumblender.dsp.oscillators import damped_sines, modal_bank
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
@@ -35,6 +38,7 @@ class ModalSynth(Synth):
     ) -> None:
         super().__init__()
         _check_modes(num_modes)
+        self.linear = ("amp",)
         spans = {"freq": freq_rad} | ({"phase": phase_rad} if with_phase else {})
         self.ranges = {name: span for name, span in spans.items() if span is not None}
         self.units = dict.fromkeys(self.ranges, "rad")
@@ -49,14 +53,21 @@ class ModalSynth(Synth):
         # Raised before a range stretches it: half precision would detune a mode.
         units = self.to_units({name: raise_half(controls[name]) for name in given})
         phase_rad = units.get("phase_rad")
+        num_frames = max(units["freq_rad"].shape[1], units["amp"].shape[1])
         return modal_bank(
-            units["freq_rad"].mT,
-            units["amp"].mT,
+            _spread(units["freq_rad"], num_frames, self.align),
+            _spread(units["amp"], num_frames, self.align),
             None if phase_rad is None else phase_rad.mT,
             num_samples=num_samples,
             align=self.align,
             alias=self.alias,
         )
+
+
+def _spread(track: Tensor, num_frames: int, align: Align) -> Float[Tensor, "batch modes frames"]:
+    """Tracks of fewer frames than the others, on lines between their own."""
+    track = track.mT
+    return track if track.shape[-1] in (1, num_frames) else interpolate_frames(track, num_frames, align=align)
 
 
 class DampedModalSynth(Synth):

@@ -41,7 +41,9 @@ class NoiseSynth(Synth):
                 f"Need at least 2 bands and samples a window, got {num_bands=} and {window_size=}."
             )
         self.num_bands, self.level_db = num_bands, level_db
-        if level_db is not None:
+        if level_db is None:
+            self.linear = ("magnitude",)
+        else:
             self.ranges, self.units = {"level": level_db}, {"level": "db"}
         self.control_sizes = {"magnitude" if level_db is None else "level": num_bands}
         self.window_size, self.hop_size = window_size, window_size // 2

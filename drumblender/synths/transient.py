@@ -31,6 +31,7 @@ class TransientTCN(Synth):
     """
 
     needs_source = True
+    linear = ("embedding",)
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from drumblender import __version__
+from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, AudioBatch, HasLoudnessStatistics, NormalisesLoudness
@@ -120,7 +121,7 @@ class SynthesisTask(L.LightningModule, ABC):
     def _step(self, batch: AudioBatch, stage: str) -> Step:
         target = batch["audio"]
         prediction = self(batch)
-        loss = self.loss(prediction, target)
+        loss = call_loss(self.loss, prediction, target)
         self.log_loss(stage, loss, len(target))
         return {"loss": loss, "prediction": prediction.detach(), "target": target}
 
