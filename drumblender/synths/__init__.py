@@ -6,6 +6,7 @@ from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
+from drumblender.synths.preset import load_controls, save_preset
 from drumblender.synths.simple_drum import SimpleDrumSynth
 from drumblender.synths.snare808 import Snare808
 from drumblender.synths.string import StringSynth
@@ -25,4 +26,6 @@ __all__ = [
     "StringSynth",
     "Synth",
     "TransientTCN",
+    "load_controls",
+    "save_preset",
 ]

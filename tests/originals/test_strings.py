@@ -78,13 +78,13 @@ def test_drum_checkpoints_are_not_taken_for_strings():
 
 @pytest.mark.parametrize("name", ["autoencoder", "autoencoder_legacy", "autoencoder_published_rates"])
 def test_golden_autoencoder(name, golden):
-    from conftest import GOLDEN
+    from conftest import golden_file
 
     numbers = golden("strings", name)
     given, rate = numbers.config["init"], numbers.config["call"]["audio_sr"]
     imported = convert(
         None,
-        read_checkpoint(GOLDEN / "strings" / numbers.config["checkpoint"]),
+        read_checkpoint(golden_file(f"strings/{numbers.config['checkpoint']}")),
         sample_rate=rate,
         internal_rate=given["internal_sr"],
         min_f0_hz=given["min_f0_hz"],
