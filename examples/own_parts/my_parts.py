@@ -1,4 +1,4 @@
-"""A synth, an encoder and a loss of one's own, beside the configuration that names them: nothing to register."""
+"""A synth, an encoder and a loss of one's own, beside the configuration that names them. No registering."""
 
 import torch
 from torch import Tensor, nn
