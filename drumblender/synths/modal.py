@@ -35,9 +35,9 @@ class ModalSynth(Synth):
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
         phase_rad = controls.get("phase_rad")
         return modal_bank(
-            controls["freq_rad"].mT,
-            controls["amp"].mT,
-            None if phase_rad is None else phase_rad.mT,
+            controls["freq_rad"].transpose(-1, -2),
+            controls["amp"].transpose(-1, -2),
+            None if phase_rad is None else phase_rad.transpose(-1, -2),
             num_samples=num_samples,
             align=self.align,
             alias=self.alias,

@@ -1,13 +1,14 @@
 """A plucked string with learned loop and excitation filters (Differentiable Karplus-Strong, WASPAA 2025)."""
 
 import logging
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.all_pole import (
+    Kernel,
     all_pole,
     keep_windows,
     place_windows,
@@ -16,6 +17,7 @@ from drumblender.dsp.all_pole import (
     windowed_all_pole,
     working_dtype,
 )
+from drumblender.dsp.kernels import read_along
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.strings import fractional_delay_taps, share_out
@@ -83,6 +85,7 @@ class StringSynth(Synth):
         burst_db: Level of a burst that its control maps to, in dB below full scale.
         seed: Draws the burst.
         unvoiced: A frame with a pitch of 0 or NaN is an ``error``, or must ``hold`` the one before it.
+        kernel: Who computes the recursions.
     """
 
     noise: Float[Tensor, "windows window"]
@@ -104,6 +107,7 @@ class StringSynth(Synth):
         burst_db: Range = Range(-60.0, 20.0),  # noqa: B008
         seed: int = 0,
         unvoiced: Literal["error", "hold"] = "error",
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         sizes = {"loop_order": loop_order, "loop_frames": loop_frames, "excitation_order": excitation_order}
@@ -123,6 +127,9 @@ class StringSynth(Synth):
         self.onset_s = tuple(onset_s)
         self.excitation, self.interpolate, self.unvoiced = excitation, interpolate, unvoiced
         self.loop_gain, self.burst_db = loop_gain, burst_db
+        if kernel not in get_args(Kernel):
+            raise ValueError(f"kernel is one of {', '.join(get_args(Kernel))}, got {kernel!r}.")
+        self.kernel: Kernel = kernel
         self.clamped_frames = 0
         self.hears = excitation != "burst"
         self.control_sizes = {"f0_hz": 1, "loop_taps": loop_order + 1, "loop_gain": 1}
@@ -192,7 +199,7 @@ class StringSynth(Synth):
         units = self.checked(units, sizes, source)
         if self.excitation == "resynthesis":
             units["loop_gain"] = units["loop_gain"] + 0 * units["excitation_coefficients"].sum()
-        highest = units["loop_gain"].max().item()
+        highest = 0.0 if read_along() else units["loop_gain"].max().item()
         if not highest < 1:
             raise ValueError(f"A loop gain of {highest:.6g} never fades; keep it below 1.")
         loop = loop_from_units(units, self.internal_rate / units["f0_hz"], self._span(num_samples))
@@ -244,14 +251,14 @@ class StringSynth(Synth):
                 source = torch.nn.functional.pad(source, (0, num_samples - source.shape[1]))
             heard = kaiser_resample(source, self.sample_rate, self.internal_rate, dtype=taps.dtype)
             if self.excitation == "source":
-                excitation = windowed_all_pole(heard, windows.poles, starts)
+                excitation = windowed_all_pole(heard, windows.poles, starts, kernel=self.kernel)
             else:
                 whitened = sparse_all_pole_inverse(heard, lag, taps)
                 # The excitation filter would undo its own inverse here, sample for sample.
                 excitation = keep_windows(whitened, starts, self.window)
                 if with_residual:
                     residual = windowed_all_pole(whitened, windows.poles, starts, inverse=True)
-        ringing = sparse_all_pole(excitation, lag, taps)
+        ringing = sparse_all_pole(excitation, lag, taps, kernel=self.kernel)
         outer = {"num_samples": num_samples, "dtype": dtype}
         audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate, **outer)
         return StringSignals(audio, excitation, residual)
@@ -260,7 +267,7 @@ class StringSynth(Synth):
         """The burst of each window at its level, through the excitation filter."""
         noise = (windows.burst * self.noise.to(windows.burst).T).transpose(1, 2)
         poles = windows.poles.repeat_interleave(noise.shape[1], dim=0)
-        return all_pole(noise.flatten(0, 1), poles).view_as(noise)
+        return all_pole(noise.flatten(0, 1), poles, kernel=self.kernel).view_as(noise)
 
     def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
         """The controls in the working type, for every item, their pitch playable."""
@@ -287,6 +294,8 @@ class StringSynth(Synth):
     def _playable(self, f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
         if self.unvoiced == "hold":
             f0_hz = hold_unvoiced(f0_hz)
+        if read_along():  # an exported graph cannot check
+            return f0_hz
         lowest = check_pitch(f0_hz, self.internal_rate / 2)
         if lowest < self.min_f0_hz:
             if not self.clamped_frames:
