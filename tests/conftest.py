@@ -20,7 +20,7 @@ class CompiledAsWritten(PathFinder):
 
     @classmethod
     def find_spec(cls, fullname: str, path=None, target=None) -> ModuleSpec | None:
-        if not (fullname.startswith("drumblender.") and ".kernels." in fullname):
+        if not fullname.startswith(("drumblender.dsp.kernels.", "drumblender.nets.cpu.")):
             return None
         return super().find_spec(fullname, path, target)
 

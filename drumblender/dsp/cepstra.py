@@ -1,6 +1,5 @@
 """Mel-frequency cepstra."""
 
-from functools import cache
 from typing import Literal
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
 
@@ -57,7 +57,7 @@ def mel_cepstrum(
     return torch.maximum(level_db, top_db - floor_db) @ _cosines(num_coefficients, num_mels).to(spectrum)
 
 
-@cache
+@table
 def _mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
     import warnings
 
@@ -68,7 +68,7 @@ def _mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Flo
         return melscale_fbanks(bins, low_hz, sample_rate / 2, num_mels, sample_rate)
 
 
-@cache
+@table
 def _cosines(num_coefficients: int, num_mels: int) -> Float[Tensor, "mels coefficients"]:
     from torchaudio.functional import create_dct
 

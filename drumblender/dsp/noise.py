@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.kernels import read_along
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.tables import aside, table
 
 
 def white_noise(
@@ -26,7 +28,11 @@ def white_noise(
             the CPU and copied, so that one seed gives the same noise on every device.
     """
     source = device if draw_on_device else "cpu"
-    unit = torch.rand(shape, generator=generator, device=source, dtype=torch.float32)
+    options = {"generator": generator, "device": source, "dtype": torch.float32}
+    if generator is not None and read_along():  # no exported graph can hold a generator: it holds the noise
+        unit = aside(torch.rand, tuple(map(int, shape)), **options)
+    else:
+        unit = torch.rand(shape, **options)
     return (2 * unit - 1).to(device=device, dtype=dtype)
 
 
@@ -50,8 +56,11 @@ def amp_to_impulse_response(
         raise ValueError(
             f"A filter needs at least 2 bands and 1 sample, got {magnitude.shape[-1]} and {size=}."
         )
-    length = 2 * (magnitude.shape[-1] - 1)
-    response = torch.fft.irfft(torch.complex(magnitude, torch.zeros_like(magnitude)), n=length)
+    length = 2 * (int(magnitude.shape[-1]) - 1)
+    if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+        response = magnitude @ _cosines(magnitude.shape[-1]).to(magnitude)
+    else:
+        response = torch.fft.irfft(torch.complex(magnitude, torch.zeros_like(magnitude)), n=length)
     window = torch.hann_window(length, dtype=magnitude.dtype, device=magnitude.device)
     response = response.roll(length // 2, dims=-1) * window
     response = torch.nn.functional.pad(response, (0, size - length))  # crops when negative
@@ -67,10 +76,27 @@ def filter_frames(
     Of a response as :func:`amp_to_impulse_response` makes, the half before time 0 is thus heard only in the
     last samples of a frame. The published noise synth sounds like this.
     """
-    size = frames.shape[-1]
+    size = int(frames.shape[-1])  # to a tracer, a size is a tensor
+    if torch.onnx.is_in_onnx_export():
+        count = frames.numel() // size
+        kernels = response.reshape(count, 1, size).flip(-1)
+        rows = torch.nn.functional.conv1d(
+            frames.reshape(1, count, size), kernels, padding=size - 1, groups=count
+        )
+        return rows[..., :size].reshape(frames.shape)
     fft_size = 1 << (2 * size - 2).bit_length()  # the fastest with room for 2 size - 1 samples
     spectrum = torch.fft.rfft(frames, fft_size) * torch.fft.rfft(response, fft_size)
     return torch.fft.irfft(spectrum, fft_size)[..., :size]
+
+
+@table
+def _cosines(bands: int) -> Float[Tensor, "bands length"]:
+    """The real inverse FFT of real spectra as a matrix, in float64."""
+    length = 2 * (bands - 1)
+    turns = torch.outer(torch.arange(bands), torch.arange(length)) % length / length
+    weights = torch.full((bands, 1), 2.0 / length, dtype=torch.float64)
+    weights[[0, -1]] /= 2
+    return weights * torch.cos(2 * torch.pi * turns.double())
 
 
 def overlap_add(
@@ -81,7 +107,7 @@ def overlap_add(
     Raises:
         ValueError: There is no frame, or the hop is under 1.
     """
-    batch, num_frames, window = frames.shape
+    batch, num_frames, window = map(int, frames.shape)
     if num_frames < 1 or window < 1 or hop_size < 1:
         raise ValueError(
             f"Need a frame, a sample in it and a hop of at least 1, got {tuple(frames.shape)}, {hop_size=}."
@@ -114,7 +140,7 @@ def filtered_noise(
             f"Magnitudes of shape {tuple(magnitude.shape)} need as many frames of noise, of 2 samples up, "
             f"got {tuple(noise.shape)}."
         )
-    size = noise.shape[-1]
+    size = int(noise.shape[-1])
     window = torch.hann_window(size, dtype=noise.dtype, device=noise.device)
     frames = filter_frames(noise, amp_to_impulse_response(magnitude, size)) * window
     return overlap_add(frames, size // 2)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.dsp.sharing import share
+from drumblender.dsp.kernels.sharing import share
 from drumblender.types import Audio
 
 

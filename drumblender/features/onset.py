@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.dsp.kernels.sharing import share
 from drumblender.dsp.moments import frame_magnitudes
-from drumblender.dsp.sharing import share
 from drumblender.features.base import Feature, number_duplicates
 from drumblender.features.spectral import SpectralFeature
 from drumblender.types import Audio

@@ -57,7 +57,7 @@ class ModalSynth(Synth):
         return modal_bank(
             _spread(units["freq_rad"], num_frames, self.align),
             _spread(units["amp"], num_frames, self.align),
-            None if phase_rad is None else phase_rad.mT,
+            None if phase_rad is None else phase_rad.transpose(-1, -2),
             num_samples=num_samples,
             align=self.align,
             alias=self.alias,
@@ -66,7 +66,7 @@ class ModalSynth(Synth):
 
 def _spread(track: Tensor, num_frames: int, align: Align) -> Float[Tensor, "batch modes frames"]:
     """Tracks of fewer frames than the others, on lines between their own."""
-    track = track.mT
+    track = track.transpose(-1, -2)
     return track if track.shape[-1] in (1, num_frames) else interpolate_frames(track, num_frames, align=align)
 
 

@@ -89,7 +89,7 @@ class NoiseSynth(Synth):
         needed = max(0, -(-(num_samples - self.window_size) // self.hop_size)) + 1
         if magnitude.shape[1] >= needed:
             return magnitude
-        return interpolate_frames(magnitude.mT, needed).mT
+        return interpolate_frames(magnitude.transpose(-1, -2), needed).transpose(-1, -2)
 
     def _draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
         count = shape[0]

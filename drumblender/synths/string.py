@@ -1,13 +1,14 @@
 """A plucked string with learned loop and excitation filters (Differentiable Karplus-Strong, WASPAA 2025)."""
 
 import logging
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.all_pole import (
+    Kernel,
     all_pole,
     keep_windows,
     place_windows,
@@ -16,6 +17,7 @@ from drumblender.dsp.all_pole import (
     windowed_all_pole,
     working_dtype,
 )
+from drumblender.dsp.kernels import read_along
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.strings import fractional_delay_taps, share_out
@@ -84,6 +86,7 @@ class StringSynth(Synth):
         seed: Draws the burst.
         unvoiced: A frame with a pitch of 0 or NaN is an ``error``, or must ``hold`` the one before it.
         f0_hz: Pitches that a control ``f0`` in (0, 1) can have; None: the control is ``f0_hz``.
+        kernel: Who computes the recursions.
     """
 
     noise: Float[Tensor, "windows window"]
@@ -106,6 +109,7 @@ class StringSynth(Synth):
         seed: int = 0,
         unvoiced: Literal["error", "hold"] = "error",
         f0_hz: Range | None = None,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         sizes = {"loop_order": loop_order, "loop_frames": loop_frames, "excitation_order": excitation_order}
@@ -125,6 +129,9 @@ class StringSynth(Synth):
         self.onset_s = tuple(onset_s)
         self.excitation, self.interpolate, self.unvoiced = excitation, interpolate, unvoiced
         self.loop_gain, self.burst_db = loop_gain, burst_db
+        if kernel not in get_args(Kernel):
+            raise ValueError(f"kernel is one of {', '.join(get_args(Kernel))}, got {kernel!r}.")
+        self.kernel: Kernel = kernel
         self.clamped_frames = 0
         self.needs_source = excitation != "burst"
         self.control_sizes = {"f0_hz" if f0_hz is None else "f0": 1}
@@ -201,7 +208,7 @@ class StringSynth(Synth):
         units = self.checked(units, sizes, source)
         if self.excitation == "resynthesis":
             units["loop_gain"] = units["loop_gain"] + 0 * units["excitation_coefficients"].sum()
-        highest = units["loop_gain"].max().item()
+        highest = 0.0 if read_along() else units["loop_gain"].max().item()
         if not highest < 1:
             raise ValueError(f"A loop gain of {highest:.6g} never fades; keep it below 1.")
         loop = loop_from_units(units, self.internal_rate / units["f0_hz"], self._span(num_samples))
@@ -259,14 +266,14 @@ class StringSynth(Synth):
                 source = torch.nn.functional.pad(source, (0, num_samples - source.shape[1]))
             heard = kaiser_resample(source, self.sample_rate, self.internal_rate, dtype=taps.dtype)
             if self.excitation == "source":
-                excitation = windowed_all_pole(heard, windows.poles, starts)
+                excitation = windowed_all_pole(heard, windows.poles, starts, kernel=self.kernel)
             else:
                 whitened = sparse_all_pole_inverse(heard, lag, taps)
                 # The excitation filter would undo its own inverse here, sample for sample.
                 excitation = keep_windows(whitened, starts, self.window)
                 if with_residual:
                     residual = windowed_all_pole(whitened, windows.poles, starts, inverse=True)
-        ringing = sparse_all_pole(excitation, lag, taps)
+        ringing = sparse_all_pole(excitation, lag, taps, kernel=self.kernel)
         outer = {"num_samples": num_samples, "dtype": dtype}
         audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate, **outer)
         return StringSignals(audio, excitation, residual)
@@ -275,7 +282,7 @@ class StringSynth(Synth):
         """The burst of each window at its level, through the excitation filter."""
         noise = (windows.burst * self.noise.to(windows.burst).T).transpose(1, 2)
         poles = windows.poles.repeat_interleave(noise.shape[1], dim=0)
-        return all_pole(noise.flatten(0, 1), poles).view_as(noise)
+        return all_pole(noise.flatten(0, 1), poles, kernel=self.kernel).view_as(noise)
 
     def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
         """The controls in the working type, for every item, their pitch playable."""
@@ -297,6 +304,8 @@ class StringSynth(Synth):
     def _playable(self, f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
         if self.unvoiced == "hold":
             f0_hz = hold_unvoiced(f0_hz)
+        if read_along():  # an exported graph cannot check
+            return f0_hz
         lowest = check_pitch(f0_hz, self.internal_rate / 2)
         if lowest < self.min_f0_hz:
             if not self.clamped_frames:

@@ -3,25 +3,19 @@
 No intermediate signal of the batch is kept: a row is mixed in a buffer that stays in the cache.
 """
 
-import math
-
 import numpy as np
-from numba import njit
 
-from drumblender.dsp.kernels.decay_cpu import add_sweep, sweep_adjoint
+from drumblender.dsp.kernels.decays_cpu import add_sweep, sweep_adjoint
+from drumblender.dsp.kernels.jit import FAST, ORDERED, jit
+from drumblender.dsp.kernels.numba_math import biquad_step, exp_rest, powers_of_two
 
-_FAST = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-# A recursion in the order it is written: the newest sample is multiplied last, so that little waits for it.
-_ORDERED = _FAST | {"fastmath": {"contract", "nsz"}}
-_EXP = tuple(1.0 / math.factorial(k) for k in range(14))
-_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.0 / math.log(2.0), 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _BLOCK = 512
 
 # Columns of ``hiss``: rate of the decay, numerator and denominator of the filter, level.
 RATE, B0, B1, B2, A1, A2, LEVEL = range(7)
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def tanh_in_place(x):
     """tanh to the precision of a double, many at a time: 1 - 2 / (exp(2 x) + 1)."""
     power = np.empty(_BLOCK)
@@ -30,29 +24,13 @@ def tanh_in_place(x):
         part = x[first : first + _BLOCK]
         for i in range(part.size):
             twice = min(max(2.0 * part[i], -50.0), 50.0)
-            whole = np.floor(twice * _LOG2_E + 0.5)
-            bits[i] = (np.int64(whole) + 1023) << 52  # two to that power
-            part[i] = (twice - whole * _LN2_HIGH) - whole * _LN2_LOW
+            whole, part[i] = powers_of_two(twice)
+            bits[i] = (np.int64(whole) + 1023) << 52
         for i in range(part.size):
-            r = part[i]
-            value = _EXP[13]
-            value = value * r + _EXP[12]
-            value = value * r + _EXP[11]
-            value = value * r + _EXP[10]
-            value = value * r + _EXP[9]
-            value = value * r + _EXP[8]
-            value = value * r + _EXP[7]
-            value = value * r + _EXP[6]
-            value = value * r + _EXP[5]
-            value = value * r + _EXP[4]
-            value = value * r + _EXP[3]
-            value = value * r + _EXP[2]
-            value = value * r + _EXP[1]
-            value = value * r + _EXP[0]
-            part[i] = 1.0 - 2.0 / (value * power[i] + 1.0)
+            part[i] = 1.0 - 2.0 / (exp_rest(part[i]) * power[i] + 1.0)
 
 
-@njit(**_ORDERED)
+@jit(fastmath=ORDERED)
 def _filter_noise(noise, hiss, attack, after, filtered):
     """The decaying noise through the biquad, unlimited; with ``after`` it does not decay yet."""
     b0, b1, b2, a1, a2 = hiss[B0], hiss[B1], hiss[B2], hiss[A1], hiss[A2]
@@ -66,12 +44,12 @@ def _filter_noise(noise, hiss, attack, after, filtered):
             else:
                 x0 *= level
                 level *= hiss[RATE]
-        y0 = (b0 * x0 + b1 * x1 + b2 * x2 - a2 * y2) - a1 * y1
+        y0 = biquad_step(x0, x1, x2, y1, y2, b0, b1, b2, a1, a2)
         x2, x1, y2, y1 = x1, x0, y1, y0
         filtered[n] = y0
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def voice_forward(tones, hiss, noise, drive, attack, after, limit, out, start, stop):
     """out = tanh(drive (tones + level * limited noise)).
 
@@ -101,7 +79,7 @@ def voice_forward(tones, hiss, noise, drive, attack, after, limit, out, start, s
             out[row, n] = mix[n]
 
 
-@njit(**_ORDERED)
+@jit(fastmath=ORDERED)
 def _noise_adjoint(noise, hiss, attack, after, limit, filtered, grad, grads):
     """Derivatives by the controls of the noise; the recursion runs backwards in time."""
     b0, b1, b2, a1, a2 = hiss[B0], hiss[B1], hiss[B2], hiss[A1], hiss[A2]
@@ -142,7 +120,7 @@ def _noise_adjoint(noise, hiss, attack, after, limit, filtered, grad, grads):
     grads[B0], grads[B1], grads[B2], grads[A1], grads[A2] = by_b0, by_b1, by_b2, by_a1, by_a2
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def voice_backward(
     tones, hiss, noise, drive, attack, after, limit, out, grad, by_tones, by_hiss, by_drive, start, stop
 ):

@@ -7,46 +7,14 @@ stays in the cache, and a second pass, free of dependences, evaluates the sines 
 import math
 
 import numpy as np
-from numba import njit
+
+from drumblender.dsp.kernels.jit import FAST, jit
+from drumblender.dsp.kernels.numba_math import cos_turns, sin_turns
 
 _BLOCK = 512  # samples whose scratch arrays stay in the first-level cache
-_SIN = tuple((-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(10))
-# The flags keep NaN, infinities and division as they are; numpy's error model divides without a branch.
-_FAST = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
-@njit(inline="always")
-def _sin_quarter(turns):
-    """sin(2 pi turns) for turns in [-1/4, 1/4], to the precision of a double: Taylor to degree 19."""
-    square = turns * turns
-    value = _SIN[9]
-    value = value * square + _SIN[8]
-    value = value * square + _SIN[7]
-    value = value * square + _SIN[6]
-    value = value * square + _SIN[5]
-    value = value * square + _SIN[4]
-    value = value * square + _SIN[3]
-    value = value * square + _SIN[2]
-    value = value * square + _SIN[1]
-    value = value * square + _SIN[0]
-    return value * turns
-
-
-@njit(inline="always")
-def _sin_turns(turns):
-    turns = turns - np.floor(turns + 0.5)
-    size = abs(turns)
-    folded = 0.25 - abs(size - 0.25)
-    return _sin_quarter(math.copysign(folded, turns))
-
-
-@njit(inline="always")
-def _cos_turns(turns):
-    turns = turns - np.floor(turns + 0.5)
-    return _sin_quarter(0.25 - abs(turns))
-
-
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def decay_forward(rate, attack, out, start, stop):
     """out[n] = (n + 1) / attack before ``attack``, then rate ** (n - attack)."""
     num_samples = out.shape[1]
@@ -61,7 +29,7 @@ def decay_forward(rate, attack, out, start, stop):
             level *= r
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def decay_backward(rate, attack, grad, grad_rate, start, stop):
     num_samples = grad.shape[1]
     for row in range(start, stop):
@@ -74,7 +42,7 @@ def decay_backward(rate, attack, grad, grad_rate, start, stop):
         grad_rate[row] = total
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def add_sweep(controls, attack, mix):
     """mix[n] += amp fade[n] sin(2 pi turns (n + depth * sum of sweep before n)).
 
@@ -98,12 +66,12 @@ def add_sweep(controls, attack, mix):
                 level *= r_fade
                 sweep *= r_sweep
         for i in range(size):
-            turns[i] = fade[i] * _sin_turns(turns[i])
+            turns[i] = fade[i] * sin_turns(turns[i])
         for i in range(size):
             mix[first + i] += turns[i]
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def sweep_adjoint(controls, attack, grad, grads):
     """The derivatives by the five controls, from the gradient of each sample."""
     f, m, r_sweep, r_fade, gain = controls[0], controls[1], controls[2], controls[3], controls[4]
@@ -131,10 +99,10 @@ def sweep_adjoint(controls, attack, grad, grads):
         for i in range(size):
             g = np.float64(grad[first + i])
             turns = f * clock[i]
-            sine = g * _sin_turns(turns)
+            sine = g * sin_turns(turns)
             by_level += sine * fade[i]
             by_fade += sine * fade_slopes[i]
-            swing = g * fade[i] * _cos_turns(turns)
+            swing = g * fade[i] * cos_turns(turns)
             by_clock += swing * clock[i]
             by_area += swing * areas[i]
             by_slope += swing * area_slopes[i]
@@ -146,7 +114,7 @@ def sweep_adjoint(controls, attack, grad, grads):
     grads[4] = by_level
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def sweep_forward(controls, attack, out, start, stop):
     mix = np.empty(out.shape[1])
     for row in range(start, stop):
@@ -156,7 +124,7 @@ def sweep_forward(controls, attack, out, start, stop):
             out[row, n] = mix[n]
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def sweep_backward(controls, attack, grad, grads, start, stop):
     for row in range(start, stop):
         sweep_adjoint(controls[row], attack, grad[row], grads[row])

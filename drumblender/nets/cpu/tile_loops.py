@@ -2,47 +2,37 @@
 
 A tile is a float32 array ``(channels, frames)`` with a multiple of ``CHANNELS`` rows and of ``STEP`` columns.
 Sound lies in memory as ``(channels, frames)`` of float32, or of bfloat16 given as its 16 bits (uint16).
-numba's cache of the kernels does not see a change made here or in ``lanes``: count their versions up.
 What is multiplied is an operand: a tile, or where ``PAIRS`` multiplies bfloat16 a copy of it in that type.
 """
 
 import math
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-from drumblender.nets.kernels.lanes import (
+from drumblender.dsp.kernels.jit import PART, part
+from drumblender.dsp.kernels.numba_math import bits_of_float, exp_below_0, float_of_bits
+from drumblender.nets.cpu.lanes import (
     CHANNELS,
     PAIRS,
     STEP,
     VECTORS,
-    bits_of_float,
-    float_of_bits,
     inner_products,
     sum_rows,
 )
 
-# Python's error model tests every divisor for 0, which keeps a loop from being vectorised.
-FAST = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
-}
-_PART = FAST | {"cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # compiles faster
-_LOG2_E, _LN2 = np.float32(1 / math.log(2)), np.float32(math.log(2))
 _SQRT_HALF, _DENSITY_AT_0 = np.float32(math.sqrt(0.5)), np.float32(1 / math.sqrt(2 * math.pi))
 _ROWS = 80  # of a step of frames that stay in a first-level cache, however far apart
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
-@njit(**_PART)
+@part
 def _widened(bits):
     return float_of_bits(np.int32(np.uint32(bits) << np.uint32(16)))
 
 
-@njit(**_PART)
+@part
 def _rounded(value):
     """The bits of a float32 whose upper half is the nearest bfloat16; of two, the even one."""
     bits = np.uint32(bits_of_float(value))
@@ -53,7 +43,7 @@ def _copy(source, channel, start, stop, target):
     """Convert columns of a channel, or of the pair of channels of that number, to what ``target`` holds."""
 
 
-@overload(_copy, jit_options=_PART)
+@overload(_copy, jit_options=PART)
 def _(source, channel, start, stop, target):
     if target.dtype == source.dtype:
 
@@ -98,7 +88,7 @@ def row_operand(tile, weights):
     """A tile as ``add_products`` takes it."""
 
 
-@overload(row_operand, jit_options=_PART)
+@overload(row_operand, jit_options=PART)
 def _(tile, weights):
     if weights.dtype == types.float32:
         return lambda tile, weights: tile
@@ -116,7 +106,7 @@ def time_operand(tile, sound):
     """A tile as ``add_weight_grad`` takes it."""
 
 
-@overload(time_operand, jit_options=_PART)
+@overload(time_operand, jit_options=PART)
 def _(tile, sound):
     if sound.dtype == types.float32 or not PAIRS:
         return lambda tile, sound: tile
@@ -134,25 +124,25 @@ def time_window(sound, channels, frames):
     """Room for a window that ``add_weight_grad`` takes."""
 
 
-@overload(time_window, jit_options=_PART)
+@overload(time_window, jit_options=PART)
 def _(sound, channels, frames):
     dtype = np.uint16 if sound.dtype == types.uint16 and PAIRS else np.float32
     return lambda sound, channels, frames: np.zeros((channels, frames), dtype)
 
 
-@njit(**_PART)
+@part
 def row_window(weights, taps, frames):
     """Room for a window that ``add_products`` takes."""
     return np.zeros((weights.shape[1] // taps, frames), weights.dtype)
 
 
-@njit(**_PART)
+@part
 def make_tile(channels, frames):
     """Room for a tile, zeros."""
     return np.zeros((-(-channels // CHANNELS) * CHANNELS, -(-frames // STEP) * STEP), np.float32)
 
 
-@njit(**_PART)
+@part
 def load(rows, begin, tile):
     """Copy columns from ``begin`` on to a tile or a window; what lies outside of the sound is 0."""
     low = min(max(-begin, 0), tile.shape[1])
@@ -164,7 +154,7 @@ def load(rows, begin, tile):
         _copy(rows, channel, begin + low, begin + high, target[low:high])
 
 
-@njit(**_PART)
+@part
 def store(tile, rows, begin):
     """Copy to columns from ``begin`` on; what would lie outside is dropped."""
     for channel in range(rows.shape[0]):
@@ -172,7 +162,7 @@ def store(tile, rows, begin):
         _copy(tile, channel, 0, target.size, target)
 
 
-@njit(**_PART)
+@part
 def offsets_of(window, taps, dilation):
     """Where in a window laid flat each tap of each row starts; filled up to ``VECTORS``."""
     rows, width = window.shape
@@ -183,7 +173,7 @@ def offsets_of(window, taps, dilation):
     return offsets
 
 
-@njit(**_PART)
+@part
 def convolve(window, offsets, weights, bias, out):
     """Convolve a window with packed weights."""
     for channel in range(out.shape[0]):
@@ -191,7 +181,7 @@ def convolve(window, offsets, weights, bias, out):
     add_products(window, offsets, weights, out)
 
 
-@njit(**_PART)
+@part
 def add_products(window, offsets, weights, out):
     """Add the convolution of a window with packed weights.
 
@@ -206,7 +196,7 @@ def add_products(window, offsets, weights, out):
                 sum_rows(flat, offsets[first:last], part, out, block * CHANNELS, start)
 
 
-@njit(**_PART)
+@part
 def add_weight_grad(grad, window, offsets, sums):
     """Add what a tile of the output gives to ``sums`` ``(out, offsets)``; ``grad`` is 0 outside the sound."""
     flat = window.reshape(-1)
@@ -215,7 +205,7 @@ def add_weight_grad(grad, window, offsets, sums):
             inner_products(grad, flat, offsets, sums, first, second)
 
 
-@njit(**_PART)
+@part
 def add_sums(tile, sums):
     """Add the sum of each row."""
     for channel in range(tile.shape[0]):
@@ -225,35 +215,19 @@ def add_sums(tile, sums):
         sums[channel] += total
 
 
-@njit(**_PART)
-def exp_below_0(x):
-    """exp(x) of x <= 0, to about 1 ulp; 1e-38 where it is less."""
-    x = max(x, np.float32(-87))
-    power = np.int32(x * _LOG2_E - _HALF)
-    x -= np.float32(power) * _LN2  # in half a ln(2) around 0
-    poly = np.float32(1 / 720)
-    poly = poly * x + np.float32(1 / 120)
-    poly = poly * x + np.float32(1 / 24)
-    poly = poly * x + np.float32(1 / 6)
-    poly = poly * x + _HALF
-    poly = poly * x + _ONE
-    poly = poly * x + _ONE
-    return poly * float_of_bits((power + np.int32(127)) << np.int32(23))
-
-
-@njit(**_PART)
+@part
 def elu(x):
     """ELU; NaN stays."""
     below = exp_below_0(min(x, _ZERO)) - _ONE
     return below if x <= _ZERO else x
 
 
-@njit(**_PART)
+@part
 def elu_slope(x):
     return exp_below_0(min(x, _ZERO))
 
 
-@njit(**_PART)
+@part
 def normal(x):
     """Distribution function and density of a normal variable, to 1e-7 (Abramowitz and Stegun 7.1.26)."""
     fall = exp_below_0(-_HALF * x * x)

@@ -101,26 +101,6 @@ def inner_products(typing, left, right, offsets, out, first, second):
     return types.void(left, right, offsets, out, types.intp, types.intp), build
 
 
-@intrinsic
-def float_of_bits(typing, bits):
-    """The float32 whose bits an int32 has."""
-
-    def build(context, builder, signature, args):
-        return builder.bitcast(args[0], _FLOAT)
-
-    return types.float32(types.int32), build
-
-
-@intrinsic
-def bits_of_float(typing, value):
-    """The bits of a float32 as an int32."""
-
-    def build(context, builder, signature, args):
-        return builder.bitcast(args[0], _INT32)
-
-    return types.int32(types.float32), build
-
-
 _VECS = range(VECTORS)
 
 

@@ -5,12 +5,15 @@ import triton
 from torch import Tensor
 from triton import language as tl
 
-from drumblender.dsp.kernels.modal import Blocks
-from drumblender.dsp.kernels.modal import plain_chirps as chirps
+from drumblender.dsp.kernels.chirps import Blocks
+from drumblender.dsp.kernels.chirps import chirps_plain as chirps
+from drumblender.dsp.kernels.polynomials import COS_HALF_TURN, SIN_HALF_TURN
 
 __all__ = ["adjoint_of_amp", "adjoint_of_turns", "chirps", "render"]
 
 TWO_PI = tl.constexpr(6.283185307179586)
+S0, S1, S2, S3, S4, S5 = (tl.constexpr(coefficient) for coefficient in SIN_HALF_TURN)
+C0, C1, C2, C3, C4, C5, C6, C7 = (tl.constexpr(coefficient) for coefficient in COS_HALF_TURN)
 
 
 def render(
@@ -71,28 +74,28 @@ def _turns(turns, turns_step, turns_bend, at, k):
     return (x - tl.floor(x + 0.5)).to(tl.float32)
 
 
-# The polynomials of modal_cpu, in turns. Triton 3.8's interpreter, which tests this file, knows no tl.sin.
+# Triton's interpreter, which tests this file, knows no tl.sin.
 @triton.jit
 def _sin(x):
     t = x * x
-    p = 14.06383974 - 3.19010472 * t
-    p = -38.4981251 + p * t
-    p = 67.07673773 + p * t
-    p = -64.83582206 + p * t
-    p = 25.13274108 + p * t
+    p = S4 + S5 * t
+    p = S3 + p * t
+    p = S2 + p * t
+    p = S1 + p * t
+    p = S0 + p * t
     return x * (0.25 - t) * p
 
 
 @triton.jit
 def _cos(x):
     t = x * x
-    p = 7.80013143 - 1.45311231 * t
-    p = -26.40466819 + p * t
-    p = 60.24213134 + p * t
-    p = -85.45665831 + p * t
-    p = 64.93938908 + p * t
-    p = -19.73920874 + p * t
-    return 1.0 + p * t
+    p = C6 + C7 * t
+    p = C5 + p * t
+    p = C4 + p * t
+    p = C3 + p * t
+    p = C2 + p * t
+    p = C1 + p * t
+    return C0 + p * t
 
 
 @triton.jit

@@ -1,13 +1,12 @@
 """Second-order recursive filters and their adjoints, a row at a time in double precision."""
 
 import numpy as np
-from numba import njit
 
-# No reordering: the newest sample is multiplied last, so that little waits for it.
-_ORDERED = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+from drumblender.dsp.kernels.jit import ORDERED, jit
+from drumblender.dsp.kernels.numba_math import biquad_step
 
 
-@njit(**_ORDERED)
+@jit(fastmath=ORDERED)
 def biquad_forward(x, b, a, limit, out, start, stop):
     """Filter each row from rest; what leaves (not what is fed back) is limited to ``limit`` in size."""
     num_samples = x.shape[1]
@@ -17,12 +16,12 @@ def biquad_forward(x, b, a, limit, out, start, stop):
         x1, x2, y1, y2 = 0.0, 0.0, 0.0, 0.0
         for n in range(num_samples):
             x0 = np.float64(x[row, n])
-            y0 = (b0 * x0 + b1 * x1 + b2 * x2 - a2 * y2) - a1 * y1
+            y0 = biquad_step(x0, x1, x2, y1, y2, b0, b1, b2, a1, a2)
             x2, x1, y2, y1 = x1, x0, y1, y0
             out[row, n] = min(max(y0, -limit), limit)
 
 
-@njit(**_ORDERED)
+@jit(fastmath=ORDERED)
 def biquad_backward(x, b, a, limit, grad, grad_x, grad_b, grad_a, start, stop):
     """The adjoint runs the recursion backwards in time over the gradient of the samples within the limit."""
     num_samples = x.shape[1]
@@ -33,7 +32,7 @@ def biquad_backward(x, b, a, limit, grad, grad_x, grad_b, grad_a, start, stop):
         x1, x2, y1, y2 = 0.0, 0.0, 0.0, 0.0
         for n in range(num_samples):
             x0 = np.float64(x[row, n])
-            y0 = (b0 * x0 + b1 * x1 + b2 * x2 - a2 * y2) - a1 * y1
+            y0 = biquad_step(x0, x1, x2, y1, y2, b0, b1, b2, a1, a2)
             x2, x1, y2, y1 = x1, x0, y1, y0
             y[n] = y0
         w1, w2 = 0.0, 0.0

@@ -1,10 +1,9 @@
 """A convolution of stride 1 with zeros around, over tiles; an ELU or a skip may follow."""
 
 import numpy as np
-from numba import njit
 
-from drumblender.nets.kernels.tiles_cpu import (
-    FAST,
+from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.nets.cpu.tile_loops import (
     add_sums,
     add_weight_grad,
     convolve,
@@ -18,10 +17,8 @@ from drumblender.nets.kernels.tiles_cpu import (
     time_window,
 )
 
-# Tiles, version 2. numba keeps what it compiled until this file changes: count up with lanes and tiles_cpu.
 
-
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def conv(x, weights, bias, taps, dilation, left, active, skip, y, length, start, stop):
     """Tiles ``start`` to ``stop`` of ``y``, counted through all items, of ``length`` frames each.
 
@@ -51,7 +48,7 @@ def conv(x, weights, bias, taps, dilation, left, active, skip, y, length, start,
         store(out, y[item], begin)
 
 
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def conv_weight_grad(x, y, grad_y, taps, dilation, left, active, grad, length, start, stop):
     """Gradients of weight and bias; with an ELU, that of what went into it is written to ``grad``."""
     tile, result = make_tile(y.shape[1], length), make_tile(y.shape[1], length)

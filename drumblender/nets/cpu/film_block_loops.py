@@ -6,10 +6,9 @@ through the moments and to the weight; to ``x``.
 """
 
 import numpy as np
-from numba import njit
 
-from drumblender.nets.kernels.tiles_cpu import (
-    FAST,
+from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.nets.cpu.tile_loops import (
     add_products,
     add_sums,
     add_weight_grad,
@@ -24,10 +23,8 @@ from drumblender.nets.kernels.tiles_cpu import (
     time_window,
 )
 
-# Tiles, version 2. numba keeps what it compiled until this file changes: count up with lanes and tiles_cpu.
 
-
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def conv_moments(x, weights, bias, taps, dilation, left, z, moments, length, start, stop):
     """Writes ``z`` and, where asked, for each tile and channel its mean and the squares around that."""
     out = make_tile(z.shape[1], length)
@@ -50,7 +47,7 @@ def conv_moments(x, weights, bias, taps, dilation, left, z, moments, length, sta
         store(out, z[item], begin)
 
 
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def modulate(x, z, gain, shift, skip, skip_bias, y, length, start, stop):
     """``y = gelu(gain * z + shift) + skip(x)``; ``gain`` and ``shift`` are ``(batch, channels)``."""
     out, rest = make_tile(y.shape[1], length), make_tile(y.shape[1], length)
@@ -71,7 +68,7 @@ def modulate(x, z, gain, shift, skip, skip_bias, y, length, start, stop):
         store(out, y[item], begin)
 
 
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def modulate_adjoint(x, z, grad_y, gain, shift, centre, scale, grad_z, length, start, stop):
     """Writes the gradient of ``z`` for given moments; gives those of gamma, beta, and the skip.
 
@@ -108,7 +105,7 @@ def modulate_adjoint(x, z, grad_y, gain, shift, centre, scale, grad_z, length, s
     return grad_gamma, grad_beta, grad_skip, grad_skip_bias
 
 
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def moments_adjoint(z, per_value, constant, grad_z, length, start, stop):
     """Takes ``per_value * z + constant`` of each channel off the gradient of ``z``."""
     grad, inner = make_tile(z.shape[1], length), make_tile(z.shape[1], length)
@@ -124,7 +121,7 @@ def moments_adjoint(z, per_value, constant, grad_z, length, start, stop):
         store(grad, grad_z[item], begin)
 
 
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def input_grad(grad_z, weights, taps, dilation, left, grad_y, skip, grad_x, length, start, stop):
     """Writes the gradient of ``x``; ``weights`` and ``skip`` are those of the way back, packed."""
     out = make_tile(grad_x.shape[1], length)

@@ -9,30 +9,22 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels.modal import Blocks
+from drumblender.dsp.kernels.chirps import Blocks
+from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.dsp.kernels.numba_math import cos_half_turn, sin_half_turn
 from drumblender.dsp.kernels.threads import parallel_for
 
-# NaN and infinity keep their meaning: a NaN control is heard as NaN, not as some sound.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
 TWO_PI = 2 * math.pi
 F32, F64 = np.float32, np.float64
 
-# Minimax in x^2 for x in [-1/2, 1/2] turns: sin(2 pi x) = x (1/4 - x^2) S(x^2) and cos(2 pi x) = C(x^2), each
-# within 2e-9 before rounding. The factor 1/4 - x^2 makes half a turn an exact zero.
-SIN = tuple(F32(c) for c in (25.13274108, -64.83582206, 67.07673773, -38.4981251, 14.06383974, -3.19010472))
-COS = tuple(
-    F32(c)
-    for c in (1, -19.73920874, 64.93938908, -85.45665831, 60.24213134, -26.40466819, 7.80013143, -1.45311231)
-)
-QUARTER, HALF, ONE = F32(0.25), F32(0.5), F32(1)
+HALF, ONE = F32(0.5), F32(1)
 
 
 def chirps(freq_rad: Tensor, amp: Tensor, phase_rad: Tensor, blocks: Blocks) -> tuple[Tensor, ...]:
-    """What ``plain_chirps`` does, in two loops instead of thirty tensors."""
+    """What ``chirps_plain`` does, in two loops instead of thirty tensors."""
     return _Chirps.apply(freq_rad, amp, phase_rad, blocks)
 
 
@@ -110,7 +102,7 @@ def _run(loop: Callable[..., None], turns: Tensor, *others: Tensor) -> None:
     parallel_for(lambda first, last: loop(*arrays, first, last), turns.shape[0] * turns.shape[1])
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _chirps(freq, amp, phase, start, left, right, position, step, c0, c1, c2, a, da):
     for b in range(len(freq)):
         turns = phase[b] / TWO_PI
@@ -127,7 +119,7 @@ def _chirps(freq, amp, phase, start, left, right, position, step, c0, c1, c2, a,
                 da[b, s, m] = (high - low) * step
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _adjoint_of_chirps(c0, c1, c2, a, da, start, left, right, position, step, by_freq, by_amp, by_phase):
     """Adds up, from the end, how much all later blocks gain from a turn more."""
     for b in range(len(by_phase)):
@@ -147,30 +139,7 @@ def _adjoint_of_chirps(c0, c1, c2, a, da, start, left, right, position, step, by
         by_phase[b] = later / TWO_PI
 
 
-@njit(inline="always", fastmath=FAST)
-def _sin(x):
-    t = x * x
-    p = SIN[4] + SIN[5] * t
-    p = SIN[3] + p * t
-    p = SIN[2] + p * t
-    p = SIN[1] + p * t
-    p = SIN[0] + p * t
-    return x * (QUARTER - t) * p
-
-
-@njit(inline="always", fastmath=FAST)
-def _cos(x):
-    t = x * x
-    p = COS[6] + COS[7] * t
-    p = COS[5] + p * t
-    p = COS[4] + p * t
-    p = COS[3] + p * t
-    p = COS[2] + p * t
-    p = COS[1] + p * t
-    return COS[0] + p * t
-
-
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@jit(fastmath=FASTEST)
 def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, first, last):
     num_blocks, num_modes = turns.shape[1:]
     for item in range(first, last):
@@ -183,10 +152,10 @@ def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, first, l
             c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
             for k in range(out.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
-                out[k] += (a + da * F32(k)) * _sin(F32(x - np.rint(x)))
+                out[k] += (a + da * F32(k)) * sin_half_turn(F32(x - np.rint(x)))
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@jit(fastmath=FASTEST)
 def _adjoint_of_turns(
     turns, turns_step, turns_bend, amp, amp_step, start, grad, g_turns, g_step, g_bend, first, last
 ):
@@ -204,7 +173,7 @@ def _adjoint_of_turns(
             for k in range(g.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
                 k32 = F32(k)
-                h = g[k] * (a + da * k32) * _cos(F32(x - np.rint(x)))
+                h = g[k] * (a + da * k32) * cos_half_turn(F32(x - np.rint(x)))
                 total += h
                 once += h * (k32 + ONE)
                 twice += h * (k32 + ONE) * k32
@@ -213,7 +182,7 @@ def _adjoint_of_turns(
             g_bend[b, s, m] = TWO_PI * HALF * twice
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@jit(fastmath=FASTEST)
 def _adjoint_of_amp(turns, turns_step, turns_bend, start, grad, g_amp, g_step, first, last):
     num_blocks, num_modes = turns.shape[1:]
     for item in range(first, last):
@@ -224,7 +193,7 @@ def _adjoint_of_amp(turns, turns_step, turns_bend, start, grad, g_amp, g_step, f
             total = once = F32(0)
             for k in range(g.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
-                h = g[k] * _sin(F32(x - np.rint(x)))
+                h = g[k] * sin_half_turn(F32(x - np.rint(x)))
                 total += h
                 once += h * F32(k)
             g_amp[b, s, m] = total

@@ -1,10 +1,11 @@
 """Joins the peaks of successive frames to tracks, one frame after the other (not differentiable)."""
 
 import numpy as np
-from numba import njit
+
+from drumblender.dsp.kernels.jit import jit
 
 
-@njit(nogil=True, cache=True)
+@jit
 def assign_peaks(steps, position, max_distance, first_is_one_track):
     """Give every peak to a track.
 
@@ -60,7 +61,7 @@ def assign_peaks(steps, position, max_distance, first_is_one_track):
     return track, phase_from, num_tracks
 
 
-@njit(nogil=True, cache=True)
+@jit
 def lay_out_tracks(steps, track, first_is_one_track, values, out, length):
     """Write the tracks, the last step at column 0; a track without a peak holds its value.
 

@@ -6,11 +6,19 @@ It keeps ``x`` and ``c`` for the way back; both ELUs and the 1 x 1 product are m
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from drumblender.nets.conv import convolve
-from drumblender.nets.tiles import Tiling, filled_up, gradient_of, mirrored, packed_weight, stored
+from drumblender.nets.cpu import under_autocast
+from drumblender.nets.cpu.conv import convolve
+from drumblender.nets.cpu.residual_unit_loops import unit, unit_adjoint
+from drumblender.nets.cpu.tiling import Tiling, filled_up, gradient_of, mirrored, packed_weight, stored
+
+
+def residual_unit(x: Tensor, conv: nn.Conv1d, left: int, point: nn.Conv1d) -> Tensor:
+    """``x + elu(point(elu(conv(x))))``, with ``left`` zeros before the sound."""
+    weights = conv.weight, conv.bias, point.weight, point.bias
+    return ResidualUnit.apply(under_autocast(x), *weights, conv.dilation[0], left)
 
 
 class ResidualUnit(torch.autograd.Function):
@@ -18,8 +26,6 @@ class ResidualUnit(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, weight, bias, point_weight, point_bias, dilation: int, left: int) -> Tensor:
-        from drumblender.nets.kernels.unit_cpu import unit
-
         c, y, channels = torch.empty_like(x), torch.empty_like(x), x.shape[1]
         Tiling(x, channels).run(
             unit,
@@ -40,8 +46,6 @@ class ResidualUnit(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_y: Tensor):
-        from drumblender.nets.kernels.unit_cpu import unit_adjoint
-
         x, c, *weights = ctx.saved_tensors
         (weight, _, point_weight, point_bias), (dilation, left) = weights, ctx.settings
         grad_y, grad_c, taps = grad_y.contiguous(), torch.empty_like(c), weight.shape[2]

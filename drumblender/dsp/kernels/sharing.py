@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from drumblender.dsp.kernels import served
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.types import Audio
 
@@ -15,7 +17,7 @@ def share(audio: Audio, lengths: list[int]) -> list[Float[Tensor, "batch _"]]:
     The same as slicing, with less to do backwards: no gradient is filled up with zeros, and they are added
     without torch's thread teams, which spin between the short steps of a kernel pipeline.
     """
-    if audio.device.type != "cpu" or not audio.requires_grad:
+    if not (audio.requires_grad and served(audio)):
         return [audio[:, :length] for length in lengths]
     return list(_Share.apply(audio, lengths))
 
@@ -33,7 +35,7 @@ class _Share(torch.autograd.Function):
         return tuple(audio[:, :length] for length in lengths)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx, *grads: Tensor | None):
         total = np.zeros(ctx.like.shape, dtype=ctx.like.numpy().dtype)
         parts = [grad.numpy() for grad in grads if grad is not None]

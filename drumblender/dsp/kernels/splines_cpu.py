@@ -1,9 +1,9 @@
 """Compiled evaluation of a cubic in Hermite form between evenly spread frames, with its adjoint."""
 
-from numba import njit
+from drumblender.dsp.kernels.jit import jit
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _weights(sample, num_samples, num_frames):
     """The interval that a sample lies in, and its weights on the two values and the two slopes of it."""
     span = max(num_samples - 1, 1)
@@ -13,7 +13,7 @@ def _weights(sample, num_samples, num_frames):
     return interval, 1 - late, late, t * (1 - t) * (1 - t), -t * t * (1 - t)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def hermite_forward(values, slopes, first, num_samples, out, start, stop):
     """Fill ``out`` with samples ``first`` onwards of ``num_samples`` spread over the frames.
 
@@ -32,7 +32,7 @@ def hermite_forward(values, slopes, first, num_samples, out, start, stop):
                 )
 
 
-@njit(nogil=True, cache=True)
+@jit
 def hermite_backward(grad, first, num_samples, grad_values, grad_slopes, start, stop):
     """Add to the gradients of values and slopes."""
     num_frames, channels = grad_values.shape[1], grad_values.shape[2]

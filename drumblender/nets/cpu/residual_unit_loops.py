@@ -1,10 +1,9 @@
 """A residual unit of a SoundStream encoder over tiles: ``c = conv(x), y = x + elu(pointwise(elu(c)))``."""
 
 import numpy as np
-from numba import njit
 
-from drumblender.nets.kernels.tiles_cpu import (
-    FAST,
+from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.nets.cpu.tile_loops import (
     add_sums,
     add_weight_grad,
     convolve,
@@ -20,12 +19,10 @@ from drumblender.nets.kernels.tiles_cpu import (
     time_window,
 )
 
-# Tiles, version 2. numba keeps what it compiled until this file changes: count up with lanes and tiles_cpu.
 
-
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def unit(x, weights, bias, taps, dilation, left, point, point_bias, c, y, length, start, stop):
-    """Writes ``c`` and ``y``; weights and biases are packed, the rest as in ``conv_cpu.conv``."""
+    """Writes ``c`` and ``y``; weights and biases are packed, the rest as in ``conv_loops.conv``."""
     inner, outer = make_tile(x.shape[1], length), make_tile(x.shape[1], length)
     width = inner.shape[1]
     window = row_window(weights, taps, width + (taps - 1) * dilation)
@@ -49,7 +46,7 @@ def unit(x, weights, bias, taps, dilation, left, point, point_bias, c, y, length
         store(outer, y[item], begin)
 
 
-@njit(**FAST)
+@jit(fastmath=FASTEST)
 def unit_adjoint(
     x, c, grad_y, taps, dilation, left, point, point_bias, point_back, grad_c, length, start, stop
 ):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.nets.cpu.lanes import CHANNELS, PAIRS, STEP, packed
 
 _TILE_NUMBERS = 2**15  # of float32: some such tiles fit into the second-level cache of current cores
 _LONGEST = 4096
@@ -25,8 +26,6 @@ class Tiling:
     """
 
     def __init__(self, like: Tensor, channels: int) -> None:
-        from drumblender.nets.kernels.lanes import STEP  # numba: for whom it computes
-
         steps = max(min(_TILE_NUMBERS // channels, _LONGEST) // STEP, 1)
         steps = (steps - 1) | 1  # odd: rows a power of 2 apart would share few lines of the cache
         self.length = min(steps, -(-like.shape[2] // STEP)) * STEP
@@ -52,8 +51,6 @@ def stored(*tensors: Tensor) -> list[np.ndarray]:
 
 def packed_weight(weight: Tensor, sound: Tensor) -> np.ndarray:
     """``(out, in, taps)`` as the kernels take it for sound of that type."""
-    from drumblender.nets.kernels.lanes import PAIRS, packed
-
     return packed(weight.detach().float().numpy(), pairs=PAIRS and sound.dtype == torch.bfloat16)
 
 
@@ -64,8 +61,6 @@ def mirrored(weight: Tensor) -> Tensor:
 
 def filled_up(values: Tensor | None, size: int) -> np.ndarray:
     """One number a channel, zeros for none and up to what the kernels work on at once."""
-    from drumblender.nets.kernels.lanes import CHANNELS
-
     room = np.zeros(-(-size // CHANNELS) * CHANNELS, np.float32)
     if values is not None:
         room[:size] = values.detach().float().numpy()
