@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
 from drumblender.shipped import find_shipped
+from drumblender.sound_files import printable
+from drumblender.yaml_check import check_yaml
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule
@@ -120,7 +122,7 @@ def _report(report: "Report") -> bool:
 
 
 def _say(message: object) -> bool:
-    sys.stdout.write(f"{message}\n")
+    sys.stdout.write(f"{printable(str(message))}\n")
     return True
 
 
@@ -135,6 +137,10 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     path = Path(config) if Path(config).is_file() else find_shipped(config)
     if path is None:
         raise UsageError(f"No configuration {config}; see cfg/data/.")
+    try:
+        check_yaml(path)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     # Here, not above: with torch and Lightning they take seconds, and --help must not.
     from jsonargparse import ArgumentError, ArgumentParser
     from lightning import LightningDataModule

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import AUDIO_SUFFIXES, BadAudioError, read_audio, resample, write_wav
+from drumblender.audio_io import BadAudioError, read_audio, resample, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.data.prepare.one_shot import first_non_silent_sample
+from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.tasks import DrumTask
 
 log = logging.getLogger(__name__)
@@ -131,18 +131,17 @@ def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> i
     """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
     if output.resolve() == source.resolve():
         raise ValueError(f"{output} holds the recordings themselves: give another output.")
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = find_sounds(source)
     if output.resolve().is_relative_to(source.resolve()):  # what an earlier run wrote is no recording
         found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
-    stems = Counter(path.with_suffix("") for path in found)
+    voices = loaded.task.voices if settings.stems and isinstance(loaded.task, DrumTask) else ()
+    targets = distinct_outputs(found, source, output, ("", *(f".{voice}" for voice in voices)))
     rejected = []
     for path in track(found, len(found), "Resynthesising"):
         try:
-            target = output / path.relative_to(source)  # whose ending stays in the name where two would meet
-            target = target.with_suffix(".wav" if stems[path.with_suffix("")] == 1 else f"{path.suffix}.wav")
-            resynthesise_file(loaded, path, target, settings)
+            resynthesise_file(loaded, path, targets[path], settings)
         except BadAudioError as error:
             rejected.append(error)
     for error in rejected:

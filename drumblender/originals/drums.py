@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from drumblender.data.upgrade import upgrade_data
 from drumblender.originals.imported import Imported
 from drumblender.originals.lightning1 import migrate_config
 
@@ -179,7 +180,7 @@ def _data(old: Config) -> Config:
     settings["analysis"] = _component(
         "drumblender.features.CQTModalAnalysis", sample_rate=old["sample_rate"], **analysis
     )
-    return _component("drumblender.data.ModalDataModule", **settings)
+    return upgrade_data(_component("drumblender.data.ModalDataModule", **settings))
 
 
 def _without_old_callbacks(trainer: Config, dropped: list[str]) -> Config:
