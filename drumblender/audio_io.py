@@ -241,12 +241,15 @@ def remove_offset(audio: Float[Tensor, "samples"], sample_rate: int) -> Float[Te
     """The sound without a constant offset, if it has one.
 
     The offset is the mean of the steadiest tenth of a second, if it stands out there: if it is more than a
-    quarter of what is left without it. The mean of all of a hit would move the silence around the hit.
+    quarter of what is left without it. The mean of all of a hit would move the silence around the hit. A
+    shorter sound is returned as it is.
 
     >>> remove_offset(torch.full((4800,), 0.01), 48000).abs().max()
     tensor(0.)
     """
-    size = min(len(audio), max(1, round(_STEADY_S * sample_rate)))
+    size = round(_STEADY_S * sample_rate)
+    if len(audio) < size:
+        return audio
     windows = audio[: len(audio) // size * size].reshape(-1, size).double()
     spread, mean = torch.std_mean(windows, dim=1, correction=0)
     steadiest = spread.argmin()

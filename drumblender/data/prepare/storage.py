@@ -37,7 +37,7 @@ class ChangedError(StorageError):
 
 @dataclass(frozen=True)
 class Stat:
-    """Size in bytes, a tag that changes with the content, and the MD5 in hexadecimal if the server says it."""
+    """Size in bytes, a tag that changes with the content, and its MD5 in hexadecimal, if the server says."""
 
     size: int
     etag: str

@@ -250,7 +250,7 @@ def test_an_empty_split_says_what_to_change(raw, tmp_path):
         str(tmp_path / "set"), raw_dir=str(raw), split=Splitting("sample_pack"), **SETTINGS
     )
     data.preprocess(jobs=1)  # two packs of ten
-    with pytest.raises(ValueError, match="val split.*raise holdout"):
+    with pytest.raises(ValueError, match="val split.*raise split.holdout"):
         data.setup("fit")
 
 
