@@ -104,6 +104,6 @@ def _extract_zip(path: Path, folder: Path) -> None:
 
 def _check_name(path: Path, name: str) -> None:
     """The data filter would strip the slash of an absolute name; a name like that is no accident."""
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts:
+    parts = name.replace("\\", "/").split("/")  # a backslash parts names on some systems
+    if PurePosixPath(name).is_absolute() or ".." in parts:
         raise ArchiveError(f"{path} is refused: {name!r} lies outside the folder.")

@@ -197,7 +197,7 @@ class Journal:
         try:
             if "item" in line:
                 return Item.from_json(line["item"])
-            return Rejected.from_json(line.get("rejected"), place)
+            return Rejected.from_json(line.get("rejected"), "it")
         except ValueError as error:
             raise ValueError(
                 f"{place} is damaged ({error}): delete the file, and work starts anew."

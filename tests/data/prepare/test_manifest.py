@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from drumblender.data import AudioDataModule
+from drumblender.data import AudioDataModule, ModalDataModule
 from drumblender.data.prepare.manifest import (
     Item,
     Journal,
@@ -17,6 +17,7 @@ from drumblender.data.prepare.manifest import (
     stays_inside,
 )
 from drumblender.data.prepare.preparation import check_settings
+from drumblender.features import CQTModalAnalysis
 
 GOOD = {"filename": "audio/1.wav", "type": "acoustic", "instrument": "kick"}
 
@@ -96,7 +97,7 @@ def test_a_rejected_list_is_read_back(tmp_path):
 )
 def test_a_journal_of_another_form_is_one_sentence(tmp_path, line):
     (tmp_path / ".journal.jsonl").write_text(f"{{}}\n{json.dumps(line)}\n")
-    with pytest.raises(ValueError, match="journal.jsonl, line 2.*delete it"):
+    with pytest.raises(ValueError, match="journal.jsonl, line 2, is damaged .*: delete the file"):
         Journal(tmp_path, {})
 
 
@@ -107,12 +108,12 @@ def test_settings_of_another_form_are_one_sentence(tmp_path):
 
 
 def test_features_are_never_written_outside(tmp_path):
-    from test_drums import module
-
     (tmp_path / "set/audio").mkdir(parents=True)
     written(tmp_path / "set/manifest.json", {"../../../evil": GOOD})
     with pytest.raises(ValueError, match="leads out of the folder"):
-        module(tmp_path / "set").preprocess_features(jobs=1)
+        ModalDataModule(str(tmp_path / "set"), CQTModalAnalysis(48000, num_modes=4)).preprocess_features(
+            jobs=1
+        )
     assert not list(tmp_path.rglob("*evil*"))
 
 

@@ -153,8 +153,8 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(tmp_path, monkeypa
         ({"p": {"type": "a", "folders": "kicks"}}, "no list and no object"),
         ({"p": {"type": "a", "folders": {"f": {}}}}, "folder 'f' of pack 'p' needs a path"),
         ({"p": {"type": "a", "folders": [3]}}, "needs a path"),
-        ({"p": {"type": "a", "folders": ["../.."]}}, "leads out of the folder"),
-        ({"p": {"type": "a", "folders": ["/etc"]}}, "leads out of the folder"),
+        ({"p": {"type": "a", "folders": ["../.."]}}, "leads out of the raw folder"),
+        ({"p": {"type": "a", "folders": ["/etc"]}}, "leads out of the raw folder"),
     ],
 )
 def test_metadata_of_another_form_is_one_sentence(tmp_path, packs, words):
