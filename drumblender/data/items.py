@@ -13,8 +13,7 @@ from torch.utils.data import Dataset
 from drumblender.audio_io import BadAudioError, read_audio
 from drumblender.data.prepare.manifest import Manifest
 
-
-_DAMAGED = (  # what torch raises for files with changed bytes, each seen
+_DAMAGED = (  # what torch.load raises for files with changed bytes
     OSError,
     EOFError,
     RuntimeError,
@@ -22,8 +21,8 @@ _DAMAGED = (  # what torch raises for files with changed bytes, each seen
     UnpicklingError,
     ValueError,
     TypeError,
-    AttributeError,
     LookupError,
+    AssertionError,
     struct.error,
 )
 

@@ -147,6 +147,7 @@ def test_damaged_tables_are_read_or_refused_in_a_sentence(tmp_path):
             assert str(tmp_path / "t.csv") in str(error) or "holds no recordings" in str(error), error
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol", "ignore:TypedStorage")
 def test_damaged_tensor_files_are_read_or_refused(tmp_path):
     file = io.BytesIO()
     torch.save({"f0_hz": torch.ones(20), "loudness_db": torch.zeros(20)}, file)
