@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from drumblender.dataset_cli import _load, main
+from drumblender.shipped import shipped_dir
 
 ANALYSIS = [
     "--data.analysis.sample_rate=16000",
@@ -98,6 +99,36 @@ def test_help_needs_no_torch():
 def test_shipped_configurations_can_be_built(name):
     data = _load(f"cfg/data/{name}.yaml", [])
     assert (data.sample_rate, data.num_samples, data.num_modes) == (48000, 96000, 64)
+
+
+FLAT = """
+class_path: drumblender.data.ModalDataModule
+init_args:
+  data_dir: x
+  analysis: {cfg}/features/modes.yaml
+  label_levels: [sample_pack_key]
+  label_columns: {{filename: path}}
+  split_strategy: sample_pack
+  seed: 3
+"""
+
+
+def test_configurations_with_the_flat_arguments_of_before_are_read(tmp_path):
+    import os
+
+    cfg = os.path.relpath(shipped_dir("cfg"), tmp_path)  # relative to the file, as in those that are shipped
+    (tmp_path / "flat.yaml").write_text(FLAT.format(cfg=cfg))
+    data = _load(str(tmp_path / "flat.yaml"), ["--data.split.seed=4"])
+    assert (data.split.strategy, data.split.seed) == ("sample_pack", 4)
+    assert (data.labels.levels, data.labels.file_column) == (("sample_pack_key",), "path")
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}", "[" * 20000, "a: [1, 2"])
+def test_a_configuration_that_would_hang_is_one_line(tmp_path, capsys, text):
+    (tmp_path / "odd.yaml").write_text(text)
+    assert main([str(tmp_path / "odd.yaml")]) == 2
+    told = capsys.readouterr().err.strip()
+    assert "odd.yaml" in told and "\n" not in told
 
 
 IN_MEMORY = """

@@ -30,9 +30,8 @@ def upgrade_data(config: Mapping[str, Any]) -> Config:
     """The ``data`` section of a saved configuration as this version takes it.
 
     Arguments that have gone into ``remote``, ``labels``, ``split`` (of NSynth: ``notes``, ``names``,
-    ``archives``, ``split``) are moved there. What did not exist when the configuration was saved is set to
-    what was done then: the offset was kept, and the channel was the first, or for notes and hits the mean. A
-    configuration of today, which a checkpoint carries in full, comes back as it is.
+    ``archives``, ``split``) are moved there. What a run saved in full, which shows in its ``channel``, also
+    keeps doing what was done then: the offset stayed. A configuration of today comes back as it is.
 
     Args:
         config: ``{class_path, init_args}``; it is not changed.
@@ -52,18 +51,17 @@ def upgrade_data(config: Mapping[str, Any]) -> Config:
     if module.split(".")[0] != "drumblender" or not isinstance(new.get("init_args", {}), Mapping):
         return new
     settings = dict(new.get("init_args") or {})
-    if name in _PREPARED:
+    if name == "NSynthDataModule":
+        if settings.keys() & {"families", "train_split", "archive_digests"}:
+            settings.setdefault("channel", "mean")  # which nothing could change
+        _nest(settings, _NESTED_NSYNTH)
+    elif name in _PREPARED:
         _nest(settings, _NESTED)
         _nest_labels(settings)
-        settings.setdefault("channel", "first")
-    elif name == "NSynthDataModule":
-        _nest(settings, _NESTED_NSYNTH)
-        settings.setdefault("channel", "mean")
-    elif name == "RemapDataModule":
-        settings.setdefault("channel", "mean")
-    else:
+    elif name != "RemapDataModule":
         return new
-    settings.setdefault("dc", "keep")
+    if "channel" in settings:
+        settings.setdefault("dc", "keep")
     new["init_args"] = settings
     return new
 

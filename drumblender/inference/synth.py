@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import BadAudioError, read_audio, resample, write_wav
+from drumblender.audio_io import BadAudioError, header_of, read_audio, resample, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
-from drumblender.data.prepare.one_shot import first_non_silent_sample
+from drumblender.data import AudioDataModule
+from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.tasks import DrumTask
 
@@ -59,7 +60,7 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
     """
     start = first_non_silent_sample(audio)
     if start is None:
-        raise BadAudioError(None, "is silent")
+        raise BadAudioError(None, f"is silent (below {SILENCE_DB:g} dB)")
     start = start if settings.cut_silence else 0
     heard = audio[start:]
     target = functional.pad(heard, (0, max(0, loaded.data.num_samples - len(heard))))[None]
@@ -85,8 +86,9 @@ def _render(task: torch.nn.Module, batch: dict[str, Tensor], seed: int) -> Tenso
 
 def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
     """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
-    _, source_rate = read_audio(source) if settings.keep_rate else (None, loaded.sample_rate)
-    audio, _ = read_audio(source, loaded.sample_rate)
+    source_rate = header_of(source)[0] if settings.keep_rate else loaded.sample_rate
+    dc = loaded.data.dc if isinstance(loaded.data, AudioDataModule) else "keep"
+    audio, _ = read_audio(source, loaded.sample_rate, dc=dc)
     try:
         sounds = resynthesise(loaded, audio, settings)
     except loaded.data.unusable as error:

@@ -174,6 +174,7 @@ def _data(old: Config) -> Config:
     settings = {key: old[key] for key in _SETTINGS if key in old}
     if "data_dir_unprocessed" in old:
         settings["raw_dir"] = old["data_dir_unprocessed"]
+    settings |= {"channel": "first", "dc": "keep"}
     split = old.get("dataset_kwargs") or {}
     settings |= {new: split[key] for key, new in _SPLITTING.items() if split.get(key) is not None}
     analysis = {key: old[key] for key in _ANALYSIS if key in old}

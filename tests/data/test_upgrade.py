@@ -104,9 +104,20 @@ def test_notes_of_the_first_version_are_what_they_were():
     assert (data.split.seed, data.channel, data.dc) == (3, "mean", "keep")
 
 
-def test_hits_keep_their_offset_and_their_mean():
-    old = {"class_path": "drumblender.data.RemapDataModule", "init_args": {"path": "x", "batch_size": 4}}
-    assert upgrade_data(old)["init_args"] == {"path": "x", "batch_size": 4, "channel": "mean", "dc": "keep"}
+def test_hits_of_a_saved_run_keep_their_offset():
+    saved = {"path": "x", "batch_size": 4, "channel": "mean"}
+    old = {"class_path": "drumblender.data.RemapDataModule", "init_args": saved}
+    assert upgrade_data(old)["init_args"] == saved | {"dc": "keep"}
+
+
+def test_a_file_written_by_hand_gets_the_rules_of_today():
+    flat = {"data_dir": "x", "label_levels": ["type"], "split_strategy": "random", "seed": 3}
+    new = upgrade_data({"class_path": "drumblender.data.AudioDataModule", "init_args": flat})["init_args"]
+    assert new == {
+        "data_dir": "x",
+        "labels": {"levels": ["type"]},
+        "split": {"strategy": "random", "seed": 3},
+    }
 
 
 @pytest.mark.parametrize("old", [OLD_DRUMS, OLD_NOTES], ids=["drums", "notes"])
