@@ -11,7 +11,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of, write_wav
+from drumblender.audio_io import write_wav
+from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120

@@ -6,7 +6,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from drumblender.callbacks.sounds import run_folder, write_wav
+from drumblender.audio_io import write_wav
+from drumblender.callbacks.sounds import run_folder
 from drumblender.controllers.parameter_mapper import frozen_copy, save_torchscript
 
 _MOST_NAMES = 24  # lines that a legend can still tell apart

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from drumblender.audio_io import BadAudioError
-from drumblender.data.nsynth import analyse_unknown
+from drumblender.data.notes import analyse_unknown
 from drumblender.dsp.noise import noise_burst
 from drumblender.dsp.units import midi_to_hz
 from drumblender.features import AWeightedLoudness, NoPitchError

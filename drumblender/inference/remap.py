@@ -149,7 +149,7 @@ def remap(
     loaded = load_checkpoint(checkpoint)
     task, data = remapping_parts(loaded, checkpoint)
     task.to(device)
-    audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel)
+    audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel, dc=data.dc)
     try:
         sound = remap_audio(task, data, audio, hit_s, scaling, choke)
     except BadAudioError as error:

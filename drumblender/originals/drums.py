@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from drumblender.data.upgrade import upgrade_data
 from drumblender.originals.imported import Imported
 from drumblender.originals.lightning1 import migrate_config
 
@@ -178,13 +179,14 @@ def _data(old: Config) -> Config:
     settings = {key: old[key] for key in _SETTINGS if key in old}
     if "data_dir_unprocessed" in old:
         settings["raw_dir"] = old["data_dir_unprocessed"]
+    settings |= {"channel": "first", "dc": "keep"}
     split = old.get("dataset_kwargs") or {}
     settings |= {new: split[key] for key, new in _SPLITTING.items() if split.get(key) is not None}
     analysis = {key: old[key] for key in _ANALYSIS if key in old}
     settings["analysis"] = _component(
         "drumblender.features.CQTModalAnalysis", sample_rate=old["sample_rate"], **analysis
     )
-    return _component("drumblender.data.ModalDataModule", **settings)
+    return upgrade_data(_component("drumblender.data.ModalDataModule", **settings))
 
 
 def _without_old_callbacks(trainer: Config, dropped: list[str]) -> Config:

@@ -134,7 +134,8 @@ def _data(old: Config | None) -> Config:
     published = {"path": "hits", "batch_size": 16, "center_onset": True, "val_split": 0.1, "test_split": 0.1}
     if old is None:
         new = published | new
-    return {"class_path": "drumblender.data.RemapDataModule", "init_args": {"path": "hits"} | new}
+    as_published = {"path": "hits", "channel": "mean", "dc": "keep"}
+    return {"class_path": "drumblender.data.RemapDataModule", "init_args": as_published | new}
 
 
 def _component(old: Any) -> Any:

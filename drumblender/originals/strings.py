@@ -78,7 +78,9 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
         "drumblender.data.NSynthDataModule",
         sample_rate=rate,
         statistics="split",
-        val_split="test",
+        names={"val": "test"},
+        channel="mean",
+        dc="keep",
         drop_last=True,
     )
     new = _weights(old, sizes)

@@ -21,11 +21,11 @@ from jsonargparse import ArgumentParser, Namespace
 from omegaconf import DictConfig
 from torch import Tensor
 
-from drumblender.atomic import written_aside
+from drumblender.atomic import atomic_write
 from drumblender.console import exit_status
-from drumblender.data.hits import natural_order
 from drumblender.originals.imported import Imported, save_imported
 from drumblender.shipped import find_shipped, shipped_dir
+from drumblender.sound_files import natural_order
 from drumblender.tasks import SynthesisTask
 from experiments.remap.direct import DirectSchedule, optimise_directly
 from experiments.remap.ensemble import Ensemble, History, Schedule, train
@@ -122,7 +122,7 @@ def write_metrics(
                 prefix + label: value for label, value in zip(labels, part.mean(dim=0).tolist(), strict=True)
             }
         rows.append(row)
-    with written_aside(path) as aside, aside.open("w", newline="") as file:
+    with atomic_write(path) as aside, aside.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
