@@ -49,8 +49,8 @@ class SweepOnsets(L.Callback):
         if not trainer.is_global_zero:
             return
         audio = pl_module.play(pl_module.params(pl_module.sweep(self.num_hits)))
-        write_wav(folder / "audio" / "sweep.wav", audio.flatten().cpu(), pl_module.sample_rate)
-        moved = pl_module.modulation(pl_module.sweep(100 * self.num_hits)).cpu()
+        write_wav(folder / "audio" / "sweep.wav", audio.flatten().float().cpu(), pl_module.sample_rate)
+        moved = pl_module.modulation(pl_module.sweep(100 * self.num_hits)).float().cpu()
         _draw(moved, pl_module.param_names, folder / "plots" / "parameter_modulations.png")
 
 
@@ -69,7 +69,7 @@ class SaveMapper(L.Callback):
         folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
-        mapper = frozen_copy(pl_module.parameter_mapper(self.center))
+        mapper = frozen_copy(pl_module.parameter_mapper(self.center)).float()  # what a plug-in gives it
         metadata = pl_module.export_metadata() | {"centered": self.center}
         size = pl_module.sweep(2).shape[1]
         save_torchscript(mapper, folder / "torchscript" / "drum_mapper.pt", size, metadata)

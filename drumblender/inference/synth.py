@@ -15,6 +15,7 @@ from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.data.prepare.one_shot import first_non_silent_sample
 from drumblender.tasks import DrumTask
+from drumblender.trust import trusted
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def command(given: argparse.Namespace) -> int:
     )
     if not given.input.exists():
         raise FileNotFoundError(f"No recording {given.input}.")
-    loaded = load_checkpoint(given.checkpoint)
+    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "synth":
         kind, verb = type(loaded.task).__name__, loaded.task.verb
         raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
