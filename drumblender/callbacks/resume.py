@@ -50,8 +50,30 @@ class ResumeExactly(L.Callback):
         trainer.strategy.process_dataloader = watched
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for number, value in (self.resumed or {}).get("plateaus", {}).items():
+        if self.resumed is None:
+            return
+        plateaus = self.resumed["plateaus"]
+        if self.resumed["unvalidated"]:
+            self._validate(trainer)
+            plateaus = _due_plateaus(trainer, trainer.current_epoch)
+        for number, value in plateaus.items():
             trainer.lr_scheduler_configs[number].scheduler.step(value)
+
+    def _validate(self, trainer: L.Trainer) -> None:
+        """The validation that the epoch still lacked when it was saved; Lightning goes on without it."""
+        loop = trainer.fit_loop
+        every = trainer.check_val_every_n_epoch
+        if not trainer.enable_validation or (every is not None and trainer.current_epoch % every):
+            return
+        restore_generators(_of_rank(self.resumed["now"], trainer))
+        trainer.validating = True
+        loop.epoch_loop.val_loop.restarting = False
+        loop.epoch_loop.val_loop.run()
+        trainer.training = True
+        self.resumed["now"] = [generators()] * trainer.world_size
+        iter(loop._data_fetcher)  # the next epoch begins after the validation
+        loop.epoch_loop._restarting = False  # else Lightning would look for a validation to end
+        loop.epoch_loop._batches_that_stepped += 1
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -67,13 +89,16 @@ class ResumeExactly(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        loop = trainer.fit_loop
-        done = loop.epoch_loop.batch_progress.current.processed
-        whole = done >= trainer.num_training_batches
+        progress = trainer.fit_loop.epoch_loop.batch_progress.current
+        whole = progress.processed >= trainer.num_training_batches
+        epoch = trainer.fit_loop.epoch_progress.current
+        due = whole and epoch.completed < epoch.ready
+        unvalidated = due and progress.completed < progress.processed
         state = {"now": generators(), "epoch_began": self.epoch_began}
         checkpoint[_KEY] = _gathered(state, trainer) | {
-            "batches": 0 if whole else done,
-            "plateaus": _due_plateaus(trainer) if whole else {},
+            "batches": 0 if whole else progress.processed,
+            "unvalidated": unvalidated,
+            "plateaus": _due_plateaus(trainer, trainer.current_epoch + 1) if due and not unvalidated else {},
         }
 
 
@@ -144,17 +169,13 @@ def _of_rank(states: list[Generators], trainer: L.Trainer) -> Generators:
     return states[min(trainer.global_rank, len(states) - 1)]
 
 
-def _due_plateaus(trainer: L.Trainer) -> dict[int, Tensor]:
-    """What schedules see once their epoch has ended; checkpoints are saved before that."""
-    progress = trainer.fit_loop.epoch_progress.current
-    if progress.completed >= progress.ready:
-        return {}
-    epoch = trainer.current_epoch + 1
+def _due_plateaus(trainer: L.Trainer, epochs: int) -> dict[int, Tensor]:
+    """What schedules see at the end of an epoch, after its checkpoint; ``epochs`` are done then."""
     return {
         number: trainer.callback_metrics[config.monitor].cpu()
         for number, config in enumerate(trainer.lr_scheduler_configs)
         if config.reduce_on_plateau
         and config.interval == "epoch"
-        and epoch % config.frequency == 0
+        and epochs % config.frequency == 0
         and config.monitor in trainer.callback_metrics
     }
