@@ -82,8 +82,8 @@ class ResumeExactly(L.Callback):
             return
         if self.resumed["batches"]:  # the draws of the order are done, those of the step come
             restore_generators(_of_rank(self.resumed["now"], trainer))
-            # Lightning holds on to "restarting" to the end of this epoch, whose schedules it then leaves out.
-            trainer.fit_loop._restarting = False
+        # Lightning holds on to "restarting" to the end of this epoch, whose schedules it then leaves out.
+        trainer.fit_loop._restarting = False
         self.resumed = None
 
     def on_save_checkpoint(
