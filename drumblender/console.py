@@ -45,6 +45,10 @@ def exit_status(command: Callable[[], int | None], *, program: str, debug: bool 
         if debug:
             raise
         return _complain(program, one_line(error), 2)
+    except SystemError as error:
+        if debug or not is_interrupt(error):
+            raise
+        return _complain(program, "interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -52,6 +56,17 @@ def exit_status(command: Callable[[], int | None], *, program: str, debug: bool 
         if debug:
             raise
         return _complain(program, one_line(error), 1)
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl+C is behind an error: a compiled loop hands it on inside a ``SystemError``."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def log_to_terminal(*, debug: bool = False) -> None:

@@ -70,7 +70,7 @@ def export() -> Parser:
         help="rescale the noise filter to the plug-in's 20 to 24000 Hz",
     )
     parser.add_argument("--any-size", action="store_true", help="allow what the plug-in would not load")
-    return parser
+    return _with_trust(parser)
 
 
 def importing() -> Parser:
@@ -83,9 +83,20 @@ def importing() -> Parser:
     )
     parser.add_argument("checkpoint", help="the checkpoint (.ckpt, .pth)")
     parser.add_argument("output", help="the new checkpoint to write; its configuration is written beside it")
-    return parser
+    return _with_trust(parser)
 
 
 def _with_device(parser: Parser) -> Parser:
     parser.add_argument("--device", default="cpu", help="where to run: cpu, cuda, mps (default: cpu)")
+    return _with_trust(parser)
+
+
+def _with_trust(parser: Parser) -> Parser:
+    parser.add_argument(
+        "--trust",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="a module of your own, such as my_parts, whose classes the checkpoint may name",
+    )
     return parser

@@ -30,11 +30,11 @@ def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:
         Both, changed; what was given stays as it is.
     """
     config = _renamed(deepcopy(config))
-    model = config.get("model") or {}
-    task, settings = str(model.get("class_path")).rsplit(".", 1)[-1], model.get("init_args") or {}
+    model = _mapping(config.get("model"))
+    task, settings = str(model.get("class_path")).rsplit(".", 1)[-1], _mapping(model.get("init_args"))
     if task == "DrumTask":
-        for voice in (settings.get("voices") or {}).values():
-            _controlled(voice)
+        for voice in _mapping(settings.get("voices")).values():
+            _controlled(_mapping(voice))
     elif task == "StringTask" and "encoder" in settings:
         settings["controls"] = _component("HeardControls", encoder=settings.pop("encoder"))
     elif task == "RemapTask" and "mapper" in settings:
@@ -43,10 +43,15 @@ def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:
     return config, {_new_key(key, task, settings): value for key, value in state_dict.items()}
 
 
+def _mapping(value: Any) -> Config:
+    """The value, or an empty one where a damaged file has something else."""
+    return value if isinstance(value, dict) else {}
+
+
 def _controlled(voice: Config) -> None:
     """Gather what played a voice under ``controls``."""
     encoder, gains = voice.pop("encoder", None), voice.pop("gains", None)
-    head = _component(_HEADS[voice.pop("head", None) or "linear"])
+    head = _component(_HEADS.get(str(voice.pop("head", "linear")), "LinearHead"))
     if encoder is not None:
         voice["controls"] = _component("HeardControls", encoder=encoder, head=head)
     elif gains is not None:
@@ -56,7 +61,7 @@ def _controlled(voice: Config) -> None:
 def _new_key(key: str, task: str, settings: Config) -> str:
     """The name of a weight."""
     if task == "DrumTask" and key.startswith("voices."):
-        voices, name, part, *rest = key.split(".")
+        voices, name, part, *rest = [*key.split("."), "", ""][: max(3, key.count(".") + 1)]
         part = f"controls.{part}" if part in ("encoder", "head", "gains") else part
         return ".".join([voices, name, part, *rest])
     if task not in _SINGLE:

@@ -5,6 +5,7 @@ from drumblender.callbacks.export_wavs import ExportWavs
 from drumblender.callbacks.log_audio import LogAudio
 from drumblender.callbacks.picture import draw_pairs
 from drumblender.callbacks.remap import SaveMapper, SweepOnsets
+from drumblender.callbacks.resume import ResumeExactly
 from drumblender.callbacks.run_summary import RunSummary
 from drumblender.callbacks.wandb import CleanWandbCache, SaveConfigWandb
 
@@ -14,6 +15,7 @@ __all__ = [
     "LogAudio",
     "RelativeCheckpoint",
     "RelativeEarlyStopping",
+    "ResumeExactly",
     "RunSummary",
     "SaveConfigWandb",
     "SaveMapper",

@@ -82,6 +82,13 @@ class ExportWavs(L.Callback):
             _write_table(self.folder / "metrics.csv", rows)
             _write_table(self.folder / "metrics_mean.csv", [_means(rows)])
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Where everything went, and the means: a name and a value each; nothing before a test has ended."""
+        rows = [("sounds", str(self.folder))] if self._names else []
+        if self._rows:
+            rows.append(("metrics of each item", str(self.folder / "metrics.csv")))
+        return rows
+
     def _start(self, stage: str, trainer: L.Trainer) -> None:
         default = run_folder(trainer) / stage  # asked for by all processes
         self.folder = Path(self.output_dir) if self.output_dir else default

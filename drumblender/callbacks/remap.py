@@ -36,8 +36,8 @@ class SweepOnsets(L.Callback):
         controls = pl_module.mapping
         params = controls.params(controls.sweep(self.num_hits))
         audio = pl_module.play(controls.controls_of(params))
-        write_wav(folder / "audio" / "sweep.wav", audio.flatten().cpu(), pl_module.sample_rate)
-        moved = controls.modulation(controls.sweep(100 * self.num_hits)).cpu()
+        write_wav(folder / "audio" / "sweep.wav", audio.flatten().float().cpu(), pl_module.sample_rate)
+        moved = controls.modulation(controls.sweep(100 * self.num_hits)).float().cpu()
         _draw(moved, controls.param_names, folder / "plots" / "parameter_modulations.png")
 
 
@@ -56,7 +56,7 @@ class SaveMapper(L.Callback):
         folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
-        mapper = frozen_copy(pl_module.mapping.parameter_mapper(self.center))
+        mapper = frozen_copy(pl_module.mapping.parameter_mapper(self.center)).float()  # a plug-in's
         metadata = pl_module.export_metadata() | {"centered": self.center}
         size = pl_module.mapping.mapper.in_size
         save_torchscript(mapper, folder / "torchscript" / "drum_mapper.pt", size, metadata)

@@ -14,6 +14,7 @@ from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_cop
 from drumblender.inference.remap import remapping_parts
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
+from drumblender.trust import Trust, trusted
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def export(
     plugin_ranges: bool = False,
     plugin: bool = True,
     metadata: bool = True,
+    trust: Trust | None = None,
 ) -> None:
     """Write the mapper of a checkpoint as ``.pt`` (TorchScript) or ``.onnx``.
 
@@ -118,11 +120,12 @@ def export(
         output_path: Its suffix decides the format.
         center, plugin_ranges, plugin: As :func:`exportable`.
         metadata: Put sample rate, names and ranges into the file; the plug-in ignores them.
+        trust: Modules of your own whose classes the checkpoint may name.
     """
     suffix = Path(output_path).suffix.lower()
     if suffix not in (".pt", ".onnx"):
         raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
-    task, data = remapping_parts(load_checkpoint(checkpoint), checkpoint)
+    task, data = remapping_parts(load_checkpoint(checkpoint, trust), checkpoint)
     module = exportable(task, center=center, plugin_ranges=plugin_ranges, plugin=plugin)
     if data.center_onset and not center:
         log.warning(
@@ -148,6 +151,7 @@ def command(given: argparse.Namespace) -> int:
         center=given.center,
         plugin_ranges=given.plugin_ranges,
         plugin=not given.any_size,
+        trust=trusted(given.trust),
     )
     log.info("Wrote %s.", given.output)
     return 0

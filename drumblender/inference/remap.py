@@ -18,6 +18,7 @@ from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.inference.hits import HitStream, RunningScale
 from drumblender.synths.drum_synth import DrumSynth
 from drumblender.tasks import RemapTask
+from drumblender.trust import Trust, trusted
 from drumblender.types import Audio
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ def remap(
     scaling: Scaling = "training",
     choke: bool = False,
     device: str = "cpu",
+    trust: Trust | None = None,
 ) -> int:
     """From file to 32-bit float WAV file; arguments as :func:`remap_audio`.
 
@@ -146,7 +148,7 @@ def remap(
         ValueError: The checkpoint is of another kind of task.
         BadAudioError: The recording cannot be read, or has no onset.
     """
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(checkpoint, trust)
     task, data = remapping_parts(loaded, checkpoint)
     task.to(device)
     audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel, dc=data.dc)
@@ -177,6 +179,7 @@ def command(given: argparse.Namespace) -> int:
         scaling=given.scaling,
         choke=given.choke,
         device=given.device,
+        trust=trusted(given.trust),
     )
     log.info("Wrote %s: %d hit%s.", given.output, hits, "s" * (hits != 1))
     return 0

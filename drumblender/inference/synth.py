@@ -15,6 +15,7 @@ from drumblender.console import track
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.trust import trusted
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ def command(given: argparse.Namespace) -> int:
     )
     if not given.input.exists():
         raise FileNotFoundError(f"No recording {given.input}.")
-    loaded = load_checkpoint(given.checkpoint)
+    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "synth":
         kind, verb = type(loaded.task).__name__, loaded.task.verb
         raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")

@@ -17,6 +17,7 @@ from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, AudioBatch, HasLoudnessStatistics, NormalisesLoudness
+from drumblender.upgrade import is_earlier, upgrade
 
 Step = dict[str, Tensor]
 """``loss`` with its graph, ``prediction`` and ``target`` without."""
@@ -104,6 +105,12 @@ class SynthesisTask(L.LightningModule, ABC):
     def predict_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         with self._repeatable(batch_idx):
             return {"prediction": self(batch), "target": batch["audio"]}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the weights of an earlier version under their names of today."""
+        record = checkpoint.get("drumblender") or {}
+        if is_earlier(str(record.get("version"))):
+            _, checkpoint["state_dict"] = upgrade(record["config"], checkpoint["state_dict"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["drumblender"] = {
