@@ -1,11 +1,13 @@
 """Modules, (prediction, target) -> scalar."""
 
+from drumblender.losses.bands import BandLoss
 from drumblender.losses.controls import ControlLoss
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.losses.spectral import FirstOrderDifferenceLoss, MultiResolutionSTFTLoss
 from drumblender.losses.weighted import WeightedLoss
 
 __all__ = [
+    "BandLoss",
     "ControlLoss",
     "FeatureDifferenceLoss",
     "FirstOrderDifferenceLoss",

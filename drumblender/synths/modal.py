@@ -1,7 +1,9 @@
 """Sums of sinusoidal modes: followed frame by frame, or struck and left to ring."""
 
+import torch
+
 from drumblender.dsp.envelopes import Align
-from drumblender.dsp.oscillators import damped_sines, modal_bank
+from drumblender.dsp.oscillators import damped_sines, modal_bank, quadrature_bank
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
@@ -13,35 +15,43 @@ class ModalSynth(Synth):
 
     Controls: ``freq_rad`` in radians a sample, ``amp`` linear, and ``phase_rad`` before the first sample, of
     which only the first frame counts; without it every mode starts at 0. A control of one frame is held. No
-    weights: it plays as many modes as the tracks hold.
+    weights: it plays as many modes as the tracks hold. With ``quadrature``, a second linear amplitude, each
+    mode also sounds a quarter turn ahead, so that its phase may move with the frames.
 
     Args:
         num_modes: Modes that an encoder makes.
         with_phase: ``phase_rad`` is one of its controls.
         align: Where the frames lie: ``center``, as published, or ``hop``, as centred analysis frames do.
         alias: Let modes above Nyquist fold down, as published, instead of silencing them.
+        quadrature: ``quadrature`` is one of its controls.
     """
 
     def __init__(
-        self, num_modes: int, with_phase: bool = True, align: Align = "center", alias: bool = False
+        self,
+        num_modes: int,
+        with_phase: bool = True,
+        align: Align = "center",
+        alias: bool = False,
+        quadrature: bool = False,
     ) -> None:
         super().__init__()
         _check_modes(num_modes)
         self.control_sizes = {"freq_rad": num_modes, "amp": num_modes}
         if with_phase:
             self.control_sizes["phase_rad"] = num_modes
+        if quadrature:
+            self.control_sizes["quadrature"] = num_modes
         self.align, self.alias = align, alias
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
-        phase_rad = controls.get("phase_rad")
-        return modal_bank(
-            controls["freq_rad"].mT,
-            controls["amp"].mT,
-            None if phase_rad is None else phase_rad.mT,
-            num_samples=num_samples,
-            align=self.align,
-            alias=self.alias,
-        )
+        freq_rad, amp = controls["freq_rad"].mT, controls["amp"].mT
+        phase_rad = controls["phase_rad"].mT if "phase_rad" in controls else None
+        settings = {"num_samples": num_samples, "align": self.align, "alias": self.alias}
+        if "quadrature" not in self.control_sizes:
+            return modal_bank(freq_rad, amp, phase_rad, **settings)
+        if phase_rad is None:
+            phase_rad = torch.zeros_like(freq_rad[..., :1])
+        return quadrature_bank(freq_rad, amp, controls["quadrature"].mT, phase_rad, **settings)
 
 
 class DampedModalSynth(Synth):
