@@ -9,6 +9,7 @@ from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.units import Range
 from drumblender.encoders.base import Encoder
 from drumblender.features.analysis import Analysis
+from drumblender.synths.base import Synth
 from drumblender.synths.stacking import has_unit
 from drumblender.types import AudioBatch, Controls
 
@@ -40,21 +41,21 @@ class AnalysedControls(nn.Module):
         self.layers = nn.ModuleDict()
         self.control_sizes: dict[str, int] = {}
 
-    def serve(self, synth_name: str, control_sizes: dict[str, int], control_frames: dict[str, int]) -> None:
+    def serve(self, synth: Synth) -> None:
         """Build the layers for a synth's controls; called once, when the voice is put together.
 
         Raises:
             ValueError: Bounds for a control that the synth does not have.
         """
-        if unknown := sorted(set(self.bounds) - set(control_sizes)):
-            raise ValueError(f"{synth_name} has no control {unknown}, only {sorted(control_sizes)}.")
-        self.control_sizes, self.control_frames = dict(control_sizes), dict(control_frames)
+        self.player = type(synth).__name__
+        self.control_sizes, self.control_frames = dict(synth.control_sizes), dict(synth.control_frames)
+        if unknown := sorted(set(self.bounds) - set(self.control_sizes)):
+            raise ValueError(f"{self.player} has no control {unknown}, only {sorted(self.control_sizes)}.")
         for name in self.bounds:
-            layer = nn.Linear(self.encoder.num_features, control_sizes[name])
+            layer = nn.Linear(self.encoder.num_features, self.control_sizes[name])
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
             self.layers[module_key(name)] = layer
-        self.synth_name = synth_name
 
     def forward(self, batch: AudioBatch) -> Controls:
         """Controls for every sound of the batch, ``(batch, frames, size)`` by name.
@@ -73,7 +74,7 @@ class AnalysedControls(nn.Module):
                 controls[name] = base
             else:
                 raise ValueError(
-                    f"{self.synth_name} needs {name!r}: {type(self.analysis).__name__} does not measure it "
+                    f"{self.player} needs {name!r}: {type(self.analysis).__name__} does not measure it "
                     "and the batch has no such field; give it bounds, or data that has it."
                 )
         return controls

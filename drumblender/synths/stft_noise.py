@@ -146,7 +146,7 @@ class BandEqualiser(_BandSynth):
     """
 
     unit = "gain_db"
-    hears = True
+    hears = needs_source = True
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
         """Filter ``source``, ``(batch, num_samples)``."""
