@@ -11,7 +11,7 @@ from drumblender.dsp.cqt import CQTSettings
 from drumblender.dsp.mode_fit import fit_quadrature, match_amplitudes
 from drumblender.dsp.oscillators import quadrature_bank
 from drumblender.dsp.units import hz_to_rad
-from drumblender.features.modes import CQTModalAnalysis
+from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.types import Audio
 
 Modes = Float[Tensor, "batch modes frames"]
@@ -95,11 +95,11 @@ class RefittedModes(nn.Module):
             a :class:`~drumblender.synths.ModalSynth` with ``quadrature`` plays.
 
         Raises:
-            NoModesError: A sound holds no mode.
+            NoModesError: A sound is silent. One that is all noise has a mode that is silent.
             RuntimeError: The sounds of the batch have different numbers of modes.
             ValueError: As the analysis.
         """
-        freq_hz, amp, phase_rad = self.analysis(audio)
+        freq_hz, amp, phase_rad = self._found(audio)
         sounds = [
             self._refit(*(part[item : item + 1] for part in (audio, freq_hz, amp, phase_rad)))
             for item in range(len(audio))
@@ -107,7 +107,18 @@ class RefittedModes(nn.Module):
         in_phase, quadrature = (torch.cat(part) for part in zip(*sounds, strict=True))
         return freq_hz, in_phase, phase_rad, quadrature
 
+    def _found(self, audio: Audio) -> tuple[Modes, Modes, Modes]:
+        try:
+            return self.analysis(audio)
+        except NoModesError:
+            if len(audio) > 1 or not audio.any():
+                raise
+            silent = torch.zeros(1, 1, self.settings.num_frames(audio.shape[-1]), device=audio.device)
+            return silent, silent.clone(), silent.clone()
+
     def _refit(self, audio: Audio, freq_hz: Modes, amp: Modes, phase_rad: Modes) -> tuple[Modes, Modes]:
+        if not amp.any():
+            return amp, torch.zeros_like(amp)
         rate = self.settings.sample_rate
         freq_rad = hz_to_rad(freq_hz, rate)
         if self.method != "match":

@@ -18,6 +18,7 @@ from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.spectra import hann_window, padded_rows, spectra_of_frames
 
 _CHUNK_SAMPLES = 2**16
+_TABLE_BANDS = 256  # up to here a table beats the transform, whose sizes have large prime factors
 _NEPERS_A_DB = np.float32(math.log(10) / 20)
 
 
@@ -163,8 +164,9 @@ class _FilteredNoise(torch.autograd.Function):
                     x = scipy.fft.rfft(frames)
                     if keep:
                         spectra[item, span] = x
-                    halves = scipy.fft.dct(bands[item, span], type=1)
-                    noise_cpu.place_taps(halves, taps.source, taps.weight, taps.place, frames)
+                    noise_cpu.place_taps(
+                        _half_responses(bands[item, span]), taps.source, taps.weight, taps.place, frames
+                    )
                     h = scipy.fft.rfft(frames)
                     y = h.view(np.float32)
                     noise_cpu.multiply_rows(x.view(np.float32), y, False, y)
@@ -187,8 +189,6 @@ class _FilteredNoise(torch.autograd.Function):
         padded = np.zeros((batch, (num_frames - 1) * hop + len(taps.after)), np.float32)
         padded[:, taps.lead : taps.lead + grad.shape[1]] = grad.numpy()
         by_bands = np.empty(ctx.bands_shape, np.float32)
-        both = np.full(num_bands, 2, np.float32)  # a band between the outermost stands for two
-        both[0] = both[-1] = 1
 
         def spread_items(start: int, stop: int) -> None:
             for item in range(start, stop):
@@ -198,12 +198,48 @@ class _FilteredNoise(torch.autograd.Function):
                     y, x = g.view(np.float32), ctx.spectra[item, span].view(np.float32)
                     noise_cpu.multiply_rows(x, y, True, y)
                     frames = scipy.fft.irfft(g, taps.n_fft, overwrite_x=True)
-                    halves = by_bands[item, span]
+                    halves = np.empty((len(frames), num_bands), np.float32)
                     noise_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, halves)
-                    by_bands[item, span] = scipy.fft.dct(halves, type=1) * both
+                    by_bands[item, span] = _half_responses_adjoint(halves)
 
         parallel_for(spread_items, batch)
         return torch.from_numpy(by_bands), None, None
+
+
+def _half_responses(bands: np.ndarray) -> np.ndarray:
+    """Cosine transform (DCT-I) of rows: half of each response, times its length."""
+    import scipy.fft
+
+    from drumblender.dsp.kernels import noise_cpu
+
+    if bands.shape[1] > _TABLE_BANDS:
+        return scipy.fft.dct(bands, type=1)
+    halves = np.empty_like(bands)
+    noise_cpu.transform_rows(bands, _cosines(bands.shape[1], False), halves)
+    return halves
+
+
+def _half_responses_adjoint(halves: np.ndarray) -> np.ndarray:
+    import scipy.fft
+
+    from drumblender.dsp.kernels import noise_cpu
+
+    if halves.shape[1] > _TABLE_BANDS:  # the transform counts inner numbers twice, its adjoint inner results
+        halves[:, 1:-1] /= 2
+        bands = scipy.fft.dct(halves, type=1)
+        bands[:, 1:-1] *= 2
+        return bands
+    bands = np.empty_like(halves)
+    noise_cpu.transform_rows(halves, _cosines(halves.shape[1], True), bands)
+    return bands
+
+
+@lru_cache(maxsize=8)
+def _cosines(num_bands: int, transposed: bool) -> np.ndarray:
+    number = np.arange(num_bands)
+    table = 2 * np.cos(np.pi / (num_bands - 1) * number[:, None] * number)  # by band and by tap
+    table[[0, -1]] /= 2
+    return np.ascontiguousarray(table.T if transposed else table, dtype=np.float32)
 
 
 def _chunks(num_frames: int, n_fft: int) -> Iterator[tuple[slice, np.ndarray]]:

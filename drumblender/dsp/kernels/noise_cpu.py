@@ -103,15 +103,12 @@ def place_taps(halves, source, weight, place, frames):
 
 @njit(**_FAST)
 def gather_taps(frames, source, weight, place, halves):
-    """Adjoint of :func:`place_taps`; inner taps are halved, as the cosine transform counts them twice."""
-    last = halves.shape[1] - 1
+    """Adjoint of :func:`place_taps`: ``halves`` is written."""
     for row in range(halves.shape[0]):
         half, out = halves[row], frames[row]
         half[:] = 0.0
         for n in range(source.size):
             half[source[n]] += weight[n] * out[place[n]]
-        for n in range(1, last):
-            half[n] *= np.float32(0.5)
 
 
 @njit(**_FAST)
@@ -125,3 +122,15 @@ def multiply_rows(a, b, conjugate, out):
             other_real, other_imag = y[2 * k], y[2 * k + 1]
             z[2 * k] = real * other_real - imag * other_imag
             z[2 * k + 1] = real * other_imag + imag * other_real
+
+
+@njit(**_FAST)
+def transform_rows(rows, table, out):
+    """Rows times a square table: ``out`` is written."""
+    for row in range(rows.shape[0]):
+        source, target = rows[row], out[row]
+        target[:] = 0.0
+        for k in range(source.size):
+            value, line = source[k], table[k]
+            for n in range(target.size):
+                target[n] += value * line[n]
