@@ -25,6 +25,9 @@ class ModalBatch(AudioBatch):
     freq_rad: Float[Tensor, "batch frames modes"]  # radians a sample
     amp: Float[Tensor, "batch frames modes"]  # linear; 0 where a mode is silent
     phase_rad: Float[Tensor, "batch frames modes"]
+    quadrature: NotRequired[
+        Float[Tensor, "batch frames modes"]
+    ]  # amplitude a quarter turn ahead, if refitted
 
 
 class NoteBatch(AudioBatch):

@@ -51,6 +51,7 @@ class ModalBatches(_MadeUp):
             "freq_rad": (0.01 + 3 * torch.rand(self.num_modes, generator=generator)).expand(shape),
             "amp": 0.05 * torch.rand(self.num_modes, generator=generator) * fade[:, None],
             "phase_rad": torch.zeros(shape),
+            "quadrature": torch.zeros(shape),
             "name": f"noise-{int(generator.initial_seed())}",
         }
 

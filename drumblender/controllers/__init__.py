@@ -1,5 +1,6 @@
 """Modules, batch -> named controls."""
 
+from drumblender.controllers.analysed import AnalysedControls
 from drumblender.controllers.base import Controller
 from drumblender.controllers.free import FreeControls
 from drumblender.controllers.given import GivenControls, ModeGains
@@ -12,6 +13,7 @@ from drumblender.controllers.parameter_mapper import ParameterMapper
 
 __all__ = [
     "Controller",
+    "AnalysedControls",
     "FreeControls",
     "GivenControls",
     "Head",

@@ -70,6 +70,30 @@ def modal_bank(
     return modal_bank_plain(*tensors, num_samples=num_samples, align=align).to(amp.dtype)
 
 
+def quadrature_bank(
+    freq_rad: Float[Tensor, "batch modes frames"],
+    amp: Float[Tensor, "batch modes frames"],
+    quadrature: Float[Tensor, "batch modes frames"],
+    phase_rad: Float[Tensor, "batch modes #phase_frames"],
+    *,
+    num_samples: int,
+    align: Align = "center",
+    alias: bool = False,
+) -> Float[Tensor, "batch samples"]:
+    """A :func:`modal_bank`, and a second one a quarter turn ahead whose amplitudes are ``quadrature``.
+
+    Together they give each mode any amplitude and phase at any frame.
+    """
+    return modal_bank(
+        torch.cat([freq_rad, freq_rad], dim=1),
+        torch.cat([amp, quadrature], dim=1),
+        torch.cat([phase_rad, phase_rad + math.pi / 2], dim=1),
+        num_samples=num_samples,
+        align=align,
+        alias=alias,
+    )
+
+
 def modal_bank_plain(
     freq_rad: Float[Tensor, "batch modes frames"],
     amp: Float[Tensor, "batch modes frames"],

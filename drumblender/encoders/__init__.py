@@ -1,10 +1,12 @@
 """Modules, fields of a batch -> features a frame."""
 
+from drumblender.encoders.bands import BandEncoder
 from drumblender.encoders.base import Encoder
 from drumblender.encoders.frame_rnn import MFCCEncoder, NoteEncoder
 from drumblender.encoders.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 
 __all__ = [
+    "BandEncoder",
     "Encoder",
     "MFCCEncoder",
     "NoteEncoder",

@@ -1,11 +1,14 @@
 """Modules, audio -> features."""
 
+from drumblender.features.analysis import Analysed, Analysis
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
+from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
+from drumblender.features.residual import ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 
 __all__ = [
@@ -13,6 +16,8 @@ __all__ = [
     "AWeightedLoudness",
     "AmpEnvSum",
     "AmplitudeEnvelope",
+    "Analysed",
+    "Analysis",
     "CQTModalAnalysis",
     "CascadingFrameExtractor",
     "FCNF0Pitch",
@@ -25,6 +30,8 @@ __all__ = [
     "NormSum",
     "OnsetSegment",
     "PYINPitch",
+    "RefittedModes",
+    "ResidualBands",
     "SpectralCentroid",
     "SpectralFlatness",
     "SpectralFlux",

@@ -1,5 +1,6 @@
 """Modules, (prediction, target) -> scalar."""
 
+from drumblender.losses.bands import BandLoss
 from drumblender.losses.channelled import Channelled
 from drumblender.losses.controls import ControlLoss
 from drumblender.losses.features import FeatureDifferenceLoss
@@ -8,6 +9,7 @@ from drumblender.losses.weighted import WeightedLoss
 
 __all__ = [
     "Channelled",
+    "BandLoss",
     "ControlLoss",
     "FeatureDifferenceLoss",
     "FirstOrderDifferenceLoss",

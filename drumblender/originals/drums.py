@@ -110,7 +110,9 @@ def _noise_voice(old: Config) -> Config:
     encoder = _soundstream(old["noise_autoencoder"], "drumblender.encoders.SoundStreamEncoder")
     bands = encoder["init_args"]["output_channels"]
     window = old["noise_synth"]["init_args"]["window_size"]
-    synth = _component("drumblender.synths.NoiseSynth", window_size=window, num_bands=bands)
+    synth = _component(
+        "drumblender.synths.NoiseSynth", window_size=window, num_bands=bands, filter="published"
+    )
     return {"synth": synth, "controls": _heard(encoder)}
 
 

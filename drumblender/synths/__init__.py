@@ -9,11 +9,13 @@ from drumblender.synths.noise import NoiseSynth
 from drumblender.synths.preset import load_controls, save_preset
 from drumblender.synths.simple_drum import SimpleDrumSynth
 from drumblender.synths.snare808 import Snare808
+from drumblender.synths.stft_noise import BandEqualiser, StftNoiseSynth
 from drumblender.synths.string import StringSynth
 from drumblender.synths.string_stream import StringStream
 from drumblender.synths.transient import TransientTCN
 
 __all__ = [
+    "BandEqualiser",
     "DampedModalSynth",
     "FMDrumSynth",
     "HarmonicSynth",
@@ -22,6 +24,7 @@ __all__ = [
     "NoiseSynth",
     "SimpleDrumSynth",
     "Snare808",
+    "StftNoiseSynth",
     "StringStream",
     "StringSynth",
     "Synth",

@@ -1,10 +1,11 @@
 """Sums of sinusoidal modes: followed frame by frame, or struck and left to ring."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import Align, interpolate_frames
-from drumblender.dsp.oscillators import damped_sines, modal_bank
+from drumblender.dsp.oscillators import damped_sines, modal_bank, quadrature_bank
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth, check_controls
@@ -16,7 +17,8 @@ class ModalSynth(Synth):
 
     Controls: ``freq_rad`` in radians a sample, ``amp`` linear, and ``phase_rad`` before the first sample, of
     which only the first frame counts; without it every mode starts at 0. A control of one frame is held. No
-    weights: it plays as many modes as the tracks hold.
+    weights: it plays as many modes as the tracks hold. With ``quadrature``, a second linear amplitude, each
+    mode also sounds a quarter turn ahead, so that its phase may move with the frames.
 
     Args:
         num_modes: Modes that an encoder makes.
@@ -25,6 +27,7 @@ class ModalSynth(Synth):
         alias: Let modes above Nyquist fold down, as published, instead of silencing them.
         freq_rad: Frequencies that a control ``freq`` in (0, 1) can have; None: the control is ``freq_rad``.
         phase_rad: Phases that a control ``phase`` in (0, 1) can have; None: the control is ``phase_rad``.
+        quadrature: ``quadrature`` is one of its controls.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class ModalSynth(Synth):
         alias: bool = False,
         freq_rad: Range | None = None,
         phase_rad: Range | None = None,
+        quadrature: bool = False,
     ) -> None:
         super().__init__()
         _check_modes(num_modes)
@@ -45,6 +49,9 @@ class ModalSynth(Synth):
         self.control_sizes = {"freq_rad" if freq_rad is None else "freq": num_modes, "amp": num_modes}
         if with_phase:
             self.control_sizes["phase_rad" if phase_rad is None else "phase"] = num_modes
+        if quadrature:
+            self.control_sizes["quadrature"] = num_modes
+            self.linear = ("amp", "quadrature")
         self.align, self.alias = align, alias
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
@@ -52,16 +59,16 @@ class ModalSynth(Synth):
         check_controls(type(self).__name__, controls, given)
         # Raised before a range stretches it: half precision would detune a mode.
         units = self.to_units({name: raise_half(controls[name]) for name in given})
-        phase_rad = units.get("phase_rad")
-        num_frames = max(units["freq_rad"].shape[1], units["amp"].shape[1])
-        return modal_bank(
-            _spread(units["freq_rad"], num_frames, self.align),
-            _spread(units["amp"], num_frames, self.align),
-            None if phase_rad is None else phase_rad.transpose(-1, -2),
-            num_samples=num_samples,
-            align=self.align,
-            alias=self.alias,
-        )
+        tracks = [units[name] for name in ("freq_rad", "amp", "quadrature") if name in units]
+        num_frames = max(track.shape[1] for track in tracks)
+        freq_rad, *amps = (_spread(track, num_frames, self.align) for track in tracks)
+        phase_rad = units["phase_rad"].transpose(-1, -2) if "phase_rad" in units else None
+        settings = {"num_samples": num_samples, "align": self.align, "alias": self.alias}
+        if len(amps) == 1:
+            return modal_bank(freq_rad, *amps, phase_rad, **settings)
+        if phase_rad is None:
+            phase_rad = torch.zeros_like(freq_rad[..., :1])
+        return quadrature_bank(freq_rad, *amps, phase_rad, **settings)
 
 
 def _spread(track: Tensor, num_frames: int, align: Align) -> Float[Tensor, "batch modes frames"]:

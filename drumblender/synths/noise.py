@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
-from drumblender.dsp.noise import filtered_noise, white_noise
+from drumblender.dsp.noise import NoiseFilter, filtered_noise, white_noise
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
@@ -25,6 +25,8 @@ class NoiseSynth(Synth):
             candidate sounds like must not depend on its place. Without it each call and sound has its own.
         draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
         level_db: Gains that ``level`` can have; None: the control is ``magnitude``.
+        filter: ``linear`` keeps bands apart: two bands away, one is 40 dB down. ``published`` lets each leak
+            into all others, as the published system and its checkpoints do.
     """
 
     def __init__(
@@ -34,13 +36,16 @@ class NoiseSynth(Synth):
         seed: int | None = None,
         draw_on_device: bool = False,
         level_db: Range | None = None,
+        filter: NoiseFilter = "linear",
     ) -> None:
         super().__init__()
         if num_bands < 2 or window_size < 2:
             raise ValueError(
                 f"Need at least 2 bands and samples a window, got {num_bands=} and {window_size=}."
             )
-        self.num_bands, self.level_db = num_bands, level_db
+        if filter not in ("linear", "published"):
+            raise ValueError(f"filter is 'linear' or 'published', got {filter!r}.")
+        self.num_bands, self.level_db, self.filter = num_bands, level_db, filter
         if level_db is None:
             self.linear = ("magnitude",)
         else:
@@ -81,7 +86,7 @@ class NoiseSynth(Synth):
             noise = self._draw(shape, magnitude, generator)
         elif noise.shape != shape:
             raise ValueError(f"The sound needs noise of shape {shape}, got {tuple(noise.shape)}.")
-        return filtered_noise(magnitude, noise)[:, :num_samples]
+        return filtered_noise(magnitude, noise, self.filter)[:, :num_samples]
 
     def _spread(self, magnitude: Tensor, num_samples: int) -> Tensor:
         if num_samples < 1:

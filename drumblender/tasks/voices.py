@@ -67,7 +67,7 @@ class Voice(nn.Module):
             num_samples: Length of the sound.
         """
         controls = self.controls(batch)
-        if isinstance(self.synth, NoiseSynth):
+        if noise is not None and isinstance(self.synth, NoiseSynth):
             return self.synth(controls, num_samples, noise=noise)
         if not self.synth.needs_source:
             return self.synth(controls, num_samples)

@@ -10,7 +10,7 @@ from drumblender.synths import NoiseSynth
 def test_published_numbers(golden, name):
     case = golden("drums", f"NoiseGenerator_{name}")
     bands, noise = case["in_noise_bands"], case["in_noise"]
-    synth = NoiseSynth(num_bands=bands.shape[-1], window_size=noise.shape[-1])
+    synth = NoiseSynth(bands.shape[-1], noise.shape[-1], filter="published")
     audio = synth({"magnitude": bands}, case.config["call"]["target_length"], noise=noise)
     assert (audio - case["out_audio"]).abs().max() < 5e-6 * case["out_audio"].abs().max()
 
