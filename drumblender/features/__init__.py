@@ -3,13 +3,16 @@
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
+from drumblender.features.maps import CQT, STFT, Mel, SpectralMap
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 
 __all__ = [
+    "CQT",
     "RMS",
+    "STFT",
     "AWeightedLoudness",
     "AmpEnvSum",
     "AmplitudeEnvelope",
@@ -20,6 +23,7 @@ __all__ = [
     "FeatureCollection",
     "FeatureExtractor",
     "Loudness",
+    "Mel",
     "NoModesError",
     "NoPitchError",
     "NormSum",
@@ -28,6 +32,7 @@ __all__ = [
     "SpectralCentroid",
     "SpectralFlatness",
     "SpectralFlux",
+    "SpectralMap",
     "SpectralSpread",
     "TemporalCentroid",
 ]

@@ -2,13 +2,25 @@
 
 from drumblender.losses.controls import ControlLoss
 from drumblender.losses.features import FeatureDifferenceLoss
+from drumblender.losses.multi_scale import MultiScaleSpectralLoss
 from drumblender.losses.spectral import FirstOrderDifferenceLoss, MultiResolutionSTFTLoss
+from drumblender.losses.transport import (
+    CumulativeEnergyLoss,
+    KLDivergenceLoss,
+    SlicedTransportLoss,
+    SpectralTransportLoss,
+)
 from drumblender.losses.weighted import WeightedLoss
 
 __all__ = [
     "ControlLoss",
+    "CumulativeEnergyLoss",
     "FeatureDifferenceLoss",
     "FirstOrderDifferenceLoss",
+    "KLDivergenceLoss",
     "MultiResolutionSTFTLoss",
+    "MultiScaleSpectralLoss",
+    "SlicedTransportLoss",
+    "SpectralTransportLoss",
     "WeightedLoss",
 ]
