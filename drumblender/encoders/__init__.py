@@ -2,12 +2,14 @@
 
 from drumblender.encoders.base import Encoder
 from drumblender.encoders.frame_rnn import MFCCEncoder, NoteEncoder
+from drumblender.encoders.pitch_cnn import PitchCNN
 from drumblender.encoders.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 
 __all__ = [
     "Encoder",
     "MFCCEncoder",
     "NoteEncoder",
+    "PitchCNN",
     "SoundStreamAttentionEncoder",
     "SoundStreamEncoder",
 ]

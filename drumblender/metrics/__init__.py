@@ -3,14 +3,28 @@
 from drumblender.metrics.base import ItemMetric, LossMetric
 from drumblender.metrics.features import FeatureError
 from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
+from drumblender.metrics.pitch import (
+    DecibelDistance,
+    OctaveDifference,
+    RawChromaAccuracy,
+    RawPitchAccuracy,
+    WaveformMSE,
+)
+from drumblender.metrics.pitch_ratios import RatioLockedAccuracy
 from drumblender.metrics.spectral import LogSpectralDistance, MFCCError
 
 __all__ = [
+    "DecibelDistance",
     "FeatureError",
     "ItemMetric",
     "LogSpectralDistance",
     "LossMetric",
     "MFCCError",
+    "OctaveDifference",
     "OnsetTimeError",
+    "RatioLockedAccuracy",
+    "RawChromaAccuracy",
+    "RawPitchAccuracy",
     "SpectralFluxOnsetError",
+    "WaveformMSE",
 ]
