@@ -15,7 +15,7 @@ import torch
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from drumblender.atomic import written_aside
+from drumblender.atomic import atomic_write
 from drumblender.config_check import checked_config
 from drumblender.console import config_reason
 from drumblender.data.upgrade import upgrade_data
@@ -115,7 +115,7 @@ def save_checkpoint(content: dict[str, Any], path: str | Path) -> None:
     """
     buffer = io.BytesIO()  # to a file, torch's own writer would hide the reason of a failure
     torch.save(content, buffer)
-    with written_aside(Path(path)) as aside:
+    with atomic_write(Path(path)) as aside:
         aside.write_bytes(buffer.getbuffer())
 
 

@@ -10,10 +10,12 @@ from drumblender.controllers.mapped import MappedControls
 from drumblender.controllers.mapper import LinearMapping, Mapper, MLPMapping
 from drumblender.controllers.onset_scale import OnsetScale
 from drumblender.controllers.parameter_mapper import ParameterMapper
+from drumblender.controllers.pitch_head import PitchHead
 
 __all__ = [
     "Controller",
     "AnalysedControls",
+    "PitchHead",
     "FreeControls",
     "GivenControls",
     "Head",

@@ -50,7 +50,7 @@ def mel_cepstrum(
     if loudest not in ("batch", "item"):
         raise ValueError(f"loudest is sought in the 'batch' or the 'item', got {loudest!r}.")
     spectrum = power(stft(audio, n_fft, hop_length))
-    mels = spectrum @ _mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate).to(spectrum)
+    mels = spectrum @ mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate).to(spectrum)
     level_db = 10 * torch.log10(mels.clamp(min=1e-10))
     top_db = level_db.amax(dim=(1, 2), keepdim=True)
     top_db = top_db.amax() if loudest == "batch" else top_db
@@ -58,7 +58,7 @@ def mel_cepstrum(
 
 
 @table
-def _mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
+def mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
     import warnings
 
     from torchaudio.functional import melscale_fbanks  # torchaudio is slow to import

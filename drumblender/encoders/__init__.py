@@ -3,6 +3,7 @@
 from drumblender.encoders.bands import BandEncoder
 from drumblender.encoders.base import Encoder
 from drumblender.encoders.frame_rnn import MFCCEncoder, NoteEncoder
+from drumblender.encoders.pitch_cnn import PitchCNN
 from drumblender.encoders.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Encoder",
     "MFCCEncoder",
     "NoteEncoder",
+    "PitchCNN",
     "SoundStreamAttentionEncoder",
     "SoundStreamEncoder",
 ]

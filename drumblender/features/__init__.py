@@ -4,6 +4,7 @@ from drumblender.features.analysis import Analysed, Analysis
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
+from drumblender.features.maps import CQT, STFT, Mel, SpectralMap
 from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
@@ -12,7 +13,9 @@ from drumblender.features.residual import ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 
 __all__ = [
+    "CQT",
     "RMS",
+    "STFT",
     "AWeightedLoudness",
     "AmpEnvSum",
     "AmplitudeEnvelope",
@@ -25,6 +28,7 @@ __all__ = [
     "FeatureCollection",
     "FeatureExtractor",
     "Loudness",
+    "Mel",
     "NoModesError",
     "NoPitchError",
     "NormSum",
@@ -35,6 +39,7 @@ __all__ = [
     "SpectralCentroid",
     "SpectralFlatness",
     "SpectralFlux",
+    "SpectralMap",
     "SpectralSpread",
     "TemporalCentroid",
 ]

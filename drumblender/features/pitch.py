@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from drumblender.features.base import Feature
@@ -105,21 +105,35 @@ class PYINPitch(Feature):
 
     @torch.no_grad()
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
-        from librosa import pyin  # slow to import
-
         num_frames = audio.shape[-1] // self.hop_size
-        tracks = []
-        for sound in audio.reshape(-1, audio.shape[-1]):
-            pitch, voiced, _ = pyin(
-                sound.double().numpy(force=True),
-                fmin=self.fmin,
-                fmax=self.fmax,
-                sr=self.sample_rate,
-                frame_length=self.window,
-                hop_length=self.hop_size,
-            )
-            tracks.append(bridge_unvoiced(torch.from_numpy(pitch), torch.from_numpy(voiced))[:num_frames])
+        settings = self.sample_rate, self.fmin, self.fmax, self.window, self.hop_size
+        tracks = [
+            bridge_unvoiced(*probabilistic_yin(sound, *settings))[:num_frames]
+            for sound in audio.reshape(-1, audio.shape[-1])
+        ]
         return torch.stack(tracks).view(*audio.shape[:-1], -1).to(audio)
+
+
+def probabilistic_yin(
+    sound: Float[Tensor, "samples"],
+    sample_rate: int,
+    fmin: float,
+    fmax: float,
+    frame_length: int,
+    hop_length: int,
+) -> tuple[Float[Tensor, "frames"], Bool[Tensor, "frames"]]:
+    """Pitches in Hz, NaN where there is none, and where there is one; centred frames, float64."""
+    from librosa import pyin  # slow to import
+
+    pitch, voiced, _ = pyin(
+        sound.double().numpy(force=True),
+        fmin=fmin,
+        fmax=fmax,
+        sr=sample_rate,
+        frame_length=frame_length,
+        hop_length=hop_length,
+    )
+    return torch.from_numpy(pitch), torch.from_numpy(voiced)
 
 
 def bridge_unvoiced(pitch_hz: Float[Tensor, "frames"], voiced: torch.Tensor) -> Float[Tensor, "frames"]:
@@ -151,27 +165,18 @@ def guess_f0(
     Raises:
         ValueError: The sound has no pitch anywhere.
     """
-    import librosa  # slow to import
-
     highest = min(HIGHEST_HZ, sample_rate / 4)
     hop = max(1, round(_HOP_S * sample_rate))
     length = 1 << int(np.ceil(np.log2(4 * sample_rate / LOWEST_HZ)))  # four periods of the lowest pitch
     length = min(length, 1 << int(np.log2(max(len(audio), 64))))
     lowest = max(LOWEST_HZ, 2.5 * sample_rate / length)
-    f0_hz, voiced, _ = librosa.pyin(
-        audio.cpu().double().numpy(),
-        fmin=lowest,
-        fmax=highest,
-        sr=sample_rate,
-        frame_length=length,
-        hop_length=hop,
-    )
+    f0_hz, voiced = probabilistic_yin(audio, sample_rate, lowest, highest, length, hop)
     if not voiced.any():
         raise NoPitchError(
             f"Found no pitch between {lowest:.0f} and {highest:.0f} Hz; give it with --fix f0_hz=HZ."
         )
     if num_frames == 1:
-        return torch.tensor([[[np.median(f0_hz[voiced])]]], dtype=torch.float32)
-    places = np.linspace(0, len(f0_hz) - 1, num_frames)
-    line = np.interp(places, np.flatnonzero(voiced), np.log2(f0_hz[voiced]))
+        return torch.tensor([[[np.median(f0_hz[voiced].numpy())]]], dtype=torch.float32)
+    octaves = bridge_unvoiced(f0_hz, voiced).log2().numpy()
+    line = np.interp(np.linspace(0, len(octaves) - 1, num_frames), np.arange(len(octaves)), octaves)
     return torch.from_numpy(2**line).float().reshape(1, num_frames, 1)

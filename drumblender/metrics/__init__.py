@@ -5,11 +5,20 @@ from drumblender.metrics.base import ItemMetric, LossMetric
 from drumblender.metrics.features import FeatureError
 from drumblender.metrics.level import AttackTimeDifference, LevelDifference
 from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
+from drumblender.metrics.pitch import (
+    DecibelDistance,
+    OctaveDifference,
+    RawChromaAccuracy,
+    RawPitchAccuracy,
+    WaveformMSE,
+)
+from drumblender.metrics.pitch_ratios import RatioLockedAccuracy
 from drumblender.metrics.spectral import LogSpectralDistance, MFCCError
 
 __all__ = [
     "AttackTimeDifference",
     "BandLevelDistance",
+    "DecibelDistance",
     "FeatureError",
     "ItemMetric",
     "LevelDifference",
@@ -17,6 +26,11 @@ __all__ = [
     "LossMetric",
     "LoudSpectralDistance",
     "MFCCError",
+    "OctaveDifference",
     "OnsetTimeError",
+    "RatioLockedAccuracy",
+    "RawChromaAccuracy",
+    "RawPitchAccuracy",
     "SpectralFluxOnsetError",
+    "WaveformMSE",
 ]

@@ -61,7 +61,7 @@ class Stft(torch.autograd.Function):
         return audio, None, None, None, None
 
 
-def padded_rows(audio: Audio, n_fft: int, mirror: bool) -> np.ndarray:
+def padded_rows(audio: Tensor, n_fft: int, mirror: bool) -> np.ndarray:
     """float32 audio on the CPU with half a frame before and after: its mirror images, or silence."""
     source = audio.detach().contiguous().numpy()
     padded = np.empty((source.shape[0], source.shape[1] + 2 * (n_fft // 2)), np.float32)
