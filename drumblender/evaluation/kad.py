@@ -81,10 +81,9 @@ def kernel_audio_distance(
             "no bandwidth. Take that of the other set, or another embedding."
         )
     gamma = 1 / (2 * bandwidth**2 + _EPS)
-    counts = [_counts(len(rows), resamples, generator or _seeded()) for rows in (x, y)] if resamples else None
-    weights = [torch.ones(1, len(rows), dtype=x.dtype, device=x.device) for rows in (x, y)]
-    if counts:
-        weights = [torch.cat([w, c.to(w)]) for w, c in zip(weights, counts, strict=True)]
+    generator = generator or torch.Generator().manual_seed(0)
+    # The first row is the whole set; the draws of one set are independent of those of the other.
+    weights = [_counts(len(rows), resamples, generator).to(rows) for rows in (x, y)]
     values = scale * (
         _mean_within(x, gamma, weights[0])
         + _mean_within(y, gamma, weights[1])
@@ -194,11 +193,8 @@ def _weighted(kernel: Tensor, left: Tensor, right: Tensor) -> Tensor:
     return ((left @ kernel) * right).sum(dim=1)
 
 
-def _counts(items: int, resamples: int, generator: torch.Generator) -> Float[Tensor, "resamples items"]:
-    """How often each item is drawn, in as many draws with replacement as there are items."""
+def _counts(items: int, resamples: int, generator: torch.Generator) -> Float[Tensor, "draws items"]:
+    """How often each item counts: once, then as drawn, with replacement, as many times as there are items."""
     drawn = torch.randint(items, (resamples, items), generator=generator)
-    return torch.zeros(resamples, items).scatter_add_(1, drawn, torch.ones(resamples, items))
-
-
-def _seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+    counts = torch.zeros(resamples, items).scatter_add_(1, drawn, torch.ones(resamples, items))
+    return torch.cat([torch.ones(1, items), counts])

@@ -82,6 +82,13 @@ def test_the_interval_holds_the_value_of_many_draws():
     assert 49 <= held <= 60  # 95 %, give or take three deviations
 
 
+def test_resamples_of_both_sets_are_independent(generator):
+    """Else pairs of an item with itself, which near copies have between the sets, would count double."""
+    x = torch.randn(60, 4, generator=generator)
+    found = kernel_audio_distance(x, x + 1e-3, resamples=200)
+    assert found.low < found.value < found.high
+
+
 def test_a_seed_gives_the_same_interval(generator):
     x, y = sets(generator)
     first, second = (kernel_audio_distance(x, y, resamples=50) for _ in range(2))
