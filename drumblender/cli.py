@@ -45,6 +45,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
     "kad": ("evaluation.command", options.kad),
+    "report": ("evaluation.report", options.report),
 }
 
 

@@ -127,6 +127,26 @@ def kad() -> Parser:
     return parser
 
 
+def report() -> Parser:
+    """`drumblender report RUN_DIR [RUN_DIR ...]`."""
+    parser = Parser(
+        prog="drumblender report",
+        description="Write a page on which tested runs are heard, seen and compared; it opens from the disk.",
+    )
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN_DIR",
+        help="the folder of a run that was tested, or a folder with target/, pred/ and metrics.csv",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write (default: report/ in the first run)"
+    )
+    parser.add_argument("--items", type=_count, metavar="N", help="show so many items at most")
+    return parser
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed, got {text!r}")
