@@ -29,12 +29,20 @@ def levels_db(audio: Float[Tensor, "samples"], sample_rate: int) -> Float[Tensor
     ``WIDTH`` columns."""
     hop = max(1, math.ceil(len(audio) / WIDTH))
     spectrum = power(stft(audio[None], _N_FFT, hop, pad_mode="constant"))[0, :WIDTH]
-    freq_hz = torch.logspace(math.log10(sample_rate / 2), math.log10(LOWEST_HZ), HEIGHT)
-    bins = (freq_hz * (_N_FFT / sample_rate)).clamp(1, _N_FFT // 2)
-    below = bins.floor().long().clamp(max=_N_FFT // 2 - 1)
-    share = bins - below
-    rows = spectrum[:, below] * (1 - share) + spectrum[:, below + 1] * share
-    return 10 * torch.log10(rows.T + 1e-10)
+    edges = (
+        torch.logspace(math.log10(sample_rate / 2), math.log10(LOWEST_HZ), HEIGHT + 1) * _N_FFT / sample_rate
+    )
+    rows = [_band(spectrum, *edge) for edge in edges.unfold(0, 2, 1).tolist()]
+    return 10 * torch.log10(torch.stack(rows) + 1e-10)
+
+
+def _band(spectrum: Float[Tensor, "frames bins"], high: float, low: float) -> Float[Tensor, "frames"]:
+    """The loudest bin between two places; between bins, where none is, the line from one to the other."""
+    first, last = max(1, math.ceil(low)), math.floor(high)
+    if first <= last:
+        return spectrum[:, first : last + 1].amax(dim=1)
+    below = max(1, math.floor(low))
+    return torch.lerp(spectrum[:, below], spectrum[:, below + 1], max(0.0, (low + high) / 2 - below))
 
 
 def draw_spectrogram(path: Path, levels: Float[Tensor, "height width"], top_db: float) -> None:

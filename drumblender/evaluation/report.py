@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 import soundfile
-import torch
 from torch import Tensor
 
 from drumblender import __version__
@@ -40,7 +39,7 @@ def command(args: argparse.Namespace) -> int:
 
 
 def write_report(runs: Sequence[Run], folder: Path, limit: int | None = None) -> Path:
-    """Write ``index.html`` and beside it ``sounds/`` (24-bit FLAC) and ``pictures/``.
+    """Write ``index.html`` and beside it ``sounds/`` (24-bit WAV) and ``pictures/``.
 
     Args:
         runs: Shown beside each other, item by item.
@@ -111,13 +110,13 @@ def _item(number: int, name: str, runs: Sequence[Run], metrics: list[str], folde
     sounds = []
     for key, (audio, rate) in read.items():
         stem = f"{number:05}-{'target' if key[0] is None else f'{key[0]}-{key[1]}'}"
-        _write_flac(folder / "sounds" / f"{stem}.flac", audio * scale, rate)
+        _write_sound(folder / "sounds" / f"{stem}.wav", audio * scale, rate)
         draw_spectrogram(folder / "pictures" / f"{stem}.png", shown[key], top_db)
         sounds.append(
             {
                 "run": key[0],
                 "kind": key[1],
-                "src": quote(f"sounds/{stem}.flac"),
+                "src": quote(f"sounds/{stem}.wav"),
                 "image": quote(f"pictures/{stem}.png"),
                 "peaks": outline(audio * scale),
                 "seconds": round(len(audio) / rate, 4),
@@ -128,10 +127,10 @@ def _item(number: int, name: str, runs: Sequence[Run], metrics: list[str], folde
     return {"name": name, "values": values, "sounds": sounds, "scaled_db": round(20 * math.log10(scale), 1)}
 
 
-def _write_flac(path: Path, audio: Tensor, rate: int) -> None:
+def _write_sound(path: Path, audio: Tensor, rate: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    padded = audio if len(audio) else torch.zeros(1)
-    soundfile.write(path, padded.numpy(), rate, subtype="PCM_24")
+    # No FLAC: browsers fail to seek in one that is shorter than a block. No float: not all of them play it.
+    soundfile.write(path, audio.numpy(), rate, subtype="PCM_24")
 
 
 def _number(value: float | None) -> float | None:

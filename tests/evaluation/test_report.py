@@ -166,11 +166,13 @@ def test_the_browser_plays_one_sound_at_a_time(page):
     assert titles[-4:] == ["target", "prediction · a", "noise · a", "prediction · b"]
     page.evaluate(
         "window.heard = []; const play = HTMLMediaElement.prototype.play;"
-        "HTMLMediaElement.prototype.play = function () { heard.push(this); return play.call(this); }"
+        "HTMLMediaElement.prototype.play = function () { heard.push(this); return play.call(this); };"
+        "undefined"
     )
     for title in ("target", "prediction · b"):
         page.get_by_role("button", name=f"Play {title} of kick").click()
-    page.wait_for_function("heard.length === 2 && heard[0].paused && heard[1].played.length > 0")
+        page.wait_for_function("heard.at(-1).played.length > 0")
+    page.wait_for_function("heard.length === 2 && heard[0].paused")
     assert page.evaluate("heard[1].duration") == pytest.approx(0.25, abs=0.01)
     page.get_by_label("level-matched").check()
     page.get_by_role("button", name="Play target of kick").click()

@@ -23,6 +23,10 @@
     });
     return audio;
   }
+  function start(audio) {
+    audio.currentTime = 0;
+    audio.play().catch((error) => { if (error.name !== "AbortError") throw error; }); // stopped before it began
+  }
   find("matched").addEventListener("change", () => { if (playing) playing.pause(); });
   const titleOf = (sound) => sound.run === null ? "target"
     : (sound.kind === "pred" ? "prediction" : sound.kind) + (numRuns > 1 ? ` · ${data.runs[sound.run]}` : "");
@@ -40,7 +44,8 @@
     figure.append(caption, picture, wave);
     const audio = soundOf(sound);
     button.addEventListener("click", () => {
-      if (audio.paused) { audio.currentTime = 0; audio.play(); } else { audio.pause(); }
+      if (audio.paused) start(audio);
+      else audio.pause();
     });
     audio.addEventListener("play", () => { button.textContent = "■ stop"; });
     for (const event of ["pause", "ended"]) audio.addEventListener(event, () => { button.textContent = "▶ play"; });
@@ -171,7 +176,7 @@
     find("blind-play").replaceChildren(...Object.entries(sounds).map(([name, sound]) => {
       const audio = soundOf(sound);
       const button = make("button", `▶ ${name}`, { type: "button" });
-      button.addEventListener("click", () => { audio.currentTime = 0; audio.play(); });
+      button.addEventListener("click", () => start(audio));
       return button;
     }));
     find("blind-answer").replaceChildren(...["A", "B"].map((letter) => {
