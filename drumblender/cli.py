@@ -50,6 +50,8 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "remap": ("inference.remap", options.remap),
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
+    "kad": ("evaluation.command", options.kad),
+    "report": ("evaluation.report", options.report),
 }
 
 

@@ -1,1 +1,1 @@
-"""How good a loss, or a trained model, is: computed after training, never differentiated."""
+"""How far apart sounds are, how well a loss leads, and pages on which people hear it; never differentiated."""

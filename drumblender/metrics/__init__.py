@@ -1,9 +1,12 @@
 """torchmetrics, never differentiated."""
 
+from drumblender.metrics.attack import AttackTimeError, EnvelopeDistance, OnsetStrengthDistance
 from drumblender.metrics.bands import BandLevelDistance, LoudSpectralDistance
 from drumblender.metrics.base import ItemMetric, LossMetric
+from drumblender.metrics.decay import ModeDecayError, ModeFrequencyError
 from drumblender.metrics.features import FeatureError
 from drumblender.metrics.level import AttackTimeDifference, LevelDifference
+from drumblender.metrics.mfcc import WeightedMFCCError
 from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
 from drumblender.metrics.pitch import (
     DecibelDistance,
@@ -19,6 +22,8 @@ __all__ = [
     "AttackTimeDifference",
     "BandLevelDistance",
     "DecibelDistance",
+    "AttackTimeError",
+    "EnvelopeDistance",
     "FeatureError",
     "ItemMetric",
     "LevelDifference",
@@ -27,10 +32,14 @@ __all__ = [
     "LoudSpectralDistance",
     "MFCCError",
     "OctaveDifference",
+    "ModeDecayError",
+    "ModeFrequencyError",
+    "OnsetStrengthDistance",
     "OnsetTimeError",
     "RatioLockedAccuracy",
     "RawChromaAccuracy",
     "RawPitchAccuracy",
     "SpectralFluxOnsetError",
     "WaveformMSE",
+    "WeightedMFCCError",
 ]

@@ -9,19 +9,18 @@ own level and of all later ones. All sums are in double precision.
 import math
 
 import numpy as np
-from numba import njit
 
-_FAST = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+from drumblender.dsp.kernels.jit import FAST, ORDERED, jit
 
 
-@njit(inline="always")
+@jit(inline=True)
 def _cost(distance, p):
     if p == 2.0:
         return distance * distance
     return abs(distance) if p == 1.0 else abs(distance) ** p
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _merge(u, v, a, b, p, limit, slopes):
     """Cost of a row; leaves the derivative by every level of a, then of b, in ``slopes``.
 
@@ -47,7 +46,7 @@ def _merge(u, v, a, b, p, limit, slopes):
     return total
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _move(u, v, a, b, p, limit, by_u, by_v):
     """The derivative of the cost by every position: mass that it sends times the slope of the cost."""
     n, m = a.size - 1, b.size - 1
@@ -69,7 +68,7 @@ def _move(u, v, a, b, p, limit, by_u, by_v):
         j += from_b
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _cumulate(weights, levels):
     """The levels of a row and whether they rise, to an end: what is negative or no number has none."""
     total, lowest = 0.0, 0.0
@@ -81,14 +80,14 @@ def _cumulate(weights, levels):
     return lowest >= 0 and math.isfinite(total)
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _extend(positions, extended):
     for k in range(positions.size):
         extended[k] = positions[k]
     extended[positions.size] = positions[positions.size - 1]
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _suffix_sums(slopes, out):
     total = 0.0
     for k in range(slopes.size - 1, -1, -1):
@@ -96,7 +95,7 @@ def _suffix_sums(slopes, out):
         out[k] = total
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def transport_rows(u, v, a, b, p, limit, moves, distance, by_u, by_v, by_a, by_b, start, stop):
     """Distances of sorted rows, and their derivatives; those by positions only if ``moves``.
 
@@ -119,7 +118,7 @@ def transport_rows(u, v, a, b, p, limit, moves, distance, by_u, by_v, by_a, by_b
             _move(places_u, places_v, levels_a, levels_b, p, limit, by_u[row], by_v[row])
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _masses(row, order, squared, levels):
     """The cumulated masses and their sum; NaN where one is negative or not finite."""
     total, lowest = 0.0, 0.0
@@ -132,7 +131,7 @@ def _masses(row, order, squared, levels):
     return total if lowest >= 0 and math.isfinite(total) else np.nan
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+@jit(fastmath=FAST)
 def _lever(slopes, levels):
     """How much the distance grows with the logarithm of all masses of a side."""
     total = 0.0
@@ -141,7 +140,7 @@ def _lever(slopes, levels):
     return total
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def _to_magnitudes(row, order, squared, slopes, scale, shift, out):
     """From the derivative by levels to that by magnitudes: of mass, less what scaling all masses takes."""
     total = 0.0
@@ -151,7 +150,7 @@ def _to_magnitudes(row, order, squared, slopes, scale, shift, out):
         out[order[k]] = value * (total * scale - shift)
 
 
-@njit(**_FAST)
+@jit(fastmath=ORDERED)
 def spectra_rows(
     x, y, u, v, order_u, order_v, p, squared, balanced, limit, floor, distance, by_x, by_y, start, stop
 ):
