@@ -29,6 +29,10 @@ HELP = """\
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base
 
+[bold]Judge[/bold]
+  kad TARGET_DIR PRED_DIR       how far apart two folders of sounds are (KAD, FAD)
+  report RUN_DIR \\[RUN_DIR ...]  a page on which tested runs are heard, seen and compared
+
 [bold]Prepare data[/bold]
   drumblender-dataset cfg/data/Y.yaml [--preprocess]
 
