@@ -1,0 +1,86 @@
+"""Compiled loops are kept where their sources say, and compiled anew where that is damaged."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from drumblender.dsp.kernels import jit
+
+KERNEL = """
+from drumblender.dsp.kernels.jit import jit
+@jit
+def double(x):
+    return 2 * x
+"""
+CALL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kernel import double
+print(double(21), sum(double.stats.cache_hits.values()), double._cache.cache_path)
+"""
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "kernel.py").write_text(KERNEL)
+    jit.cache_folder.cache_clear()
+    return folder
+
+
+def in_a_fresh_process(folder):
+    """The result, whether it came from the cache, and the cache's folder."""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, str(folder)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    result, hits, path = done.stdout.split()
+    return int(result), int(hits), path
+
+
+def test_a_damaged_cache_is_compiled_over(sources):
+    result, hits, path = in_a_fresh_process(sources)
+    assert (result, hits) == (42, 0) and path == str(jit.cache_folder(sources))
+    kept = {suffix: next((sources / "__pycache__").rglob(f"*.{suffix}")) for suffix in ("nbi", "nbc")}
+    assert in_a_fresh_process(sources) == (42, 1, path)
+    for file in kept.values():
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        file.write_bytes(content)
+        assert in_a_fresh_process(sources) == (42, 0, path)
+        file.write_bytes(b"")
+        assert in_a_fresh_process(sources) == (42, 0, path)
+        assert in_a_fresh_process(sources) == (42, 1, path)
+
+
+def test_each_source_that_changes_gives_another_folder(sources):
+    folders = [jit.cache_folder(sources)]
+    for name in ("kernel.py", "what_it_calls.py"):
+        (sources / name).write_text(KERNEL + "# edited\n")
+        jit.cache_folder.cache_clear()
+        folders.append(jit.cache_folder(sources))
+    assert len(set(folders)) == 3 and all(folder.is_dir() for folder in folders)
+    shutil.copytree(sources, sources.parent / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    assert jit.cache_folder(sources.parent / "copy").name == folders[-1].name
+
+
+def test_where_the_sources_are_read_only_the_user_keeps_the_cache(sources, tmp_path, monkeypatch):
+    (sources / "__pycache__").write_text("a file, where a folder would have to be made")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert jit.cache_folder(sources).parent == tmp_path / "home" / "drumblender"
+    (tmp_path / "nothing").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
+    jit.cache_folder.cache_clear()
+    assert jit.cache_folder(sources) is None
+    monkeypatch.setattr(jit, "cache_folder", lambda sources: None)
+    assert jit.jit(abs_of)(-3) == 3  # compiled, and not kept
+
+
+def abs_of(x):
+    return x if x > 0 else -x
