@@ -1,6 +1,7 @@
 """Compiled loops are kept where their sources say, and compiled anew where that is damaged."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,12 +16,6 @@ from drumblender.dsp.kernels.jit import jit
 def double(x):
     return 2 * x
 """
-CALL = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from kernel import double
-print(double(21), sum(double.stats.cache_hits.values()), double._cache.cache_path)
-"""
 
 
 @pytest.fixture
@@ -33,30 +28,39 @@ def sources(tmp_path, monkeypatch):
     return folder
 
 
-def in_a_fresh_process(folder):
-    """The result, whether it came from the cache, and the cache's folder."""
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    done = subprocess.run(
-        [sys.executable, "-c", CALL, str(folder)], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    result, hits, path = done.stdout.split()
-    return int(result), int(hits), path
+def call(folder):
+    """The result of the kernel, compiled or loaded for the first time, and whether it was loaded."""
+    double = runpy.run_path(str(folder / "kernel.py"))["double"]
+    return double(21), sum(double.stats.cache_hits.values())
 
 
 def test_a_damaged_cache_is_compiled_over(sources):
-    result, hits, path = in_a_fresh_process(sources)
-    assert (result, hits) == (42, 0) and path == str(jit.cache_folder(sources))
-    kept = {suffix: next((sources / "__pycache__").rglob(f"*.{suffix}")) for suffix in ("nbi", "nbc")}
-    assert in_a_fresh_process(sources) == (42, 1, path)
-    for file in kept.values():
+    assert call(sources) == (42, 0)
+    assert call(sources) == (42, 1)
+    for suffix in ("nbi", "nbc"):
+        (file,) = jit.cache_folder(sources).glob(f"*.{suffix}")
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 0xFF
-        file.write_bytes(content)
-        assert in_a_fresh_process(sources) == (42, 0, path)
-        file.write_bytes(b"")
-        assert in_a_fresh_process(sources) == (42, 0, path)
-        assert in_a_fresh_process(sources) == (42, 1, path)
+        for damage in (content, b""):
+            file.write_bytes(damage)
+            assert call(sources) == (42, 0)
+            assert call(sources) == (42, 1)
+
+
+def test_a_fresh_process_loads_what_another_compiled_and_mends_what_is_damaged(sources):
+    script = "from kernel import double; print(double(21), len(double.stats.cache_hits))"
+
+    def call_elsewhere():
+        environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+        environment["PYTHONPATH"] = os.pathsep.join([str(sources), *sys.path])
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert [call_elsewhere(), call_elsewhere()] == ["42 0\n", "42 1\n"]
+    next(jit.cache_folder(sources).glob("*.nbc")).write_bytes(b"damaged")
+    assert call_elsewhere() == "42 0\n"
 
 
 def test_each_source_that_changes_gives_another_folder(sources):

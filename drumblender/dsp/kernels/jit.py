@@ -11,6 +11,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -79,9 +80,10 @@ def cache_folder(sources: Path) -> Path | None:
 
 def _forget_old(home: Path, keep: int = 8) -> None:
     """Remove what was compiled from sources that changed long ago."""
-    folders = sorted(home.glob("kernels-*"), key=lambda folder: folder.stat().st_mtime)
-    for folder in folders[:-keep]:
-        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # another process may do the same
+        folders = sorted(home.glob("kernels-*"), key=lambda folder: folder.stat().st_mtime)
+        for folder in folders[:-keep]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _homes(sources: Path) -> list[Path]:
