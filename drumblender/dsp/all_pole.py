@@ -56,9 +56,9 @@ def sparse_all_pole(
     if kernel == "torchlpc":
         out = _by_torchlpc(*wide)
     elif read_along():
-        from drumblender.dsp.kernels.all_pole_op import operator, scripted  # numba is slow to import
+        from drumblender.dsp.kernels.all_pole_op import Followed, scripted  # numba is slow to import
 
-        out = (scripted() if torch.jit.is_tracing() else operator())(*wide)
+        out = (scripted() if torch.jit.is_tracing() else Followed.apply)(*wide)
     else:
         from drumblender.dsp.kernels.all_pole import Recursion
         from drumblender.dsp.kernels.all_pole_op import with_history

@@ -83,7 +83,7 @@ def harmonic_bank_plain(
 
 
 def _silence_frames(f0_hz: Tensor, amp: Tensor, sample_rate: float) -> Tensor:
-    frames = {f0_hz.shape[1], amp.shape[1]}
+    frames = {int(f0_hz.shape[1]), int(amp.shape[1])}  # to a tracer, a size is a tensor
     if frames - {1, max(frames)}:
         raise ValueError(
             f"fade compares frame with frame; f0_hz has {f0_hz.shape[1]} and amp {amp.shape[1]}."

@@ -144,7 +144,7 @@ def _taps_plain(
 
 
 def _angle(y: Tensor, x: Tensor) -> Tensor:
-    """``atan2(y, x)``; onnxruntime has it in float32 only; a step of Newton's leads to float64."""
+    """``atan2(y, x)``; onnxruntime has it in float32 only, and one step of Newton's leads to float64."""
     if not torch.onnx.is_in_onnx_export():
         return torch.atan2(y, x)
     near = torch.atan2(y.float(), x.float()).to(y)

@@ -176,3 +176,27 @@ def test_golden_windows(inverse, golden):
         (leaves[1].grad, f"grad_{way}_coefficients"),
     ):
         assert (value - numbers[name]).abs().max() <= 1e-12 * numbers[name].abs().max()
+
+
+@pytest.mark.parametrize("kernel", ["plain", "torchlpc"])
+def test_who_computes_a_recursion_changes_nothing(kernel, generator):
+    if kernel == "torchlpc":
+        pytest.importorskip("torchlpc")
+    x, lag, a = draw(generator)
+    zi, weight = torch.randn(2, 40, generator=generator, dtype=torch.float64), torch.randn_like(x)
+    results = []
+    for choice in ("auto", kernel):
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, a, zi)]
+        out = sparse_all_pole(leaves[0], lag, leaves[1], leaves[2], kernel=choice)
+        results.append([out, *torch.autograd.grad((out * weight).sum(), leaves)])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
+
+
+def test_a_kernel_that_is_not_there_is_named_with_its_extra(monkeypatch):
+    x, lag = torch.zeros(1, 5), torch.ones(1, 5, dtype=torch.int64)
+    with pytest.raises(ValueError, match="auto, plain, torchlpc, got 'fast'"):
+        sparse_all_pole(x, lag, torch.zeros(1, 5, 1), kernel="fast")
+    monkeypatch.setitem(sys.modules, "torchlpc", None)
+    with pytest.raises(ValueError, match=r"drumblender\[reference\]"):
+        sparse_all_pole(x, lag, torch.zeros(1, 5, 1), kernel="torchlpc")

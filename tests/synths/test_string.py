@@ -345,3 +345,17 @@ def test_golden_string_at_the_published_size(golden):
     for key in ("f0_frames", "loop_coefficients", "loop_gain"):
         assert relative_error(leaves[key].grad, numbers[f"grad_{key}"]) < 1e-5, key
     assert leaves["exc_coefficients"].grad.abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("excitation", ["source", "burst"])
+@pytest.mark.parametrize("kernel", ["plain", "torchlpc"])
+def test_who_computes_the_recursions_is_not_heard(kernel, excitation, generator):
+    if kernel == "torchlpc":
+        pytest.importorskip("torchlpc")
+    synth = small(excitation=excitation)
+    controls = draw(synth, generator, f0_hz=100.0)
+    source = torch.randn(1, 200, generator=generator, dtype=torch.float64)
+    played = small(excitation=excitation, kernel=kernel)(controls, 200, source)
+    assert torch.allclose(played, synth(controls, 200, source), atol=1e-10)
+    with pytest.raises(ValueError, match="kernel is one of"):
+        small(kernel="fast")

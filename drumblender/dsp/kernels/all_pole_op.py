@@ -40,17 +40,18 @@ def with_history(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> tuple
     return (zi if zi.shape[1] else signal.new_zeros(len(signal), reach)), nearest
 
 
-@cache
-def operator() -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """``sparse_all_pole(excitation, lag, taps, zi)``; a ``zi`` of no samples is silence."""
+_NAME = "drumblender::sparse_all_pole"
 
-    @torch.library.custom_op("drumblender::sparse_all_pole", mutates_args=())
+
+@cache
+def _operators() -> tuple[Callable, Callable]:
+    """``sparse_all_pole(excitation, lag, taps, zi)`` and its adjoint; a ``zi`` of no samples is silence."""
+
     def forward(excitation: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> Tensor:
         history, nearest = with_history(excitation, lag, taps, zi)
         padded = recursion(excitation, lag.contiguous(), taps.contiguous(), history, nearest)
         return padded[:, history.shape[1] :].contiguous()
 
-    @torch.library.custom_op("drumblender::sparse_all_pole_adjoint", mutates_args=())
     def adjoint(
         grad: Tensor, lag: Tensor, taps: Tensor, zi: Tensor, signal: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,20 +62,47 @@ def operator() -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
         by_zi = by_signal[:, :size].contiguous() if zi.shape[1] else torch.empty_like(zi)
         return by_signal[:, size:].contiguous(), by_taps, by_zi
 
-    forward.register_fake(lambda excitation, lag, taps, zi: torch.empty_like(excitation))
-    adjoint.register_fake(lambda grad, lag, taps, zi, signal: tuple(map(torch.empty_like, (grad, taps, zi))))
-    forward.register_vmap(_folding(forward))
-    adjoint.register_vmap(_folding(adjoint))
+    def like(excitation: Tensor, *_: Tensor) -> Tensor:
+        return torch.empty_like(excitation)
 
-    def save(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def adjoint_like(grad: Tensor, lag: Tensor, taps: Tensor, zi: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+        return tuple(map(torch.empty_like, (grad, taps, zi)))
+
+    # Not custom_op, whose own autograd function torch.func does not take.
+    for name, arguments, results, run, fake in (
+        (_NAME, "excitation, Tensor lag, Tensor taps, Tensor zi", "Tensor", forward, like),
+        (
+            f"{_NAME}_adjoint",
+            "grad, Tensor lag, Tensor taps, Tensor zi, Tensor signal",
+            "(Tensor, Tensor, Tensor)",
+            adjoint,
+            adjoint_like,
+        ),
+    ):
+        torch.library.define(name, f"(Tensor {arguments}) -> {results}")
+        torch.library.impl(name, "CompositeExplicitAutograd", run)
+        torch.library.register_fake(name, fake)
+        torch.library.register_vmap(name, _folding(run))
+    return torch.ops.drumblender.sparse_all_pole, torch.ops.drumblender.sparse_all_pole_adjoint
+
+
+class Followed(torch.autograd.Function):
+    """In the style that ``torch.func`` asks for, which costs three times the call of the other."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(excitation, lag, taps, zi):
+        return _operators()[0](excitation, lag, taps, zi)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
         ctx.save_for_backward(*inputs[1:], output)
 
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        by_signal, by_taps, by_zi = adjoint(grad, *ctx.saved_tensors)
+    @staticmethod
+    def backward(ctx, grad):
+        by_signal, by_taps, by_zi = _operators()[1](grad, *ctx.saved_tensors)
         return by_signal, None, by_taps, by_zi
-
-    forward.register_autograd(backward, setup_context=save)
-    return forward
 
 
 def _folding(op: Callable) -> Callable:

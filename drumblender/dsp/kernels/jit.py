@@ -8,8 +8,10 @@ and what is read must match the checksum that it was written with; otherwise it 
 import hashlib
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -71,8 +73,17 @@ def cache_folder(sources: Path) -> Path | None:
             tempfile.TemporaryFile(dir=home / name).close()
         except OSError:
             continue
+        _forget_old(home)
         return home / name
     return None
+
+
+def _forget_old(home: Path, keep: int = 8) -> None:
+    """Remove what was compiled from sources that changed long ago."""
+    with suppress(OSError):  # another process may do the same
+        folders = sorted(home.glob("kernels-*"), key=lambda folder: folder.stat().st_mtime)
+        for folder in folders[:-keep]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _homes(sources: Path) -> list[Path]:

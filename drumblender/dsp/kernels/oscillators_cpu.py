@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.kernels.chirps import Blocks
 from drumblender.dsp.kernels.jit import FASTEST, jit
@@ -21,40 +20,6 @@ TWO_PI = 2 * math.pi
 F32, F64 = np.float32, np.float64
 
 HALF, ONE = F32(0.5), F32(1)
-
-
-def chirps(freq_rad: Tensor, amp: Tensor, phase_rad: Tensor, blocks: Blocks) -> tuple[Tensor, ...]:
-    """What ``chirps_plain`` does, in two loops instead of thirty tensors."""
-    return _Chirps.apply(freq_rad, amp, phase_rad, blocks)
-
-
-class _Chirps(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, freq_rad, amp, phase_rad, blocks):
-        ctx.blocks, ctx.num_frames = blocks, freq_rad.shape[1]
-        shape = (len(amp), len(blocks.left), amp.shape[2])
-        found = [np.empty(shape, dtype) for dtype in (F64, F64, F64, F32, F32)]
-        frames = (np.ascontiguousarray(value.detach().numpy()) for value in (freq_rad, amp, phase_rad))
-        _chirps(*frames, *_tables(blocks), *found)
-        found = tuple(torch.from_numpy(value) for value in found)
-        needs_freq, needs_amp, needs_phase, _ = ctx.needs_input_grad
-        settled = (() if needs_freq or needs_phase else found[:3]) + (() if needs_amp else found[3:])
-        ctx.mark_non_differentiable(*settled)
-        return found
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, *grads):
-        batch, _, num_modes = grads[0].shape
-        frames = (batch, ctx.num_frames, num_modes)
-        found = [np.zeros(shape) for shape in (frames, frames, (batch, num_modes))]
-        grads = (np.ascontiguousarray(grad.numpy()) for grad in grads)
-        _adjoint_of_chirps(*grads, *_tables(ctx.blocks), *found)
-        return *(torch.from_numpy(value.astype(F32)) for value in found), None
-
-
-def _tables(blocks: Blocks) -> tuple:
-    return *(table.numpy() for table in blocks[:4]), blocks.step
 
 
 def render(
@@ -103,7 +68,7 @@ def _run(loop: Callable[..., None], turns: Tensor, *others: Tensor) -> None:
 
 
 @jit
-def _chirps(freq, amp, phase, start, left, right, position, step, c0, c1, c2, a, da):
+def chirps(freq, amp, phase, start, left, right, position, step, c0, c1, c2, a, da):
     for b in range(len(freq)):
         turns = phase[b] / TWO_PI
         for s in range(len(left)):
@@ -120,7 +85,7 @@ def _chirps(freq, amp, phase, start, left, right, position, step, c0, c1, c2, a,
 
 
 @jit
-def _adjoint_of_chirps(c0, c1, c2, a, da, start, left, right, position, step, by_freq, by_amp, by_phase):
+def adjoint_of_chirps(c0, c1, c2, a, da, start, left, right, position, step, by_freq, by_amp, by_phase):
     """Adds up, from the end, how much all later blocks gain from a turn more."""
     for b in range(len(by_phase)):
         later = np.zeros_like(by_phase[b])

@@ -6,10 +6,7 @@ from torch import Tensor
 from triton import language as tl
 
 from drumblender.dsp.kernels.chirps import Blocks
-from drumblender.dsp.kernels.chirps import chirps_plain as chirps
 from drumblender.dsp.kernels.polynomials import COS_HALF_TURN, SIN_HALF_TURN
-
-__all__ = ["adjoint_of_amp", "adjoint_of_turns", "chirps", "render"]
 
 TWO_PI = tl.constexpr(6.283185307179586)
 S0, S1, S2, S3, S4, S5 = (tl.constexpr(coefficient) for coefficient in SIN_HALF_TURN)
