@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.atomic import read_json
 from drumblender.dsp.units import Range
 from drumblender.shipped import find_shipped
 from drumblender.synths.base import Synth
 from drumblender.synths.stacking import has_unit
 from drumblender.types import Controls
 
+_MOST = 3e38  # what float32 holds
 _SLACK = 1e-6  # of a range: what rounding to decimals and back may add
 
 
@@ -41,9 +43,9 @@ def load_preset(path: str | Path, synth: Synth) -> Preset:
     if found is None:
         raise FileNotFoundError(f"No preset {path}.")
     try:
-        content = json.loads(found.read_text())
+        content = read_json(found)
         values, damping = dict(content["preset"].items()), dict(content.get("damping", {}).items())
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path} is no preset: expected {{"preset": {{...}}}} in JSON. {error}') from error
     if missing := sorted(set(synth.control_sizes) - set(values)):
         raise ValueError(f"{path} lacks {', '.join(missing)}.")
@@ -73,9 +75,10 @@ def save_preset(
 
 def _numbers(path: str | Path, name: str, value: object, count: int) -> Float[Tensor, "count"]:
     listed = value if isinstance(value, list) else [value] * count
-    if len(listed) != count or not all(type(number) in (int, float) for number in listed):
+    numbers = [number for number in listed if type(number) in (int, float) and abs(number) < _MOST]
+    if len(listed) != count or len(numbers) < count:  # NaN is below nothing
         wanted = "a number" if count == 1 else f"{count} numbers"
-        raise ValueError(f"{path}: {name} needs {wanted}, got {value!r}.")
+        raise ValueError(f"{path}: {name} needs {wanted}, got {value!r:.60}.")
     return torch.tensor(listed, dtype=torch.float32)
 
 
