@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -180,11 +181,15 @@ def header_of(path: Path) -> tuple[int, int, int]:
 
 
 def _check_file(path: Path) -> None:
-    if not path.is_file():
-        if path.exists():
-            raise BadAudioError(path, "is a folder" if path.is_dir() else "is no regular file")
-        raise BadAudioError(path, "is a link to nothing" if path.is_symlink() else "is missing")
-    if path.stat().st_size == 0:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadAudioError(path, "is a link to nothing" if path.is_symlink() else "is missing") from error
+    except OSError as error:  # a name that is too long, a link to itself, a folder that is shut
+        raise BadAudioError(path, f"cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BadAudioError(path, "is a folder" if path.is_dir() else "is no regular file")
+    if status.st_size == 0:
         raise BadAudioError(path, "is an empty file")
     if path.suffix.lower() in (".raw", ".pcm"):
         raise BadAudioError(path, "has no header that tells its sample rate: save it as WAV")

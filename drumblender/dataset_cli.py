@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
@@ -150,21 +151,25 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
+    upgraded = _upgraded(path)
+    given = f"--data={path if upgraded is None else upgraded}"
+    # Names of files in a text are relative to the file that it was made from.
+    place = nullcontext() if upgraded is None else path_type("fr")(str(path)).relative_path_context()
     try:
-        with path_type("fr")(str(path)).relative_path_context():
-            parsed = parser.parse_args([f"--data={_upgraded(path)}", *overrides])
+        with place:
+            parsed = parser.parse_args([given, *overrides])
         return parser.instantiate(parsed).data
     except (ArgumentError, ValueError) as error:
         raise UsageError(f"{config}: {config_reason(error)}") from error
 
 
-def _upgraded(path: "Path") -> str:
-    """The configuration as this version takes it: its text where an earlier one wrote it, else its path."""
+def _upgraded(path: "Path") -> str | None:
+    """The text of a configuration as this version takes it, if it is of an earlier one."""
     import yaml
 
     from drumblender.data.upgrade import upgrade_data
 
     config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     if not isinstance(config, dict) or (new := upgrade_data(config)) == config:
-        return str(path.absolute())
+        return None
     return yaml.safe_dump(new)

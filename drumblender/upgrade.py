@@ -75,7 +75,10 @@ def _new_key(key: str, task: str, settings: Config) -> str:
 
 def _renamed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _renamed(item) for key, item in value.items()}
+        renamed = {key: _renamed(item) for key, item in value.items()}
+        if value.get("class_path") == "drumblender.synths.NoiseSynth":  # as it sounded
+            renamed["init_args"] = {"filter": "published"} | _mapping(renamed.get("init_args"))
+        return renamed
     if isinstance(value, list):
         return [_renamed(item) for item in value]
     return _MOVED.get(value, value) if isinstance(value, str) else value

@@ -260,7 +260,10 @@ def test_what_is_not_read_says_what_to_do(tmp_path, suffix):
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "link.wav").symlink_to("nowhere.wav")
-    for name, reason in {"pipe": "is no regular file", "link": "is a link to nothing"}.items():
+    (tmp_path / "self.wav").symlink_to("self.wav")
+    (tmp_path / "folder.wav").mkdir()
+    reasons = {"pipe": "is no regular file", "link": "is a link to nothing", "folder": "is a folder"}
+    for name, reason in (reasons | {"self": "cannot be read", "x" * 300: "cannot be read"}).items():
         with pytest.raises(BadAudioError, match=reason):
             read_audio(tmp_path / f"{name}.wav")
 

@@ -142,8 +142,10 @@ class NSynthDataModule(AudioDataModule):
     def analyse_item(self, audio: Audio, item: Item) -> dict[str, Tensor]:
         if self.pitch is not None:
             return self.analyse(audio)
-        loudness_db = self.loudness(audio)
-        midi = torch.full_like(loudness_db, item.tags["midi"], dtype=torch.float64)
+        loudness_db, known = self.loudness(audio), item.tags.get("midi")
+        if not isinstance(known, int | float):
+            raise ValueError(f"{item.filename} has no midi in the manifest: track it with a --data.pitch.")
+        midi = torch.full_like(loudness_db, known, dtype=torch.float64)
         return cut_alike(midi_to_hz(midi).to(loudness_db), loudness_db)
 
     def write_extra(self, key: str, fields: dict[str, Tensor]) -> dict[str, Any]:

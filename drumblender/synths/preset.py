@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.atomic import read_json
 from drumblender.shipped import find_shipped
 from drumblender.synths.base import Synth, has_unit
 from drumblender.types import Controls
 
+_MOST = 3e38  # what float32 holds
 _SLACK = 1e-6  # of a range: what rounding to decimals and back may add
 
 
@@ -108,8 +110,8 @@ def _read(path: str | Path) -> dict[str, object]:
     if found is None:
         raise FileNotFoundError(f"No preset {path}.")
     try:
-        content = json.loads(found.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        content = read_json(found)
+    except ValueError as error:
         raise ValueError(f'{path} is no preset: expected {{"preset": {{...}}}} in JSON. {error}') from error
     if not isinstance(content, dict) or "preset" not in content:
         raise ValueError(f'{path} is no preset: expected {{"preset": {{...}}}} in JSON.')

@@ -121,7 +121,7 @@ def test_damaged_json_is_read_or_refused_in_a_sentence(tmp_path, name):
     (tmp_path / "kicks").mkdir()
     (tmp_path / "kicks/a.wav").touch()
     rng, refused = random.Random(name), 0
-    for number in range(TRIES * 4):
+    for number in range(TRIES * 2):
         if number % 2:
             text = json.dumps(changed(value, rng)).encode()
         else:
@@ -132,14 +132,14 @@ def test_damaged_json_is_read_or_refused_in_a_sentence(tmp_path, name):
         except ValueError as error:
             refused += 1
             assert (name in str(error) or tmp_path.name in str(error)) and "\n" not in str(error), error
-    assert refused > TRIES / 2
+    assert refused > TRIES / 4
 
 
 def test_damaged_tables_are_read_or_refused_in_a_sentence(tmp_path):
     rng = random.Random(0)
     content = b'file,kit,label\nkick/a.wav,tr808,"bass, drum"\nb.wav,,snare\nc.wav,x,y\n' * 3
     labels = Labels(csv="t.csv", columns={"sample_pack_key": "kit", "instrument": "label"})
-    for _ in range(TRIES * 4):
+    for _ in range(TRIES * 2):
         (tmp_path / "t.csv").write_bytes(mutated(content, rng))
         try:
             assert find_recordings(tmp_path, "m.json", labels)

@@ -10,7 +10,6 @@ from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.kernels import spectra_cpu
 from drumblender.dsp.kernels.threads import parallel_for
-from drumblender.types import Audio
 
 _CHUNK_SAMPLES = 2**17  # half a megabyte of frames stays in cache from one step to the next
 
