@@ -9,11 +9,18 @@ from typing import Any
 
 import lightning as L
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
 
-from drumblender.callbacks import ExportWavs, ResumeExactly, RunSummary
+from drumblender.callbacks import (
+    ExportWavs,
+    PartSizes,
+    ProgressLines,
+    ResumeExactly,
+    RunSummary,
+    TrainingBar,
+)
 from drumblender.checkpoints import check_weights, read_checkpoint
 from drumblender.console import UsageError, is_interrupt, show_rows
 from drumblender.data.base import AudioDataModule
@@ -103,6 +110,21 @@ class TaskCLI(LightningCLI):
         self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
         if config.get("resume"):
             _resume(config, folder)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+        """Lightning's own bar and table give way to ours, where they are wanted."""
+        shown = sys.stdout.isatty() or sys.stderr.isatty()
+        if config.get("enable_progress_bar") is None:
+            config["enable_progress_bar"] = shown
+        given = tuple(config.get("callbacks") or ())
+        if config["enable_progress_bar"] and not any(isinstance(each, ProgressBar) for each in given):
+            callbacks = [*callbacks, TrainingBar()]
+        if config.get("enable_model_summary") is not False and not config.get("fast_dev_run"):
+            if not any(isinstance(each, ModelSummary) for each in given):
+                callbacks = [*callbacks, PartSizes()]
+        if not shown:
+            callbacks = [*callbacks, ProgressLines()]
+        return super()._instantiate_trainer(config, callbacks)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         trainer = super().instantiate_trainer(**kwargs)
