@@ -119,9 +119,9 @@ class TaskCLI(LightningCLI):
         given = tuple(config.get("callbacks") or ())
         if config["enable_progress_bar"] and not any(isinstance(each, ProgressBar) for each in given):
             callbacks = [*callbacks, TrainingBar()]
-        if config.get("enable_model_summary") is not False and not config.get("fast_dev_run"):
-            if not any(isinstance(each, ModelSummary) for each in given):
-                callbacks = [*callbacks, PartSizes()]
+        summary = config.get("enable_model_summary") is not False and not config.get("fast_dev_run")
+        if summary and not any(isinstance(each, ModelSummary) for each in given):
+            callbacks = [*callbacks, PartSizes()]
         if not shown:
             callbacks = [*callbacks, ProgressLines()]
         return super()._instantiate_trainer(config, callbacks)
