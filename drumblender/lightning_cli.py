@@ -32,6 +32,7 @@ from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
+_HALF = ("bf16-true", "16-true")
 _NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
 _OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
 
@@ -100,6 +101,12 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.run_name = "-".join(Path(str(path)).stem for path in config.config or []) or "run"
+        precision = str(config.trainer.precision)
+        if precision in _HALF:
+            raise ValueError(
+                f"--trainer.precision {precision} would compute sound in 16 bits: use bf16-mixed, which "
+                "keeps synths and losses in 32."
+            )
         if config.trainer.logger is False:
             if not config.trainer.default_root_dir:
                 config.trainer.default_root_dir = f"logs/{self.run_name}"  # not among the user's own files
