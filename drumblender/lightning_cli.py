@@ -9,11 +9,18 @@ from typing import Any
 
 import lightning as L
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
 
-from drumblender.callbacks import ExportWavs, ResumeExactly, RunSummary
+from drumblender.callbacks import (
+    ExportWavs,
+    PartSizes,
+    ProgressLines,
+    ResumeExactly,
+    RunSummary,
+    TrainingBar,
+)
 from drumblender.checkpoints import check_weights, read_checkpoint
 from drumblender.console import UsageError, is_interrupt, show_rows
 from drumblender.data.base import AudioDataModule
@@ -25,6 +32,7 @@ from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
+_HALF = ("bf16-true", "16-true")
 _NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
 _OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
 
@@ -93,6 +101,12 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.run_name = "-".join(Path(str(path)).stem for path in config.config or []) or "run"
+        precision = str(config.trainer.precision)
+        if precision in _HALF:
+            raise ValueError(
+                f"--trainer.precision {precision} would compute sound in 16 bits: use bf16-mixed, which "
+                "keeps synths and losses in 32."
+            )
         if config.trainer.logger is False:
             if not config.trainer.default_root_dir:
                 config.trainer.default_root_dir = f"logs/{self.run_name}"  # not among the user's own files
@@ -103,6 +117,21 @@ class TaskCLI(LightningCLI):
         self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
         if config.get("resume"):
             _resume(config, folder)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+        """Lightning's own bar and table give way to ours, where they are wanted."""
+        shown = sys.stdout.isatty() or sys.stderr.isatty()
+        if config.get("enable_progress_bar") is None:
+            config["enable_progress_bar"] = shown
+        given = tuple(config.get("callbacks") or ())
+        if config["enable_progress_bar"] and not any(isinstance(each, ProgressBar) for each in given):
+            callbacks = [*callbacks, TrainingBar()]
+        summary = config.get("enable_model_summary") is not False and not config.get("fast_dev_run")
+        if summary and not any(isinstance(each, ModelSummary) for each in given):
+            callbacks = [*callbacks, PartSizes()]
+        if not shown:
+            callbacks = [*callbacks, ProgressLines()]
+        return super()._instantiate_trainer(config, callbacks)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         trainer = super().instantiate_trainer(**kwargs)

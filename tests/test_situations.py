@@ -27,7 +27,6 @@ SITUATIONS = {
     "max_steps 2": ["--trainer.max_steps=2"],
     "bf16-mixed": ["--trainer.precision=bf16-mixed"],
     "64-true": ["--trainer.precision=64-true"],
-    "bf16-true": ["--trainer.precision=bf16-true"],
 }
 BASE = [
     "--trainer.max_epochs=3",
@@ -65,3 +64,8 @@ def test_a_system_trains(system, situation, train, unchecked, tmp_path):
 def test_a_system_trains_in_two_processes(system, train, unchecked):
     train(system, ["--trainer.devices=2", "--trainer.strategy=ddp_fork"])
     assert len(list(Path().rglob("last.ckpt"))) == 1
+
+
+def test_sound_in_16_bits_is_refused_in_a_sentence(train):
+    with pytest.raises(ValueError, match="bf16-true would compute sound in 16 bits: use bf16-mixed"):
+        train("remap", ["--trainer.precision=bf16-true"])
