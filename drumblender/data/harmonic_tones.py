@@ -123,12 +123,8 @@ class HarmonicTonesDataModule(L.LightningDataModule):
         if self.fresh:
             batches = -(-self.lengths[0] // self.batch_size)
             return DataLoader(_FreshBatches(self), batch_size=None, sampler=EpochSampler(batches))
-        return DataLoader(
-            self._splits["train"],
-            self.batch_size,
-            shuffle=self.shuffle,
-            collate_fn=self._splits["train"].collate,
-        )
+        items = self._splits["train"]
+        return DataLoader(items, self.batch_size, shuffle=self.shuffle, collate_fn=items.collate)
 
     def val_dataloader(self) -> DataLoader:
         return self._held_out("val")
@@ -142,9 +138,7 @@ class HarmonicTonesDataModule(L.LightningDataModule):
         self.setup()
         items = self._splits.get(name)
         if not items:
-            raise ValueError(
-                f"There are no tones to {name} with: give {name}_share, or a file that has some."
-            )
+            raise ValueError(f"There are no tones to {name} with: give {name}_share or a file with some.")
         return DataLoader(items, self.val_batch_size, collate_fn=items.collate)
 
 

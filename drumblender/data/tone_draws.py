@@ -109,7 +109,7 @@ def _mask(settings: ToneSettings, size: int, generator: torch.Generator) -> Floa
 
 @torch.no_grad()
 def render_tones(settings: ToneSettings, tones: Tones, num_samples: int, sample_rate: int) -> Audio:
-    """The tones as they sound, without noise and at the level they have; partials above Nyquist are silent."""
+    """The tones as they sound, without noise and at the level they have; nothing sounds above Nyquist."""
     if settings.harmonic and not tones.stiffness.any():
         return harmonic_bank(
             tones.f0_hz, tones.amp[:, None], num_samples=num_samples, sample_rate=sample_rate, fade=True

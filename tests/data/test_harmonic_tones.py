@@ -61,16 +61,11 @@ def test_reads_the_original_file_and_says_that_its_splits_are_one(golden):
 
 def test_splits_share_nothing_unless_asked_to():
     def pitches(data, split):
-        return {
-            value
-            for batch in getattr(data, f"{split}_dataloader")()
-            for value in batch["f0_hz"].flatten().tolist()
-        }
+        batches = getattr(data, f"{split}_dataloader")()
+        return {value for batch in batches for value in batch["f0_hz"].flatten().tolist()}
 
     data = small()
-    assert not pitches(data, "train") & pitches(data, "test") and not pitches(data, "train") & pitches(
-        data, "val"
-    )
+    assert not pitches(data, "train") & (pitches(data, "test") | pitches(data, "val"))
     assert len(pitches(data, "train")) == 14
     whole = small(overlap=True)
     assert pitches(whole, "train") == pitches(whole, "test") and len(pitches(whole, "test")) == 20
