@@ -37,6 +37,14 @@ class NoteBatch(AudioBatch):
     loudness_db: Float[Tensor, "batch frames"]
 
 
+class ToneBatch(AudioBatch):
+    """Tones with the pitch and the partials they were made of; one frame is held."""
+
+    f0_hz: Float[Tensor, "batch frames"]
+    amp: Float[Tensor, "batch frames partials"]
+    cqt: NotRequired[Float[Tensor, "batch cqt_frames bins"]]  # made once, for a PitchCNN that is ``cached``
+
+
 class StringBatch(NoteBatch):
     """Notes of a string; where they were made on the fly, also the coefficients that made them."""
 

@@ -3,16 +3,20 @@
 from drumblender.data.base import AudioDataModule
 from drumblender.data.drums import ModalDataModule
 from drumblender.data.fake import FakeDrumsDataModule
+from drumblender.data.harmonic_tones import HarmonicTonesDataModule
 from drumblender.data.nsynth import NSynthDataModule
 from drumblender.data.remap import RemapDataModule
 from drumblender.data.strings import SyntheticStringsDataModule, random_strings
+from drumblender.data.tone_draws import ToneSettings
 
 __all__ = [
     "AudioDataModule",
     "FakeDrumsDataModule",
+    "HarmonicTonesDataModule",
     "ModalDataModule",
     "NSynthDataModule",
     "RemapDataModule",
     "SyntheticStringsDataModule",
+    "ToneSettings",
     "random_strings",
 ]
