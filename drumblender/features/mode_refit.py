@@ -51,7 +51,7 @@ class RefittedModes(nn.Module):
         method: Literal["better", "refit", "match"] = "better",
         refit_modes: int = 32,
         refit_s: float = 0.5,
-        knots: Sequence[int] = (0, 1, 2, 4, 8, 16, 38),
+        knots: Sequence[int] = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 38, 60, 90),
         ridge: float = 1e-3,
         min_snr_db: float = 3.0,
         num_bands: int = 64,
