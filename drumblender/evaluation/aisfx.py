@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drumblender.atomic import sha256_of, written_aside
+from drumblender.atomic import atomic_write, sha256_of
 from drumblender.evaluation.embeddings import Embedding, cache_folder
 
 _log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ def fetch_weights(folder: Path) -> Path:
     _log.info("Fetching the weights of aiSFX (23 MB, CC BY 4.0, A. B. Ma and A. Lerch) once.")
     with tempfile.TemporaryDirectory() as temporary:
         wheel = _download(Path(temporary))
-        with zipfile.ZipFile(wheel) as archive, written_aside(kept) as aside:
+        with zipfile.ZipFile(wheel) as archive, atomic_write(kept) as aside:
             aside.write_bytes(archive.read(_MEMBER))
     return kept
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from torch import Tensor
 
 from drumblender.atomic import write_json
-from drumblender.audio_io import AUDIO_SUFFIXES, read_audio
+from drumblender.audio_io import read_audio
 from drumblender.console import track
 from drumblender.evaluation.embeddings import build_embedding, cache_folder, embed_files
 from drumblender.evaluation.fad import frechet_audio_distance
 from drumblender.evaluation.kad import KernelDistance, kernel_audio_distance
+from drumblender.sound_files import READABLE
 
 _SILENT = 1e-6  # of full scale: -120 dB
 _NAMED = 3  # files that a line names before it counts the rest
@@ -70,9 +71,7 @@ def survey(folder: Path) -> Sounds:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of sounds.")
     files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+        path for path in folder.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")
     )
     if len(files) < 2:
         inner = " Its target/ and pred/ have." if (folder / "pred").is_dir() else ""

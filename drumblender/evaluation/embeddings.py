@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.atomic import sha256_of, written_aside
+from drumblender.atomic import atomic_write, sha256_of
 from drumblender.audio_io import read_audio
 from drumblender.console import track
 from drumblender.dsp.cepstra import mel_cepstrum
@@ -170,7 +170,7 @@ def embed_files(
             if point.shape != (embedding.dimensions,) or not point.isfinite().all():
                 raise ValueError(f"{path}: no finite {embedding.name} embedding.")
             if kept is not None:
-                with written_aside(kept) as aside, aside.open("wb") as file:
+                with atomic_write(kept) as aside, aside.open("wb") as file:
                     np.save(file, point.numpy())
         points.append(point)
     return torch.stack(points)

@@ -14,7 +14,7 @@ import soundfile
 from torch import Tensor
 
 from drumblender import __version__
-from drumblender.atomic import written_aside
+from drumblender.atomic import atomic_write
 from drumblender.audio_io import read_audio
 from drumblender.console import track
 from drumblender.evaluation.pictures import draw_curves, draw_spectrogram, levels_db, outline
@@ -57,7 +57,7 @@ def write_report(runs: Sequence[Run], folder: Path, limit: int | None = None) ->
     ]
     page = folder / "index.html"
     text = render(runs, metrics, items)
-    with written_aside(page) as aside:
+    with atomic_write(page) as aside:
         aside.write_text(text, encoding="utf-8")
     return page
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drumblender.audio_io import AUDIO_SUFFIXES
+from drumblender.sound_files import READABLE
 
 Curve = list[tuple[float, float]]
 
@@ -117,7 +117,7 @@ def _is_loss(name: str) -> bool:
 
 
 def _audio(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE)
 
 
 def _has(folder: Path) -> bool:

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.energy import amplitude_envelope
 from drumblender.dsp.spectra import power, stft
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 _TINY = 1e-12
@@ -45,7 +46,7 @@ class AttackTimeError(ItemMetric):
         self.sample_rate, self.window_s, self.start, self.stop = sample_rate, window_s, start, stop
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         times = [self._attack_ms(audio) for audio in (prediction, target)]
         return (times[0] - times[1]).abs()
 
@@ -74,7 +75,7 @@ class EnvelopeDistance(ItemMetric):
         self.frame_size, self.hop_size = frame_size, hop_size
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         envelopes = [
             amplitude_envelope(audio, self.frame_size)[:, :: self.hop_size].clamp(min=0).sqrt()
             for audio in (prediction, target)
@@ -100,7 +101,7 @@ class OnsetStrengthDistance(ItemMetric):
         self.n_fft, self.hop_size = n_fft, hop_size
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         return _cosine_distance(*(self._strength(audio) for audio in (prediction, target)))
 
     def _strength(self, audio: Audio) -> Float[Tensor, "batch frames"]:

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.spectra import power, stft
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 _FALL_DB = 30.0  # over which a decay is measured, of which a noise floor often leaves no more
@@ -57,7 +58,7 @@ class _ModeMetric(ItemMetric):
         self.floor_db, self.reach_cents = floor_db, reach_cents
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         spectra = [
             power(stft(audio, self.n_fft, self.hop_size, pad_mode="constant"))
             for audio in (prediction, target)

@@ -4,8 +4,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.cepstra import mel_cepstrum
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.spectra import power, stft
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 
@@ -43,7 +44,7 @@ class WeightedMFCCError(ItemMetric):
         self.n_fft, self.hop_length, self.skip = n_fft, hop_length, skip
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         cepstra = [
             mel_cepstrum(
                 audio,

@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import AUDIO_SUFFIXES, read_audio, resample
+from drumblender.audio_io import read_audio, resample
 from drumblender.evaluation.embeddings import Embedding, build_embedding
 from drumblender.evaluation.kad import kernel_audio_distance
+from drumblender.sound_files import find_sounds
 
 RATE = 44100
 Sound = Float[Tensor, "samples"]
@@ -78,7 +79,7 @@ def made_up_drums(count: int, kind: str, seed: int = 0) -> list[Sound]:
 
 def recordings(folder: Path, limit: int = 100) -> list[Sound]:
     """The first sounds of a folder, a second of each, at 44.1 kHz."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)[:limit]
+    files = find_sounds(folder)[:limit]
     if len(files) < 8:
         raise ValueError(f"{folder} has {len(files)} sounds; 8 are needed at least.")
     sounds = []
