@@ -15,6 +15,7 @@ import torch
 
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.archive import ArchiveError
+from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.lock import folder_lock
 from drumblender.data.prepare.manifest import Item, Journal, Rejected, load_manifest, save_manifest
 from drumblender.data.prepare.raw import Labels
@@ -303,9 +304,8 @@ def test_an_archive_brings_the_prepared_folder(data, tmp_path):
     data.preprocess(jobs=1)
     (tmp_path / "share").mkdir()
     data.pack_archive(str(tmp_path / "share/set.tar.gz"))
-    other = AudioDataModule(
-        str(tmp_path / "elsewhere/set"), url=str(tmp_path / "share"), archive="set.tar.gz", **SETTINGS
-    )
+    share = Remote(str(tmp_path / "share"), archive="set.tar.gz")
+    other = AudioDataModule(str(tmp_path / "elsewhere/set"), remote=share, **SETTINGS)
     other.prepare_data()
     assert files_of(other.data_dir) == files_of(data.data_dir)
     other.setup()
@@ -314,9 +314,8 @@ def test_an_archive_brings_the_prepared_folder(data, tmp_path):
 def test_a_corrupt_archive_leaves_no_folder(tmp_path):
     (tmp_path / "share").mkdir()
     (tmp_path / "share/set.tar.gz").write_bytes(b"\x1f\x8b" + bytes(100))
-    data = AudioDataModule(
-        str(tmp_path / "here/set"), url=str(tmp_path / "share"), archive="set.tar.gz", **SETTINGS
-    )
+    share = Remote(str(tmp_path / "share"), archive="set.tar.gz")
+    data = AudioDataModule(str(tmp_path / "here/set"), remote=share, **SETTINGS)
     with pytest.raises(ArchiveError, match="corrupt"):
         data.prepare_data()
     assert not data.data_dir.exists()
