@@ -77,7 +77,7 @@ def draw_controls(synth, generator):
     }
     if "f0_hz" in controls:
         controls["f0_hz"] = 100 + 300 * unit(2, 9, 1)
-    if synth.hears:
+    if synth.needs_source:
         controls["source"] = unit(2, SAMPLES) - 0.5
     if isinstance(synth, NoiseSynth) and synth.seed is None:
         controls["magnitude"] = unit(2, 23, 17)
