@@ -67,7 +67,7 @@ def task_of(sizes: Sizes) -> DrumTask:
 
     tcn = TransientTCN(**sizes.tcn, film_conditioning=True, film_embedding_size=size)
     transient = Voice(tcn, heard(SoundStreamAttentionEncoder(hidden, size, strides=strides)))
-    synth = NoiseSynth(num_bands=sizes.num_bands, window_size=256)
+    synth = NoiseSynth(num_bands=sizes.num_bands, win_length=256)
     noise = Voice(synth, heard(SoundStreamEncoder(hidden, sizes.num_bands, strides=strides)))
     voices = {"modal": Voice(ModalSynth(num_modes=sizes.num_modes)), "transient": transient, "noise": noise}
     return DrumTask(voices, MultiResolutionSTFTLoss(), sample_rate=48000)

@@ -9,6 +9,7 @@ _MOVED = {  # classes that live elsewhere since 0.2
     f"drumblender.encoders.{name}": f"drumblender.controllers.{name}"
     for name in ("FreeControls", "LinearMapping", "MLPMapping", "ModeGains", "SplitHead")
 }
+_ARGUMENTS = {"hop_size": "hop_length", "window_size": "win_length"}  # their names since 0.2
 _HEADS = {"linear": "LinearHead", "split": "SplitHead"}
 _SINGLE = {"StringTask": "string", "RemapTask": "drum"}  # tasks of one voice, and what it is called in there
 _PARTS = ("encoder.", "head.", "mapper.", "onset_scale.")  # of what is the voice's controller now
@@ -29,7 +30,7 @@ def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:
     Returns:
         Both, changed; what was given stays as it is.
     """
-    config = _renamed(deepcopy(config))
+    config = of_today(deepcopy(config))
     model = _mapping(config.get("model"))
     task, settings = str(model.get("class_path")).rsplit(".", 1)[-1], _mapping(model.get("init_args"))
     if task == "DrumTask":
@@ -73,14 +74,19 @@ def _new_key(key: str, task: str, settings: Config) -> str:
     return f"{voice}.{key}" if key.startswith("synth.") else key
 
 
-def _renamed(value: Any) -> Any:
+def of_today(value: Any) -> Any:
+    """Classes and arguments of a configuration under their names of today.
+
+    >>> of_today({"class_path": "drumblender.features.RMS", "init_args": {"hop_size": 64}})
+    {'class_path': 'drumblender.features.RMS', 'init_args': {'hop_length': 64}}
+    """
     if isinstance(value, dict):
-        renamed = {key: _renamed(item) for key, item in value.items()}
+        renamed = {_ARGUMENTS.get(key, key): of_today(item) for key, item in value.items()}
         if value.get("class_path") == "drumblender.synths.NoiseSynth":  # as it sounded
             renamed["init_args"] = {"filter": "published"} | _mapping(renamed.get("init_args"))
         return renamed
     if isinstance(value, list):
-        return [_renamed(item) for item in value]
+        return [of_today(item) for item in value]
     return _MOVED.get(value, value) if isinstance(value, str) else value
 
 

@@ -8,7 +8,7 @@ import drumblender as db
 RATE = 16000
 
 tone = db.synths.HarmonicSynth(num_harmonics=20, sample_rate=RATE)
-noise = db.synths.NoiseSynth(num_bands=32, window_size=256, level_db=db.Range(-80, 0))
+noise = db.synths.NoiseSynth(num_bands=32, win_length=256, level_db=db.Range(-80, 0))
 task = db.tasks.DrumTask(
     voices={
         "tone": db.tasks.Voice(tone, db.controllers.GivenControls()),

@@ -9,7 +9,7 @@ import drumblender as db
 RATE = 16000
 
 encoder = db.encoders.SoundStreamEncoder(hidden_channels=8, output_channels=32, strides=(4, 4, 8))
-noise = db.synths.NoiseSynth(num_bands=64, window_size=256, level_db=db.Range(-80, 0))
+noise = db.synths.NoiseSynth(num_bands=64, win_length=256, level_db=db.Range(-80, 0))
 task = db.tasks.DrumTask(
     voices={"noise": db.tasks.Voice(noise, db.controllers.HeardControls(encoder))},
     loss=db.losses.MultiResolutionSTFTLoss(),

@@ -29,6 +29,8 @@ sys.meta_path.insert(0, CompiledAsWritten)
 
 import torch  # noqa: E402
 
+from drumblender.upgrade import of_today  # noqa: E402
+
 GOLDEN = (Path(__file__).parent / "golden", Path(__file__).parents[2] / "shared" / "golden")
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 
@@ -52,7 +54,7 @@ class Golden(dict):
             for key in arrays.files:
                 value = arrays[key]
                 self[key] = torch.from_numpy(value) if value.dtype.kind in "fiub" and value.ndim else value
-        self.config = json.loads(str(self["config"])) if "config" in self else {}
+        self.config = of_today(json.loads(str(self["config"]))) if "config" in self else {}
 
     def inputs(self) -> dict[str, torch.Tensor]:
         return {key.removeprefix("in_"): value for key, value in self.items() if key.startswith("in_")}

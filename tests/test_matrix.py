@@ -22,10 +22,10 @@ damped:
   class_path: drumblender.synths.DampedModalSynth
   init_args:
     {num_modes: 3, sample_rate: 8000, freq_hz: {low: 50, high: 3000, log: true}, t60_s: {low: 0.05, high: 1}}
-noise: {class_path: drumblender.synths.NoiseSynth, init_args: {num_bands: 9, window_size: 64}}
+noise: {class_path: drumblender.synths.NoiseSynth, init_args: {num_bands: 9, win_length: 64}}
 noise_level:
   class_path: drumblender.synths.NoiseSynth
-  init_args: {num_bands: 9, window_size: 64, level_db: {low: -80, high: 0}}
+  init_args: {num_bands: 9, win_length: 64, level_db: {low: -80, high: 0}}
 harmonic: {class_path: drumblender.synths.HarmonicSynth, init_args: {num_harmonics: 4, sample_rate: 8000}}
 harmonic_ranged:
   class_path: drumblender.synths.HarmonicSynth
@@ -54,7 +54,7 @@ mix:
   init_args:
     synths:
       tone: {class_path: drumblender.synths.HarmonicSynth, init_args: {num_harmonics: 4, sample_rate: 8000}}
-      hiss: {class_path: drumblender.synths.NoiseSynth, init_args: {num_bands: 9, window_size: 64}}
+      hiss: {class_path: drumblender.synths.NoiseSynth, init_args: {num_bands: 9, win_length: 64}}
 """)
 
 CONTROLLERS = yaml.safe_load("""

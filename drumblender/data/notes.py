@@ -12,11 +12,11 @@ _SUMS = ("num_frames", "loudness_sum_db", "loudness_squares_db")
 
 
 def analyse_unknown(
-    audio: Audio, sample_rate: int, hop_size: int, pitch: Feature | None = None
+    audio: Audio, sample_rate: int, hop_length: int, pitch: Feature | None = None
 ) -> dict[str, Tensor]:
     """``f0_hz`` and ``loudness_db`` of every hop; by ``PYINPitch`` where no tracker is given."""
-    tracker = pitch or PYINPitch(sample_rate, hop_size)
-    return cut_alike(tracker(audio), AWeightedLoudness(sample_rate, hop_size, db=True)(audio))
+    tracker = pitch or PYINPitch(sample_rate, hop_length)
+    return cut_alike(tracker(audio), AWeightedLoudness(sample_rate, hop_length, db=True)(audio))
 
 
 def statistics_of(manifest: Manifest, keys: list[str]) -> tuple[float, float]:

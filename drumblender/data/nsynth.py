@@ -40,7 +40,7 @@ class NSynthDataModule(AudioDataModule):
             which have no metadata, are then tracked by ``PYINPitch``.
         notes: Which notes are kept.
         names: The splits of NSynth to train, validate and test with.
-        hop_size: Samples of a frame.
+        hop_length: Samples of a frame.
         statistics: ``train``: a task normalises every loudness by the training split. ``split``: each split
             is normalised by itself, as published; ``loudness_db`` is then no level.
         drop_last: Drop the last, smaller batch of every split, as published.
@@ -64,7 +64,7 @@ class NSynthDataModule(AudioDataModule):
         pitch: Feature | None = None,
         notes: NoteFilter = ACOUSTIC_GUITARS,
         names: SplitNames = OWN_SPLITS,
-        hop_size: int = 256,
+        hop_length: int = 256,
         statistics: Literal["train", "split"] = "train",
         drop_last: bool = False,
         archives: Archives = OFFICIAL,
@@ -88,8 +88,13 @@ class NSynthDataModule(AudioDataModule):
             num_workers=num_workers,
         )
         self.notes, self.names, self.archives = notes, names, archives
-        self.pitch, self.hop_size, self.statistics, self.drop_last = pitch, hop_size, statistics, drop_last
-        self.loudness = AWeightedLoudness(sample_rate, hop_size, db=True)
+        self.pitch, self.hop_length, self.statistics, self.drop_last = (
+            pitch,
+            hop_length,
+            statistics,
+            drop_last,
+        )
+        self.loudness = AWeightedLoudness(sample_rate, hop_length, db=True)
 
     # From raw to prepared
 
@@ -137,7 +142,7 @@ class NSynthDataModule(AudioDataModule):
 
     def analyse(self, audio: Audio) -> dict[str, Tensor]:
         """Pitch and loudness of sounds without metadata."""
-        return analyse_unknown(audio, self.sample_rate, self.hop_size, self.pitch)
+        return analyse_unknown(audio, self.sample_rate, self.hop_length, self.pitch)
 
     def analyse_item(self, audio: Audio, item: Item) -> dict[str, Tensor]:
         if self.pitch is not None:
@@ -160,7 +165,7 @@ class NSynthDataModule(AudioDataModule):
     def settings(self) -> dict[str, Any]:
         tracker = "metadata" if self.pitch is None else _describe(self.pitch)
         kept = {name: _plain(value) for name, value in vars(self.notes).items()}
-        return super().settings() | kept | {"analysis.hop_size": self.hop_size, "analysis.pitch": tracker}
+        return super().settings() | kept | {"analysis.hop_length": self.hop_length, "analysis.pitch": tracker}
 
     # Batches
 

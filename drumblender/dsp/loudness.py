@@ -96,7 +96,7 @@ def k_weighting_coefficients(
 
 @in_full_precision
 def k_weighted_power(
-    audio: Audio, sample_rate: float, *, frame_size: int, hop_size: int, clamp: bool = True
+    audio: Audio, sample_rate: float, *, frame_size: int, hop_length: int, clamp: bool = True
 ) -> Float[Tensor, "batch frames"]:
     """Mean square of every whole frame after K-weighting that starts from rest in each frame.
 
@@ -104,22 +104,22 @@ def k_weighted_power(
         audio: Sound of at least one frame.
         sample_rate: Samples per second.
         frame_size: Samples in a frame.
-        hop_size: Samples from a frame to the next.
+        hop_length: Samples from a frame to the next.
         clamp: Limit what leaves each of the two stages to [-1, 1], as the published features do.
     """
     b, a = k_weighting_coefficients(sample_rate)
     if served(audio):
         from drumblender.dsp.kernels.loudness import KPower  # numba is slow to import
 
-        return KPower.apply(audio, b, a, frame_size, hop_size, 1.0 if clamp else math.inf)
-    return k_weighted_power_plain(audio, b, a, frame_size, hop_size, clamp=clamp)
+        return KPower.apply(audio, b, a, frame_size, hop_length, 1.0 if clamp else math.inf)
+    return k_weighted_power_plain(audio, b, a, frame_size, hop_length, clamp=clamp)
 
 
 def k_weighted_power_plain(
-    audio: Audio, b: Tensor, a: Tensor, frame_size: int, hop_size: int, *, clamp: bool = True
+    audio: Audio, b: Tensor, a: Tensor, frame_size: int, hop_length: int, *, clamp: bool = True
 ) -> Float[Tensor, "batch frames"]:
     """What :func:`k_weighted_power` computes: any device, any precision."""
-    frames = frames_of(audio, frame_size, hop_size)
+    frames = frames_of(audio, frame_size, hop_length)
     weighted = frames.flatten(0, 1)
     for stage_b, stage_a in zip(b.to(audio), a.to(audio), strict=True):
         weighted = biquad_plain(weighted, stage_b[None], stage_a[None], clamp=clamp)

@@ -47,7 +47,7 @@ def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) 
 
 @in_full_precision
 def frame_magnitudes(
-    audio: Audio, windows: tuple[str, ...], *, frame_size: int, hop_size: int
+    audio: Audio, windows: tuple[str, ...], *, frame_size: int, hop_length: int
 ) -> tuple[Float[Tensor, "batch frames bins"], ...]:
     """Magnitude spectra of all whole frames through each window.
 
@@ -57,28 +57,28 @@ def frame_magnitudes(
         audio: Sound of at least one frame.
         windows: Names as :func:`analysis_window` takes them, each once.
         frame_size: Samples in a frame.
-        hop_size: Samples from a frame to the next.
+        hop_length: Samples from a frame to the next.
     """
-    check_whole_frames(audio.shape[-1], frame_size, hop_size)
+    check_whole_frames(audio.shape[-1], frame_size, hop_length)
     shapes = [analysis_window(name, frame_size, audio.dtype).to(audio.device) for name in windows]
     spectra = []
     while len(shapes) > 1 and served(audio):
         from drumblender.dsp.kernels.moments import PairedMagnitudes  # numba and scipy.fft import slowly
 
-        spectra += PairedMagnitudes.apply(audio, shapes.pop(0), shapes.pop(0), hop_size)
-    spectra += [frame_magnitudes_plain(audio, shape, hop_size) for shape in shapes]
+        spectra += PairedMagnitudes.apply(audio, shapes.pop(0), shapes.pop(0), hop_length)
+    spectra += [frame_magnitudes_plain(audio, shape, hop_length) for shape in shapes]
     return tuple(spectra)
 
 
 def frame_magnitudes_plain(
-    audio: Audio, window: Float[Tensor, "size"], hop_size: int
+    audio: Audio, window: Float[Tensor, "size"], hop_length: int
 ) -> Float[Tensor, "batch frames bins"]:
     """What :func:`frame_magnitudes` computes for one window: any device, any precision.
 
     On the CPU in float64, because a float32 FFT's rounding is what the flatness of a tone would measure.
     """
     frames = (audio.double() if audio.device.type == "cpu" else audio).unfold(
-        -1, len(window), hop_size
+        -1, len(window), hop_length
     ) * window
     return torch.fft.rfft(frames).abs().to(audio.dtype)
 
@@ -156,9 +156,9 @@ def bin_numbers(spectra: Spectra) -> Float[Tensor, "bins"]:
     return torch.arange(spectra.shape[-1], device=spectra.device, dtype=spectra.dtype)
 
 
-def check_whole_frames(num_samples: int, frame_size: int, hop_size: int) -> None:
+def check_whole_frames(num_samples: int, frame_size: int, hop_length: int) -> None:
     """Raise ValueError unless at least one frame of a positive size fits."""
-    if min(frame_size, hop_size) < 1:
-        raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_size=}.")
+    if min(frame_size, hop_length) < 1:
+        raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_length=}.")
     if num_samples < frame_size:
         raise ValueError(f"{num_samples} samples are shorter than one frame of {frame_size}.")

@@ -121,26 +121,28 @@ def _cosines(bands: int) -> Float[Tensor, "bands length"]:
 
 
 def overlap_add(
-    frames: Float[Tensor, "batch frames window"], hop_size: int
+    frames: Float[Tensor, "batch frames window"], hop_length: int
 ) -> Float[Tensor, "batch samples"]:
-    """Sum frames laid ``hop_size`` samples apart: ``(frames - 1) hop_size + window`` samples.
+    """Sum frames laid ``hop_length`` samples apart: ``(frames - 1) hop_length + window`` samples.
 
     Raises:
         ValueError: There is no frame, or the hop is under 1.
     """
     batch, num_frames, window = map(int, frames.shape)
-    if num_frames < 1 or window < 1 or hop_size < 1:
+    if num_frames < 1 or window < 1 or hop_length < 1:
         raise ValueError(
-            f"Need a frame, a sample in it and a hop of at least 1, got {tuple(frames.shape)}, {hop_size=}."
+            f"Need a frame, a sample in it and a hop of at least 1, got {tuple(frames.shape)}, {hop_length=}."
         )
     # Cut in pieces of one hop, frame f puts its piece p where frame f + 1 puts piece p - 1.
-    pieces = -(-window // hop_size)
-    cut = torch.nn.functional.pad(frames, (0, pieces * hop_size - window)).unflatten(-1, (pieces, hop_size))
+    pieces = -(-window // hop_length)
+    cut = torch.nn.functional.pad(frames, (0, pieces * hop_length - window)).unflatten(
+        -1, (pieces, hop_length)
+    )
     audio = sum(
         torch.nn.functional.pad(cut[:, :, piece], (0, 0, piece, pieces - 1 - piece))
         for piece in range(pieces)
     )
-    return audio.flatten(1)[:, : (num_frames - 1) * hop_size + window]
+    return audio.flatten(1)[:, : (num_frames - 1) * hop_length + window]
 
 
 @in_full_precision

@@ -42,7 +42,7 @@ class MFCCEncoder(Encoder):
         super().__init__()
         if z_time_steps not in _SIZES:
             raise ValueError(f"z_time_steps is one of {', '.join(map(str, _SIZES))}, got {z_time_steps}.")
-        self.n_fft, self.hop_size = _SIZES[z_time_steps]
+        self.n_fft, self.hop_length = _SIZES[z_time_steps]
         self.num_features = z_dims
         self.batch_top_db = batch_top_db
         mel, dct = _mel_and_dct(self.n_fft, sample_rate)
@@ -64,9 +64,9 @@ class MFCCEncoder(Encoder):
     def mfcc(self, audio: Audio) -> Float[Tensor, "batch frames coefficients"]:
         """Cepstral coefficients, each with mean 0 and variance 1 over time."""
         if torch.onnx.is_in_onnx_export():
-            power = power_without_complex(audio, self.n_fft, self.hop_size)
+            power = power_without_complex(audio, self.n_fft, self.hop_length)
         else:
-            power = stft(audio, self.n_fft, self.hop_size, hann_window(self.n_fft)).abs().square()
+            power = stft(audio, self.n_fft, self.hop_length, hann_window(self.n_fft)).abs().square()
         level_db = 10 * torch.log10((power @ self.mel).clamp(min=1e-10))
         over = (0, 1, 2) if self.batch_top_db else (1, 2)
         level_db = torch.maximum(level_db, level_db.amax(dim=over, keepdim=True) - _FLOOR_DB)

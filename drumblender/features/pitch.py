@@ -26,7 +26,7 @@ class FCNF0Pitch(Feature):
 
     Args:
         sample_rate: Samples per second.
-        hop_size: Samples of a hop.
+        hop_length: Samples of a hop.
         fmin: Lowest pitch in Hz.
         fmax: Highest pitch in Hz.
         interp_unvoiced_at: Periodicity at and below which a frame has no pitch of its own.
@@ -39,7 +39,7 @@ class FCNF0Pitch(Feature):
     def __init__(
         self,
         sample_rate: int = 16000,
-        hop_size: int = 256,
+        hop_length: int = 256,
         fmin: float = 82.41,
         fmax: float = 1318.51,
         interp_unvoiced_at: float = 0.065,
@@ -49,11 +49,11 @@ class FCNF0Pitch(Feature):
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
-        if hop_size < 1 or not 0 < fmin < fmax:
-            raise ValueError(f"Needs a hop and 0 < fmin < fmax, got {hop_size=}, {fmin=}, {fmax=}.")
+        if hop_length < 1 or not 0 < fmin < fmax:
+            raise ValueError(f"Needs a hop and 0 < fmin < fmax, got {hop_length=}, {fmin=}, {fmax=}.")
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise FileNotFoundError(f"No weights of FCNF0++ at {checkpoint}.")
-        self.sample_rate, self.hop_size, self.fmin, self.fmax = sample_rate, hop_size, fmin, fmax
+        self.sample_rate, self.hop_length, self.fmin, self.fmax = sample_rate, hop_length, fmin, fmax
         self.interp_unvoiced_at, self.decoder, self.center = interp_unvoiced_at, decoder, center
         self.batch_size, self.checkpoint = batch_size, checkpoint
 
@@ -64,13 +64,13 @@ class FCNF0Pitch(Feature):
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("FCNF0++ needs penn: pip install 'drumblender[penn]'.") from error
         on_gpu = audio.device.type == "cuda"
-        num_frames = audio.shape[-1] // self.hop_size
+        num_frames = audio.shape[-1] // self.hop_length
         tracks = []
         for sound in audio.reshape(-1, audio.shape[-1]):
             pitch, periodicity = penn.from_audio(
                 ((sound - sound.mean()) / (sound.std() + 1e-9))[None],
                 self.sample_rate,
-                hopsize=self.hop_size / self.sample_rate,
+                hopsize=self.hop_length / self.sample_rate,
                 fmin=self.fmin,
                 fmax=self.fmax,
                 checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
@@ -88,25 +88,27 @@ class PYINPitch(Feature):
 
     Args:
         sample_rate: Samples per second.
-        hop_size: Samples of a hop.
+        hop_length: Samples of a hop.
         fmin: Lowest pitch in Hz.
         fmax: Highest pitch in Hz.
     """
 
     def __init__(
-        self, sample_rate: int = 16000, hop_size: int = 256, fmin: float = 82.41, fmax: float = 1318.51
+        self, sample_rate: int = 16000, hop_length: int = 256, fmin: float = 82.41, fmax: float = 1318.51
     ) -> None:
         super().__init__()
-        if hop_size < 1 or not 0 < fmin < fmax < sample_rate / 2:
-            raise ValueError(f"Needs 0 < fmin < fmax < {sample_rate / 2}, got {fmin=}, {fmax=}, {hop_size=}.")
-        self.sample_rate, self.hop_size, self.fmin, self.fmax = sample_rate, hop_size, fmin, fmax
+        if hop_length < 1 or not 0 < fmin < fmax < sample_rate / 2:
+            raise ValueError(
+                f"Needs 0 < fmin < fmax < {sample_rate / 2}, got {fmin=}, {fmax=}, {hop_length=}."
+            )
+        self.sample_rate, self.hop_length, self.fmin, self.fmax = sample_rate, hop_length, fmin, fmax
         window = 2 ** (int(4 * sample_rate / fmin) - 1).bit_length()  # librosa's rule of thumb: four periods
         self.window = max(window, 2048)
 
     @torch.no_grad()
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
-        num_frames = audio.shape[-1] // self.hop_size
-        settings = self.sample_rate, self.fmin, self.fmax, self.window, self.hop_size
+        num_frames = audio.shape[-1] // self.hop_length
+        settings = self.sample_rate, self.fmin, self.fmax, self.window, self.hop_length
         tracks = [
             bridge_unvoiced(*probabilistic_yin(sound, *settings))[:num_frames]
             for sound in audio.reshape(-1, audio.shape[-1])

@@ -133,7 +133,7 @@ def export(
         )
     heard = {
         "onset_features": list(data.onset_features.labels),
-        "onset_samples": data.onset_features.reach,
+        "onset_samples": data.onset_features.receptive_field,
     }
     chosen = {"centered": center, "plugin_ranges": plugin_ranges}
     known = task.export_metadata() | heard | chosen if metadata else {}

@@ -112,7 +112,7 @@ def remap_audio(
     onsets = detect_onsets(audio.numpy(), data.sample_rate, data.onsets)
     if not onsets:
         raise BadAudioError(None, "has no onset: nothing leaps out of what goes before")
-    size = data.onset_features.reach or data.sample_rate
+    size = data.onset_features.receptive_field or data.sample_rate
     frames = cut_hits(audio.numpy(), onsets, size, pad_overlap=False, backtrack=data.backtrack_samples)
     raw = data.onset_features(torch.from_numpy(frames))
     onset = _scale(task, raw, scaling).to(task.device)

@@ -65,19 +65,19 @@ class EnvelopeDistance(ItemMetric):
 
     Args:
         frame_size: Samples that are averaged by a Hann window.
-        hop_size: Samples between points of the envelope.
+        hop_length: Samples between points of the envelope.
     """
 
-    def __init__(self, frame_size: int = 1024, hop_size: int = 256) -> None:
+    def __init__(self, frame_size: int = 1024, hop_length: int = 256) -> None:
         super().__init__()
-        if min(frame_size, hop_size) < 1:
-            raise ValueError(f"Sizes start at 1, got {frame_size=}, {hop_size=}.")
-        self.frame_size, self.hop_size = frame_size, hop_size
+        if min(frame_size, hop_length) < 1:
+            raise ValueError(f"Sizes start at 1, got {frame_size=}, {hop_length=}.")
+        self.frame_size, self.hop_length = frame_size, hop_length
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)
         envelopes = [
-            amplitude_envelope(audio, self.frame_size)[:, :: self.hop_size].clamp(min=0).sqrt()
+            amplitude_envelope(audio, self.frame_size)[:, :: self.hop_length].clamp(min=0).sqrt()
             for audio in (prediction, target)
         ]
         return _cosine_distance(*envelopes)
@@ -91,14 +91,14 @@ class OnsetStrengthDistance(ItemMetric):
 
     Args:
         n_fft: Points of the FFT and of its periodic Hann window.
-        hop_size: Samples between frames, which reach into silence at both ends.
+        hop_length: Samples between frames, which reach into silence at both ends.
     """
 
-    def __init__(self, n_fft: int = 1024, hop_size: int = 256) -> None:
+    def __init__(self, n_fft: int = 1024, hop_length: int = 256) -> None:
         super().__init__()
-        if min(n_fft, hop_size) < 1:
-            raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_size=}.")
-        self.n_fft, self.hop_size = n_fft, hop_size
+        if min(n_fft, hop_length) < 1:
+            raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}.")
+        self.n_fft, self.hop_length = n_fft, hop_length
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)
@@ -107,7 +107,7 @@ class OnsetStrengthDistance(ItemMetric):
     def _strength(self, audio: Audio) -> Float[Tensor, "batch frames"]:
         # A hit on the first sample rises from the silence before it.
         before = torch.nn.functional.pad(audio, (self.n_fft, 0))
-        spectrum = power(stft(before, self.n_fft, self.hop_size, pad_mode="constant"))
+        spectrum = power(stft(before, self.n_fft, self.hop_length, pad_mode="constant"))
         loudest = spectrum.amax(dim=(1, 2), keepdim=True)
         levels_db = 10 * torch.log10((spectrum / loudest.clamp(min=_TINY)).clamp(min=1e-8))
         return levels_db.diff(dim=1).clamp(min=0).mean(dim=2)

@@ -80,27 +80,27 @@ class LoudSpectralDistance(ItemMetric):
 
     Args:
         n_fft: Points of the FFT and of its periodic Hann window.
-        hop_size: Samples between frames.
+        hop_length: Samples between frames.
         floor_db: Levels end here, under the loudest bin of the target.
         frame_floor_db: Frames count whose power is above this, under the loudest frame of the target.
     """
 
     def __init__(
-        self, n_fft: int = 2048, hop_size: int = 512, floor_db: float = -80.0, frame_floor_db: float = -60.0
+        self, n_fft: int = 2048, hop_length: int = 512, floor_db: float = -80.0, frame_floor_db: float = -60.0
     ) -> None:
         super().__init__()
-        if min(n_fft, hop_size) < 1 or max(floor_db, frame_floor_db) >= 0:
+        if min(n_fft, hop_length) < 1 or max(floor_db, frame_floor_db) >= 0:
             raise ValueError(
-                f"Sizes start at 1 and floors end below 0, got {n_fft=}, {hop_size=}, {floor_db=}, "
+                f"Sizes start at 1 and floors end below 0, got {n_fft=}, {hop_length=}, {floor_db=}, "
                 f"{frame_floor_db=}."
             )
-        self.n_fft, self.hop_size = n_fft, hop_size
+        self.n_fft, self.hop_length = n_fft, hop_length
         self.floor_db, self.frame_floor_db = floor_db, frame_floor_db
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)
         powers = [
-            power(stft(audio.detach(), self.n_fft, self.hop_size, pad_mode="constant"))
+            power(stft(audio.detach(), self.n_fft, self.hop_length, pad_mode="constant"))
             for audio in (prediction, target)
         ]
         floor = powers[1].amax(dim=(1, 2), keepdim=True).clamp(min=1e-20) * 10 ** (self.floor_db / 10)

@@ -32,7 +32,7 @@ class _ModeMetric(ItemMetric):
         num_modes: The loudest so many modes of the target are compared.
         n_fft: Points of the FFT and of its periodic Hann window; at 48 kHz, 4096 tells modes apart that are
             40 Hz from each other.
-        hop_size: Samples between frames.
+        hop_length: Samples between frames.
         floor_db: Modes this much below the loudest do not count.
         reach_cents: A mode of the prediction that is farther away is not that of the target.
 
@@ -45,22 +45,27 @@ class _ModeMetric(ItemMetric):
         sample_rate: int,
         num_modes: int = 8,
         n_fft: int = 4096,
-        hop_size: int = 256,
+        hop_length: int = 256,
         floor_db: float = 40.0,
         reach_cents: float = 100.0,
     ) -> None:
         super().__init__()
-        if min(sample_rate, num_modes, n_fft, hop_size) < 1:
-            raise ValueError(f"Sizes start at 1, got {sample_rate=}, {num_modes=}, {n_fft=}, {hop_size=}.")
+        if min(sample_rate, num_modes, n_fft, hop_length) < 1:
+            raise ValueError(f"Sizes start at 1, got {sample_rate=}, {num_modes=}, {n_fft=}, {hop_length=}.")
         if not (floor_db > 0 and reach_cents > 0):
             raise ValueError(f"Needs a floor and a reach above 0, got {floor_db=}, {reach_cents=}.")
-        self.sample_rate, self.num_modes, self.n_fft, self.hop_size = sample_rate, num_modes, n_fft, hop_size
+        self.sample_rate, self.num_modes, self.n_fft, self.hop_length = (
+            sample_rate,
+            num_modes,
+            n_fft,
+            hop_length,
+        )
         self.floor_db, self.reach_cents = floor_db, reach_cents
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)
         spectra = [
-            power(stft(audio, self.n_fft, self.hop_size, pad_mode="constant"))
+            power(stft(audio, self.n_fft, self.hop_length, pad_mode="constant"))
             for audio in (prediction, target)
         ]
         errors = [self._error(*pair) for pair in zip(*spectra, strict=True)]
@@ -118,12 +123,12 @@ class ModeDecayError(_ModeMetric):
         sample_rate: int,
         num_modes: int = 8,
         n_fft: int = 4096,
-        hop_size: int = 256,
+        hop_length: int = 256,
         floor_db: float = 40.0,
         reach_cents: float = 100.0,
         longest: float = 5.0,
     ) -> None:
-        super().__init__(sample_rate, num_modes, n_fft, hop_size, floor_db, reach_cents)
+        super().__init__(sample_rate, num_modes, n_fft, hop_length, floor_db, reach_cents)
         if not longest > 0:
             raise ValueError(f"longest is octaves above 0, got {longest}.")
         self.longest = longest
@@ -161,7 +166,7 @@ class ModeDecayError(_ModeMetric):
         slope = float((frame * fall).sum() / frame.square().sum())  # dB a frame
         if slope >= 0:
             return _LONGEST_S
-        return min(-60 / slope * self.hop_size / self.sample_rate, _LONGEST_S)
+        return min(-60 / slope * self.hop_length / self.sample_rate, _LONGEST_S)
 
 
 def _mean_level_db(spectrum: Float[Tensor, "frames bins"]) -> Float[Tensor, "bins"]:

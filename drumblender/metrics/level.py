@@ -53,7 +53,7 @@ class AttackTimeDifference(ItemMetric):
                 f"Need a rate, a window and a share up to 1, got {sample_rate=}, {window_s=}, {share=}."
             )
         self.sample_rate, self.share = sample_rate, share
-        self.window_size = max(1, round(window_s * sample_rate))
+        self.win_length = max(1, round(window_s * sample_rate))
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)
@@ -61,8 +61,8 @@ class AttackTimeDifference(ItemMetric):
         return samples.abs() * (1000 / self.sample_rate)
 
     def _reached(self, audio: Audio) -> Float[Tensor, "batch"]:
-        before = (self.window_size - 1) // 2
-        padded = F.pad(audio.double().square()[:, None], (before, self.window_size - 1 - before))
-        power = F.avg_pool1d(padded, self.window_size, 1)[:, 0]
+        before = (self.win_length - 1) // 2
+        padded = F.pad(audio.double().square()[:, None], (before, self.win_length - 1 - before))
+        power = F.avg_pool1d(padded, self.win_length, 1)[:, 0]
         loud = power >= power.amax(dim=1, keepdim=True) * self.share**2
         return loud.float().argmax(dim=1).float()

@@ -111,7 +111,7 @@ def _noise_voice(old: Config) -> Config:
     bands = encoder["init_args"]["output_channels"]
     window = old["noise_synth"]["init_args"]["window_size"]
     synth = _component(
-        "drumblender.synths.NoiseSynth", window_size=window, num_bands=bands, filter="published"
+        "drumblender.synths.NoiseSynth", win_length=window, num_bands=bands, filter="published"
     )
     return {"synth": synth, "controls": _heard(encoder)}
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from drumblender import __version__
 from drumblender.checkpoints import build, load_weights, save_checkpoint
 from drumblender.trust import Trust, check_training
+from drumblender.upgrade import of_today
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Imported:
     sample_rate: int
     dropped: list[str] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", of_today(self.config))
 
 
 def save_imported(imported: Imported, path: str | Path, trust: Trust | None = None) -> None:

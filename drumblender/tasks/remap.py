@@ -63,7 +63,7 @@ class RemapTask(SynthesisTask):
         super().__init__({"drum": Voice(synth, controls)}, loss, sample_rate, eval_seed=eval_seed)
         self.save_arguments()
         self.features = features
-        self.num_samples = num_samples or features.reach or sample_rate
+        self.num_samples = num_samples or features.receptive_field or sample_rate
         self.preset_baseline = preset_baseline
         with torch.no_grad():
             self.register_buffer("reference", features(self.play(self._rest(preset))))

@@ -24,7 +24,7 @@ class Voice(nn.Module):
 
     >>> from drumblender.controllers import FreeControls
     >>> from drumblender.synths import NoiseSynth
-    >>> voice = Voice(NoiseSynth(num_bands=8, window_size=64), FreeControls(num_frames=4))
+    >>> voice = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
     >>> voice({"audio": torch.zeros(2, 1000)}, num_samples=1000).shape
     torch.Size([2, 1000])
     """

@@ -19,7 +19,7 @@ PRESET = "cfg/presets/808_snare_1.json"
 
 
 def test_a_run_leaves_a_sweep_a_picture_and_a_mapper(tmp_path):
-    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_size=256)
+    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_length=256)
     synth = Snare808(RATE, noise_samples=512)
     task = RemapTask(MappedControls(LinearMapping(3, 14, init_std=0.3), PRESET), synth, features, RATE)
     task.configure_optimizers = lambda: torch.optim.Adam(task.mapping.mapper.parameters(), lr=1e-3)
@@ -47,7 +47,7 @@ def test_a_run_leaves_a_sweep_a_picture_and_a_mapper(tmp_path):
 
 
 def test_a_test_writes_what_was_played_and_the_errors_of_each_hit(tmp_path):
-    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_size=256)
+    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_length=256)
     synth = Snare808(RATE, noise_samples=512)
     task = RemapTask(MappedControls(LinearMapping(3, 14), PRESET), synth, features, RATE)
     rows = [

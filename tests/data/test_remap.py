@@ -19,7 +19,7 @@ RATE = 8000
 
 def simple_data(path, **settings):
     def frames(feature):
-        return FeatureCollection([CascadingFrameExtractor([feature], [1, 2], frame_size=256, hop_size=128)])
+        return FeatureCollection([CascadingFrameExtractor([feature], [1, 2], frame_size=256, hop_length=128)])
 
     return RemapDataModule(
         str(path), frames(Loudness(RATE)), frames(RMS(db=True)), sample_rate=RATE, **settings

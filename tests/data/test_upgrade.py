@@ -57,7 +57,7 @@ OLD_NOTES = {
         "train_split": "train",
         "val_split": "test",
         "test_split": "test",
-        "hop_size": 128,
+        "hop_length": 128,
         "statistics": "split",
         "drop_last": True,
         "url": "http://example.org/nsynth",

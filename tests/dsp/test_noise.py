@@ -95,7 +95,7 @@ def test_shapes_that_do_not_fit_are_refused(magnitude, noise):
 
 
 def test_frames_without_a_hop_are_refused():
-    with pytest.raises(ValueError, match="hop_size=0"):
+    with pytest.raises(ValueError, match="hop_length=0"):
         overlap_add(torch.zeros(1, 2, 3), 0)
 
 

@@ -36,7 +36,7 @@ def ms(*shape):
 
 
 SIZE = {"num_samples": 60, "sample_rate": RATE}
-FRAMES = {"frame_size": 16, "hop_size": 8}
+FRAMES = {"frame_size": 16, "hop_length": 8}
 
 
 def sums(x):

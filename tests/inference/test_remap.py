@@ -20,7 +20,7 @@ RATE = 8000
 @pytest.fixture
 def checkpoint(tmp_path):
     """A small trained mapping, as `drumblender fit` would leave it."""
-    frames = {"num_frames": [1], "frame_size": 256, "hop_size": 256}
+    frames = {"num_frames": [1], "frame_size": 256, "hop_length": 256}
     parts = [
         {"class_path": "drumblender.features.RMS", "init_args": {"db": True}},
         {"class_path": "drumblender.features.SpectralCentroid", "init_args": {"sample_rate": RATE}},

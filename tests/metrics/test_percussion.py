@@ -113,7 +113,7 @@ def test_the_mean_is_over_all_items():
     [
         (lambda: AttackTimeError(48000, start=0.9, stop=0.1), "start=0.9"),
         (lambda: EnvelopeDistance(0), "frame_size=0"),
-        (lambda: OnsetStrengthDistance(hop_size=0), "hop_size=0"),
+        (lambda: OnsetStrengthDistance(hop_length=0), "hop_length=0"),
         (lambda: ModeFrequencyError(48000, floor_db=0), "floor_db=0"),
         (lambda: ModeDecayError(48000, longest=0), "got 0"),
         (lambda: WeightedMFCCError(n_mfcc=2, skip=2), "skip=2"),

@@ -23,7 +23,7 @@ class Echo(Synth):
 @pytest.fixture
 def drum():
     modal = DampedModalSynth(2, sample_rate=8000, freq_hz=Range(50, 3000), t60_s=Range(0.1, 1.0))
-    return MixSynth({"modal": modal, "noise": NoiseSynth(num_bands=5, window_size=64, seed=0)})
+    return MixSynth({"modal": modal, "noise": NoiseSynth(num_bands=5, win_length=64, seed=0)})
 
 
 def test_controls_carry_the_name_of_their_synth(drum):

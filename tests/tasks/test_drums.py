@@ -17,7 +17,7 @@ def modal_voice(**kwargs):
 
 def noise_voice():
     encoder = SoundStreamEncoder(hidden_channels=2, output_channels=9, strides=(4, 4))
-    return Voice(NoiseSynth(window_size=32, num_bands=9), HeardControls(encoder, SplitHead()))
+    return Voice(NoiseSynth(win_length=32, num_bands=9), HeardControls(encoder, SplitHead()))
 
 
 def transient_voice(combine):
@@ -139,4 +139,4 @@ def test_data_without_modes_is_named(generator):
 def test_split_needs_as_many_features_as_controls():
     encoder = SoundStreamEncoder(hidden_channels=2, output_channels=8, strides=(4, 4))
     with pytest.raises(ValueError, match="8 features"):
-        Voice(NoiseSynth(window_size=32, num_bands=9), HeardControls(encoder, SplitHead()))
+        Voice(NoiseSynth(win_length=32, num_bands=9), HeardControls(encoder, SplitHead()))

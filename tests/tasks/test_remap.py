@@ -68,7 +68,7 @@ def test_a_test_run_logs_each_feature_and_its_preset(golden, tmp_path, baseline)
 
 def mini_features():
     parts = [RMS(db=True), SpectralCentroid(RATE)]
-    return FeatureCollection([CascadingFrameExtractor(parts, [2, 6], frame_size=256, hop_size=128)])
+    return FeatureCollection([CascadingFrameExtractor(parts, [2, 6], frame_size=256, hop_length=128)])
 
 
 def playable(folder):

@@ -23,28 +23,28 @@ SILENCE_DB = -60.0
 def first_non_silent_sample(
     audio: Float[Tensor, " samples"],
     frame_size: int = 256,
-    hop_size: int = 256,
+    hop_length: int = 256,
     threshold_db: float = SILENCE_DB,
 ) -> int | None:
     """Where the first loud enough block starts; None in silence.
 
     Blocks of ``frame_size`` follow each other without overlap; the last may be shorter. The published
-    preparation multiplies the block's number by ``hop_size``, so the two should be equal.
+    preparation multiplies the block's number by ``hop_length``, so the two should be equal.
 
     Args:
         audio: One channel.
         frame_size: Samples in a block.
-        hop_size: Samples that each block before the loud one counts.
+        hop_length: Samples that each block before the loud one counts.
         threshold_db: A block is loud when its mean square lies above this.
     """
-    if min(frame_size, hop_size) < 1:
-        raise ValueError(f"Blocks need at least 1 sample, got {frame_size=} and {hop_size=}.")
+    if min(frame_size, hop_length) < 1:
+        raise ValueError(f"Blocks need at least 1 sample, got {frame_size=} and {hop_length=}.")
     whole = len(audio) // frame_size * frame_size
     power = audio[:whole].reshape(-1, frame_size).square().mean(dim=1)
     if whole < len(audio):
         power = torch.cat([power, audio[whole:].square().mean()[None]])
     loud = (power > 10 ** (threshold_db / 10)).nonzero()
-    return int(loud[0]) * hop_size if len(loud) else None
+    return int(loud[0]) * hop_length if len(loud) else None
 
 
 def cut_start_silence(

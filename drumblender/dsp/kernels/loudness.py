@@ -12,12 +12,12 @@ from drumblender.dsp.kernels.threads import parallel_for
 class KPower(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, audio: Tensor, b: Tensor, a: Tensor, frame_size: int, hop_size: int, limit: float
+        ctx, audio: Tensor, b: Tensor, a: Tensor, frame_size: int, hop_length: int, limit: float
     ) -> Tensor:
-        num_frames = (audio.shape[1] - frame_size) // hop_size + 1
+        num_frames = (audio.shape[1] - frame_size) // hop_length + 1
         power = audio.new_empty(len(audio), num_frames)
         ctx.save_for_backward(audio)
-        ctx.settings = frame_size, hop_size, b.double().numpy(), a.double().numpy(), limit
+        ctx.settings = frame_size, hop_length, b.double().numpy(), a.double().numpy(), limit
         arrays = plain_array(audio), *ctx.settings, power.numpy()
         parallel_for(lambda i, j: loudness_cpu.k_power_forward(*arrays, i, j), len(audio))
         return power

@@ -13,9 +13,9 @@ from drumblender.dsp.kernels.threads import parallel_for
 
 class PairedMagnitudes(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, audio: Tensor, window: Tensor, other: Tensor, hop_size: int):
+    def forward(ctx, audio: Tensor, window: Tensor, other: Tensor, hop_length: int):
         # pocketfft runs in our threads; MKL's FFT would leave a team of its own spinning.
-        per_row = (audio.shape[1] - len(window)) // hop_size + 1
+        per_row = (audio.shape[1] - len(window)) // hop_length + 1
         kind = np.complex64 if audio.dtype == torch.float32 else np.complex128
         spectra = np.empty((len(audio), per_row, len(window)), dtype=kind)
         results = [audio.new_empty(len(audio), per_row, len(window) // 2 + 1) for _ in range(2)]
@@ -25,14 +25,14 @@ class PairedMagnitudes(torch.autograd.Function):
         def transform(start: int, stop: int) -> None:
             for row in range(start, stop):
                 part = spectra[row]
-                moments_cpu.cut_pairs(signal[row], *shapes, hop_size, _interleaved(part))
+                moments_cpu.cut_pairs(signal[row], *shapes, hop_length, _interleaved(part))
                 transformed = scipy.fft.fft(part, overwrite_x=True)
                 if transformed is not part:  # it may overwrite, and says not that it must
                     part[:] = transformed
                 moments_cpu.split_pairs(_interleaved(part), real[row], imaginary[row])
 
         parallel_for(transform, len(audio))
-        ctx.spectra, ctx.shapes, ctx.hop_size, ctx.shape = spectra, shapes, hop_size, tuple(audio.shape)
+        ctx.spectra, ctx.shapes, ctx.hop_length, ctx.shape = spectra, shapes, hop_length, tuple(audio.shape)
         return tuple(results)
 
     @staticmethod
@@ -47,7 +47,7 @@ class PairedMagnitudes(torch.autograd.Function):
                 spectra = _interleaved(ctx.spectra[row])
                 moments_cpu.join_pairs(spectra, real[row], imaginary[row], _interleaved(joined))
                 frames = scipy.fft.ifft(joined, norm="forward")
-                moments_cpu.add_pairs(_interleaved(frames), *ctx.shapes, ctx.hop_size, signal[row])
+                moments_cpu.add_pairs(_interleaved(frames), *ctx.shapes, ctx.hop_length, signal[row])
 
         parallel_for(add_back, len(signal))
         return torch.from_numpy(signal), None, None, None
