@@ -1,12 +1,13 @@
 """Differentiable audio synthesis with PyTorch Lightning.
 
->>> import drumblender as db
->>> bell = db.synths.DampedModalSynth(
-...     num_modes=2, sample_rate=16000, freq_hz=db.Range(50, 5000, log=True), t60_s=db.Range(0.05, 4)
-... )
->>> controls = bell.from_units({"freq": 440.0, "t60": 1.5, "amp": 0.3})
->>> bell(controls, num_samples=16000).shape
-torch.Size([1, 16000])
+Examples:
+    >>> import drumblender as db
+    >>> bell = db.synths.DampedModalSynth(
+    ...     num_modes=2, sample_rate=16000, freq_hz=db.Range(50, 5000, log=True), t60_s=db.Range(0.05, 4)
+    ... )
+    >>> controls = bell.from_units({"freq": 440.0, "t60": 1.5, "amp": 0.3})
+    >>> bell(controls, num_samples=16000).shape
+    torch.Size([1, 16000])
 """
 
 from importlib import import_module

@@ -22,12 +22,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The disk is full, or the folder cannot be written; names the file.
 
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> with atomic_write(file) as aside:
-    ...     _ = aside.write_text("whole")
-    >>> file.read_text()
-    'whole'
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with atomic_write(file) as aside:
+        ...     _ = aside.write_text("whole")
+        >>> file.read_text()
+        'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}{PART}")

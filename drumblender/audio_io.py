@@ -100,11 +100,12 @@ def read_audio(
         BadAudioError: Missing, empty, no audio, truncated, of 0 samples, longer than ``longest_s``, with NaN,
             infinite or huge samples, or with a sample rate that no sound has.
 
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "a.wav"
-    >>> write_wav(file, torch.tensor([0.0, 0.5, -0.5]), 48000)
-    >>> read_audio(file)
-    (tensor([ 0.0000,  0.5000, -0.5000]), 48000)
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "a.wav"
+        >>> write_wav(file, torch.tensor([0.0, 0.5, -0.5]), 48000)
+        >>> read_audio(file)
+        (tensor([ 0.0000,  0.5000, -0.5000]), 48000)
     """
     recorded = read_recording(path, sample_rate, channel, dc=dc, longest_s=longest_s)
     if not recorded.whole:
@@ -249,8 +250,9 @@ def remove_offset(audio: Float[Tensor, "samples"], sample_rate: int) -> Float[Te
     quarter of what is left without it. The mean of all of a hit would move the silence around the hit. A
     shorter sound is returned as it is.
 
-    >>> remove_offset(torch.full((4800,), 0.01), 48000).abs().max()
-    tensor(0.)
+    Examples:
+        >>> remove_offset(torch.full((4800,), 0.01), 48000).abs().max()
+        tensor(0.)
     """
     size = round(_STEADY_S * sample_rate)
     if len(audio) < size:

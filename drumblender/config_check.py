@@ -30,9 +30,10 @@ def checked_config(config: object, *, source: str, trust: Trust | None = None) -
         UntrustedError: It names what is not on the list, or gives text where a part belongs.
         ValueError: It is no configuration: cyclic, far too large, or made of other things than plain values.
 
-    >>> checked_config({"model": {"class_path": "os.system"}}, source="a.ckpt")
-    Traceback (most recent call last):
-    drumblender.trust.UntrustedError: a.ckpt: model names os.system, which no checkpoint may run.
+    Examples:
+        >>> checked_config({"model": {"class_path": "os.system"}}, source="a.ckpt")
+        Traceback (most recent call last):
+        drumblender.trust.UntrustedError: a.ckpt: model names os.system, which no checkpoint may run.
     """
     trust = trust or Trust()
     plain = plain_copy(config, source=source)

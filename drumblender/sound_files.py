@@ -39,12 +39,13 @@ def find_sounds(path: Path) -> list[Path]:
     Raises:
         FileNotFoundError: There is neither.
 
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> for name in ("b.WAV", "a.flac", "._a.flac", "notes.txt"):
-    ...     (folder / name).touch()
-    >>> [path.name for path in find_sounds(folder)]
-    ['a.flac', 'b.WAV']
+    Examples:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("b.WAV", "a.flac", "._a.flac", "notes.txt"):
+        ...     (folder / name).touch()
+        >>> [path.name for path in find_sounds(folder)]
+        ['a.flac', 'b.WAV']
     """
     if not path.is_dir():
         if not os.path.lexists(path):
@@ -106,8 +107,9 @@ def _tell(error: OSError) -> None:
 def printable(path: str | os.PathLike[str]) -> str:
     r"""A name that can be printed, hashed and written as UTF-8: other bytes become ``\xe9``.
 
-    >>> printable("caf\udce9.wav")
-    'caf\\xe9.wav'
+    Examples:
+        >>> printable("caf\udce9.wav")
+        'caf\\xe9.wav'
     """
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
@@ -115,8 +117,9 @@ def printable(path: str | os.PathLike[str]) -> str:
 def natural_order(path: Path) -> list[list[tuple[int, int | str]]]:
     """A sort key that puts ``hit2`` before ``hit10``, folder by folder.
 
-    >>> sorted([Path("hit10.wav"), Path("hit2.wav")], key=natural_order)[0].name
-    'hit2.wav'
+    Examples:
+        >>> sorted([Path("hit10.wav"), Path("hit2.wav")], key=natural_order)[0].name
+        'hit2.wav'
     """
     return [_counted(part) for part in path.parts]
 
@@ -141,9 +144,10 @@ def distinct_outputs(
         output: The folder to write to.
         endings: What goes between name and ``.wav`` of the files of a sound: ``("", ".modal", ".noise")``.
 
-    >>> names = [Path("in/a.wav"), Path("in/a.flac"), Path("in/b.flac")]
-    >>> [path.name for path in distinct_outputs(names, Path("in"), Path("out")).values()]
-    ['a.wav.wav', 'a.flac.wav', 'b.wav']
+    Examples:
+        >>> names = [Path("in/a.wav"), Path("in/a.flac"), Path("in/b.flac")]
+        >>> [path.name for path in distinct_outputs(names, Path("in"), Path("out")).values()]
+        ['a.wav.wav', 'a.flac.wav', 'b.wav']
     """
     sounds = list(sounds)
     stems = {sound: sound.relative_to(source).with_suffix("").as_posix() for sound in sounds}

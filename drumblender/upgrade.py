@@ -77,8 +77,9 @@ def _new_key(key: str, task: str, settings: Config) -> str:
 def of_today(value: Any) -> Any:
     """Classes and arguments of a configuration under their names of today.
 
-    >>> of_today({"class_path": "drumblender.features.RMS", "init_args": {"hop_size": 64}})
-    {'class_path': 'drumblender.features.RMS', 'init_args': {'hop_length': 64}}
+    Examples:
+        >>> of_today({"class_path": "drumblender.features.RMS", "init_args": {"hop_size": 64}})
+        {'class_path': 'drumblender.features.RMS', 'init_args': {'hop_length': 64}}
     """
     if isinstance(value, dict):
         renamed = {_ARGUMENTS.get(key, key): of_today(item) for key, item in value.items()}

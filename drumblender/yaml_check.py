@@ -17,12 +17,13 @@ def check_yaml(path: Path) -> None:
         FileNotFoundError: There is none.
         ValueError: No regular file or no YAML, one that contains itself, or too much of it; names the file.
 
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "a.yaml"
-    >>> _ = file.write_text("a: &again [*again]")
-    >>> check_yaml(file)
-    Traceback (most recent call last):
-    ValueError: ...a.yaml contains itself at line 1.
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "a.yaml"
+        >>> _ = file.write_text("a: &again [*again]")
+        >>> check_yaml(file)
+        Traceback (most recent call last):
+        ValueError: ...a.yaml contains itself at line 1.
     """
     if path.is_file() and path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"{path} is too large for a configuration ({path.stat().st_size / 1e6:.0f} MB).")

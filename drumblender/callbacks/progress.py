@@ -77,8 +77,9 @@ class PartSizes(RichModelSummary):
 def time_left(seconds: float) -> str:
     """About how long, in words: ``40 s``, ``12 min``, ``3.5 h``.
 
-    >>> time_left(700)
-    '12 min'
+    Examples:
+        >>> time_left(700)
+        '12 min'
     """
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -92,8 +92,9 @@ class AnalysedControls(Controller):
 def within(raw: Float[Tensor, "..."], low: float, high: float) -> Float[Tensor, "..."]:
     """Bend any number smoothly into (low, high): 0 stays 0, with the same slope on both sides.
 
-    >>> within(torch.tensor([-99.0, 0.0, 99.0]), -30, 12).tolist()
-    [-30.0, 0.0, 12.0]
+    Examples:
+        >>> within(torch.tensor([-99.0, 0.0, 99.0]), -30, 12).tolist()
+        [-30.0, 0.0, 12.0]
     """
     slope = min(-low, high)
     up = high * torch.tanh(raw.clamp(min=0) * (slope / high))

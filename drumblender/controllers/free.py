@@ -30,9 +30,10 @@ class FreeControls(Controller):
     Raises:
         ValueError: An unknown ``init``, or a count below 1.
 
-    >>> free = FreeControls(num_frames=4, init="constant", scale=0.0).hold({"amp": 3})
-    >>> free.values(2)["amp"].shape
-    torch.Size([2, 4, 3])
+    Examples:
+        >>> free = FreeControls(num_frames=4, init="constant", scale=0.0).hold({"amp": 3})
+        >>> free.values(2)["amp"].shape
+        torch.Size([2, 4, 3])
     """
 
     def __init__(

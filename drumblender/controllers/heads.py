@@ -54,10 +54,11 @@ class LinearHead(Head):
     A control that must have a fixed number of frames gets them from its own share of the output of one linear
     layer on the features averaged over time; the others keep the frames of the features.
 
-    >>> head = LinearHead()
-    >>> head.build(8, {"amp": 3}, {})
-    >>> head(torch.zeros(2, 10, 8))["amp"].shape
-    torch.Size([2, 10, 3])
+    Examples:
+        >>> head = LinearHead()
+        >>> head.build(8, {"amp": 3}, {})
+        >>> head(torch.zeros(2, 10, 8))["amp"].shape
+        torch.Size([2, 10, 3])
     """
 
     def build(
@@ -95,10 +96,11 @@ class SplitHead(Head):
     Args:
         units: Controls in a unit that the encoder already makes in that unit.
 
-    >>> head = SplitHead()
-    >>> head.build(5, {"amp": 3, "level": 2}, {})
-    >>> [tuple(value.shape) for value in head(torch.zeros(2, 10, 5)).values()]
-    [(2, 10, 3), (2, 10, 2)]
+    Examples:
+        >>> head = SplitHead()
+        >>> head.build(5, {"amp": 3, "level": 2}, {})
+        >>> [tuple(value.shape) for value in head(torch.zeros(2, 10, 5)).values()]
+        [(2, 10, 3), (2, 10, 2)]
     """
 
     squashes = False

@@ -17,15 +17,16 @@ class HeardControls(Controller):
         encoder: Listens.
         head: Makes the controls; :class:`LinearHead` by default.
 
-    >>> import torch
-    >>> from drumblender.encoders import SoundStreamEncoder
-    >>> from drumblender.synths import HarmonicSynth
-    >>> synth = HarmonicSynth(8, 16000)
-    >>> controls = HeardControls(SoundStreamEncoder(4, 16, strides=(4, 4)))
-    >>> controls.serve(synth)
-    >>> found = controls({"audio": torch.rand(2, 800), "f0_hz": torch.full((2, 5), 220.0)})
-    >>> {name: tuple(value.shape) for name, value in found.items()}
-    {'f0_hz': (2, 5, 1), 'amp': (2, 49, 8)}
+    Examples:
+        >>> import torch
+        >>> from drumblender.encoders import SoundStreamEncoder
+        >>> from drumblender.synths import HarmonicSynth
+        >>> synth = HarmonicSynth(8, 16000)
+        >>> controls = HeardControls(SoundStreamEncoder(4, 16, strides=(4, 4)))
+        >>> controls.serve(synth)
+        >>> found = controls({"audio": torch.rand(2, 800), "f0_hz": torch.full((2, 5), 220.0)})
+        >>> {name: tuple(value.shape) for name, value in found.items()}
+        {'f0_hz': (2, 5, 1), 'amp': (2, 49, 8)}
     """
 
     def __init__(self, encoder: Encoder, head: Head | None = None) -> None:

@@ -42,9 +42,11 @@ def upgrade_data(config: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: An argument is there in both forms.
 
-    >>> old = {"class_path": "drumblender.data.AudioDataModule", "init_args": {"data_dir": "x", "seed": 7}}
-    >>> upgrade_data(old)["init_args"]["split"]
-    {'seed': 7}
+    Examples:
+        >>> settings = {"data_dir": "x", "seed": 7}
+        >>> old = {"class_path": "drumblender.data.AudioDataModule", "init_args": settings}
+        >>> upgrade_data(old)["init_args"]["split"]
+        {'seed': 7}
     """
     new = deepcopy(dict(config))
     module, _, name = str(new.get("class_path")).rpartition(".")

@@ -41,10 +41,11 @@ def filter_bands(
     Raises:
         ValueError: Sizes that do not fit.
 
-    >>> sound = torch.randn(1, 4800)
-    >>> settings = {"n_fft": 512, "hop_length": 128, "sample_rate": 48000, "low_hz": 50, "high_hz": 20000}
-    >>> bool(torch.allclose(filter_bands(sound, torch.zeros(1, 38, 16), **settings), sound, atol=1e-5))
-    True
+    Examples:
+        >>> sound = torch.randn(1, 4800)
+        >>> settings = {"n_fft": 512, "hop_length": 128, "sample_rate": 48000, "low_hz": 50, "high_hz": 20000}
+        >>> bool(torch.allclose(filter_bands(sound, torch.zeros(1, 38, 16), **settings), sound, atol=1e-5))
+        True
     """
     check_frames(audio, n_fft, hop_length, pad_mode="constant")
     if 2 * hop_length > n_fft:

@@ -22,8 +22,9 @@ def band_centers_hz(
 ) -> Float[Tensor, "bands"]:
     """Centres at even steps of a scale of hearing, the first on ``low_hz`` and the last on ``high_hz``.
 
-    >>> [round(hz) for hz in band_centers_hz(4, 100, 8000).tolist()]
-    [100, 693, 2467, 8000]
+    Examples:
+        >>> [round(hz) for hz in band_centers_hz(4, 100, 8000).tolist()]
+        [100, 693, 2467, 8000]
 
     Raises:
         ValueError: Under 2 bands, frequencies that do not ascend from above 0, or an unknown scale.

@@ -37,9 +37,10 @@ def spectral_transport(
 
     Differentiable in both spectra. On the CPU squares, sums, merge and their adjoint are one pass.
 
-    >>> peak = torch.eye(5)[:, 1:]
-    >>> spectral_transport(peak[3:4], peak[1:2], torch.arange(4.0), p=1)  # from bin 2 to bin 0
-    tensor([2.])
+    Examples:
+        >>> peak = torch.eye(5)[:, 1:]
+        >>> spectral_transport(peak[3:4], peak[1:2], torch.arange(4.0), p=1)  # from bin 2 to bin 0
+        tensor([2.])
 
     Args:
         prediction: Magnitudes, not below 0.

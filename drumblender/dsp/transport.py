@@ -52,9 +52,10 @@ def wasserstein_1d(
     the gradient is one of the subgradients. Weights need not sum to 1; a side that runs out of mass goes on
     with its last position.
 
-    >>> points = torch.tensor([[0.0, 1.0, 3.0]])
-    >>> wasserstein_1d(points, points + 2, p=2)
-    tensor([4.])
+    Examples:
+        >>> points = torch.tensor([[0.0, 1.0, 3.0]])
+        >>> wasserstein_1d(points, points + 2, p=2)
+        tensor([4.])
 
     Args:
         u_values: Positions; one row serves a whole batch.
@@ -116,9 +117,10 @@ def quantile_function(
 ) -> Float[Tensor, "batch levels"]:
     """The position at which the cumulated mass reaches each level; the last one for levels beyond.
 
-    >>> cumulated, positions = torch.tensor([[0.5, 1.0]]), torch.tensor([[10.0, 20.0]])
-    >>> quantile_function(torch.tensor([[0.5, 0.6]]), cumulated, positions)
-    tensor([[10., 20.]])
+    Examples:
+        >>> cumulated, positions = torch.tensor([[0.5, 1.0]]), torch.tensor([[10.0, 20.0]])
+        >>> quantile_function(torch.tensor([[0.5, 0.6]]), cumulated, positions)
+        tensor([[10., 20.]])
     """
     number = torch.searchsorted(cumulated.detach().contiguous(), levels.detach().contiguous())
     return positions.gather(1, number.clamp(max=positions.shape[1] - 1))

@@ -73,8 +73,9 @@ class Range:
     def denormalize(self, unit: Number) -> Number:
         """From (0, 1) to the unit of the range. Values outside are extrapolated, not clipped.
 
-        >>> round(Range(20, 20000, log=True).denormalize(0.5), 3)
-        632.456
+        Examples:
+            >>> round(Range(20, 20000, log=True).denormalize(0.5), 3)
+            632.456
         """
         if not self.log:
             return self.low + (self.high - self.low) * unit
@@ -84,8 +85,9 @@ class Range:
     def normalize(self, value: Number) -> Number:
         """From the unit of the range to (0, 1). Values outside are extrapolated, not clipped.
 
-        >>> Range(-60, 0).normalize(-30.0)
-        0.5
+        Examples:
+            >>> Range(-60, 0).normalize(-30.0)
+            0.5
         """
         if not self.log:
             return (value - self.low) / (self.high - self.low)

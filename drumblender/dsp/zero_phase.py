@@ -61,8 +61,9 @@ def slope_response(
 ) -> Float[Tensor, "*batch bins"]:
     """Gain 1 up to the corner, and ``decay_db`` less in every octave above it, from 0 Hz to Nyquist.
 
-    >>> slope_response(6.0, num_bins=3, corner_hz=2000.0)  # at 0, 4 and 8 kHz
-    tensor([1.0000, 0.5012, 0.2512])
+    Examples:
+        >>> slope_response(6.0, num_bins=3, corner_hz=2000.0)  # at 0, 4 and 8 kHz
+        tensor([1.0000, 0.5012, 0.2512])
     """
     decay = torch.as_tensor(decay_db)
     decay = decay if decay.is_floating_point() else decay.float()

@@ -47,8 +47,9 @@ class Embedding(ABC):
 class MFCCStatistics(Embedding):
     """Mean, deviation and mean step of 20 mel cepstral coefficients: a check that needs no weights.
 
-    >>> MFCCStatistics().embed(torch.randn(4000)).shape
-    torch.Size([60])
+    Examples:
+        >>> MFCCStatistics().embed(torch.randn(4000)).shape
+        torch.Size([60])
     """
 
     name = "mfcc"
@@ -122,8 +123,9 @@ def build_embedding(name: str, weights: Path | None = None) -> Embedding:
     Raises:
         ValueError: No such embedding, weights for one that takes none, or as the embedding says.
 
-    >>> build_embedding("mfcc").dimensions
-    60
+    Examples:
+        >>> build_embedding("mfcc").dimensions
+        60
     """
     if weights is not None and name != "aisfx":
         raise ValueError(f"{name} takes no file of weights, got {weights}.")

@@ -17,9 +17,10 @@ def frechet_audio_distance(target: Embeddings, prediction: Embeddings) -> float:
     Raises:
         ValueError: Fewer than two items in a set, other dimensions, or NaN.
 
-    >>> x = torch.tensor([[0.0], [2.0]])
-    >>> round(frechet_audio_distance(x, 3 * x + 1), 4)  # means 1 and 4, deviations 1.41 and 4.24
-    17.0
+    Examples:
+        >>> x = torch.tensor([[0.0], [2.0]])
+        >>> round(frechet_audio_distance(x, 3 * x + 1), 4)  # means 1 and 4, deviations 1.41 and 4.24
+        17.0
     """
     x, y = check_sets(target, prediction)
     apart = (x.mean(dim=0) - y.mean(dim=0)).square().sum()

@@ -65,9 +65,10 @@ def kernel_audio_distance(
         ValueError: Fewer than two items in a set, other dimensions, NaN, more than half of the distances
             within the set of the bandwidth are 0, or a number out of range.
 
-    >>> x, y = torch.eye(3), torch.eye(3) + 1
-    >>> round(kernel_audio_distance(x, y).value, 2)
-    51.61
+    Examples:
+        >>> x, y = torch.eye(3), torch.eye(3) + 1
+        >>> round(kernel_audio_distance(x, y).value, 2)
+        51.61
     """
     if bandwidth_of not in ("prediction", "target"):
         raise ValueError(f"bandwidth_of is 'prediction' or 'target', got {bandwidth_of!r}.")
@@ -122,8 +123,9 @@ def median_distance(rows: Embeddings) -> float:
     Raises:
         ValueError: Fewer than two items.
 
-    >>> median_distance(torch.tensor([[0.0], [1.0], [3.0]]))
-    2.0
+    Examples:
+        >>> median_distance(torch.tensor([[0.0], [1.0], [3.0]]))
+        2.0
     """
     if len(rows) < 2:
         raise ValueError(f"A distance needs two items, got {len(rows)}.")

@@ -38,8 +38,9 @@ class SpectralMap(nn.Module, ABC):
 class STFT(SpectralMap):
     """Magnitudes ``|FFT| / sqrt(n_fft)`` of frames that start on sample 0.
 
-    >>> STFT(n_fft=512)(torch.zeros(2, 4096)).shape
-    torch.Size([2, 15, 257])
+    Examples:
+        >>> STFT(n_fft=512)(torch.zeros(2, 4096)).shape
+        torch.Size([2, 15, 257])
 
     Args:
         n_fft: Samples of a frame and points of its FFT.
@@ -117,8 +118,9 @@ class Mel(SpectralMap):
 class CQT(SpectralMap):
     """Magnitudes of a constant-Q transform in librosa's scale (nnAudio's ``CQT1992v2``), centred frames.
 
-    >>> CQT()(torch.zeros(1, 4095)).shape
-    torch.Size([1, 16, 285])
+    Examples:
+        >>> CQT()(torch.zeros(1, 4095)).shape
+        torch.Size([1, 16, 285])
 
     Args:
         bins_per_semitone: Bins in a semitone.
@@ -164,8 +166,9 @@ class CQT(SpectralMap):
 def cqt_bins(sample_rate: float, fmin: float, bins_per_semitone: int) -> int:
     """Bins of all whole semitones between ``fmin`` and Nyquist.
 
-    >>> cqt_bins(16000, 32.7, 3)
-    285
+    Examples:
+        >>> cqt_bins(16000, 32.7, 3)
+        285
     """
     if not 0 < fmin < sample_rate / 2 or bins_per_semitone < 1:
         raise ValueError(f"Need 0 < fmin < {sample_rate / 2:g} Hz, got {fmin=}, {bins_per_semitone=}.")

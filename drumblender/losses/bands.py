@@ -31,9 +31,10 @@ class BandLoss(nn.Module):
     Raises:
         ValueError: Lists of unequal length, or a floor that is not below 0 dB.
 
-    >>> sound = torch.randn(1, 4800, generator=torch.Generator().manual_seed(0))
-    >>> BandLoss(48000)(sound, sound).item()
-    0.0
+    Examples:
+        >>> sound = torch.randn(1, 4800, generator=torch.Generator().manual_seed(0))
+        >>> BandLoss(48000)(sound, sound).item()
+        0.0
     """
 
     def __init__(

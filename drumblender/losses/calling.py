@@ -19,9 +19,10 @@ def call_loss(loss: nn.Module, prediction: Audio, target: Audio) -> Float[Tensor
     Raises:
         ValueError: The loss cannot compare two sounds ``(batch, samples)``, or gives more than one number.
 
-    >>> import torch
-    >>> call_loss(nn.L1Loss(), torch.zeros(2, 100), torch.ones(2, 100))
-    tensor(1.)
+    Examples:
+        >>> import torch
+        >>> call_loss(nn.L1Loss(), torch.zeros(2, 100), torch.ones(2, 100))
+        tensor(1.)
     """
     name = type(loss).__name__
     try:

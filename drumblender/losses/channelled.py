@@ -17,10 +17,11 @@ class Channelled(nn.Module):
     Raises:
         ValueError: On a call: it cannot take sound with channels either, or gives more than one number.
 
-    >>> import torch
-    >>> loss = Channelled(nn.MSELoss())
-    >>> loss(torch.zeros(2, 100), torch.ones(2, 100))
-    tensor(1.)
+    Examples:
+        >>> import torch
+        >>> loss = Channelled(nn.MSELoss())
+        >>> loss(torch.zeros(2, 100), torch.ones(2, 100))
+        tensor(1.)
     """
 
     def __init__(self, loss: nn.Module, target_first: bool = False) -> None:

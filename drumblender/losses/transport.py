@@ -26,10 +26,11 @@ class SpectralTransportLoss(nn.Module):
     to go. The defaults are the paper's loss on full frames: power spectra of a flat-top window, the target's
     energy is 1, the prediction's is relative to it, and what it has beyond that does not count.
 
-    >>> loss = SpectralTransportLoss()
-    >>> t = torch.arange(4096)[None] * 2 * torch.pi / 16000
-    >>> loss(torch.sin(330 * t), torch.sin(220 * t)) < loss(torch.sin(440 * t), torch.sin(220 * t))
-    tensor(True)
+    Examples:
+        >>> loss = SpectralTransportLoss()
+        >>> t = torch.arange(4096)[None] * 2 * torch.pi / 16000
+        >>> loss(torch.sin(330 * t), torch.sin(220 * t)) < loss(torch.sin(440 * t), torch.sin(220 * t))
+        tensor(True)
 
     Args:
         maps: What is compared: a map or several, whose distances are averaged (several resolutions); any

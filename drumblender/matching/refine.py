@@ -46,15 +46,16 @@ def refine(
     Raises:
         ValueError: Nothing may move, a name that is no control, or a size or count that is not above 0.
 
-    >>> from drumblender.losses import BandLoss
-    >>> from drumblender.synths import StftNoiseSynth
-    >>> synth = StftNoiseSynth(16000, num_bands=16, n_fft=256, hop_length=64)
-    >>> target = synth({"level_db": torch.full((1, 1, 16), -20.0)}, 8000)
-    >>> start = {"level_db": torch.full((1, 1, 16), -26.0)}
-    >>> play = lambda controls: synth(controls, 8000)
-    >>> found = refine(start, play, target, BandLoss(16000), step_sizes={"level_db": 0.5})
-    >>> bool(found.losses[-1] < 0.6 * found.losses[0])
-    True
+    Examples:
+        >>> from drumblender.losses import BandLoss
+        >>> from drumblender.synths import StftNoiseSynth
+        >>> synth = StftNoiseSynth(16000, num_bands=16, n_fft=256, hop_length=64)
+        >>> target = synth({"level_db": torch.full((1, 1, 16), -20.0)}, 8000)
+        >>> start = {"level_db": torch.full((1, 1, 16), -26.0)}
+        >>> play = lambda controls: synth(controls, 8000)
+        >>> found = refine(start, play, target, BandLoss(16000), step_sizes={"level_db": 0.5})
+        >>> bool(found.losses[-1] < 0.6 * found.losses[0])
+        True
     """
     if unknown := sorted(set(step_sizes) - set(controls)):
         raise ValueError(f"There is no control {', '.join(unknown)}, only {', '.join(sorted(controls))}.")

@@ -29,9 +29,10 @@ class AttackTimeError(ItemMetric):
     Raises:
         ValueError: A rate, window or fraction out of range.
 
-    >>> fast, slow = ((torch.arange(9600) / n).clamp(max=1)[None] for n in (480, 4800))  # 10 and 100 ms
-    >>> round(AttackTimeError(48000).per_item(fast, slow).item())  # 8 and 80 ms
-    72
+    Examples:
+        >>> fast, slow = ((torch.arange(9600) / n).clamp(max=1)[None] for n in (480, 4800))  # 10 and 100 ms
+        >>> round(AttackTimeError(48000).per_item(fast, slow).item())  # 8 and 80 ms
+        72
     """
 
     def __init__(

@@ -28,9 +28,10 @@ class BandLevelDistance(ItemMetric):
         smooth_frames: Frames that are averaged, an odd number.
         floor_db: Under the loudest cell of the target.
 
-    >>> sound = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))
-    >>> round(BandLevelDistance(48000).per_item(2 * sound, sound).item(), 2)
-    6.02
+    Examples:
+        >>> sound = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))
+        >>> round(BandLevelDistance(48000).per_item(2 * sound, sound).item(), 2)
+        6.02
     """
 
     def __init__(

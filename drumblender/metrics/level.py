@@ -17,9 +17,10 @@ class LevelDifference(ItemMetric):
         absolute: Leave the sign out, so that too loud and too quiet do not cancel in the mean.
         floor_db: A level counts as at least this (0 dB is an RMS of 1), so that silence is finite.
 
-    >>> sound = torch.randn(1, 1000)
-    >>> round(LevelDifference().per_item(sound / 10, sound).item(), 3)
-    -20.0
+    Examples:
+        >>> sound = torch.randn(1, 1000)
+        >>> round(LevelDifference().per_item(sound / 10, sound).item(), 3)
+        -20.0
     """
 
     def __init__(self, absolute: bool = False, floor_db: float = -120.0) -> None:

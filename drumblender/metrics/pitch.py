@@ -66,10 +66,11 @@ class PitchMetric(ItemMetric):
 class RawPitchAccuracy(PitchMetric):
     """Share of frames less than 50 cents off.
 
-    >>> metric = RawPitchAccuracy()
-    >>> metric.update(torch.tensor([[440.0, 220.0]]), torch.tensor([[441.0, 440.0]]))
-    >>> metric.compute()
-    tensor(0.5000)
+    Examples:
+        >>> metric = RawPitchAccuracy()
+        >>> metric.update(torch.tensor([[440.0, 220.0]]), torch.tensor([[441.0, 440.0]]))
+        >>> metric.compute()
+        tensor(0.5000)
     """
 
     def per_frame(self, prediction: Hz, target: Hz) -> Hz:

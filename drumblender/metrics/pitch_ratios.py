@@ -50,8 +50,9 @@ class RatioLockedAccuracy(PitchMetric):
 def ratio_histogram(prediction: Hz, target: Hz, *, largest: int = 6, cents: float = 50.0) -> dict[str, float]:
     """Share of frames at each ratio of prediction to target, most frequent first.
 
-    >>> ratio_histogram(torch.tensor([[220.0, 440.0]]), torch.tensor([[440.0, 440.0]]))
-    {'1/2': 0.5, '1/1': 0.5}
+    Examples:
+        >>> ratio_histogram(torch.tensor([[220.0, 440.0]]), torch.tensor([[440.0, 440.0]]))
+        {'1/2': 0.5, '1/1': 0.5}
 
     Args:
         prediction: Pitches in Hz.
@@ -87,9 +88,10 @@ def lowest_terms(f0_hz: Hz, amp: Amplitudes, *, stray: float = 0.15) -> Hz:
     ``g f0``: f0 is multiplied by the largest such g. A pure tone at f / 2 that plays only its second harmonic
     becomes f.
 
-    >>> amp = torch.tensor([[[0.0, 1.0, 0.0, 0.5]]])
-    >>> lowest_terms(torch.tensor([[110.0]]), amp)
-    tensor([[220.]])
+    Examples:
+        >>> amp = torch.tensor([[[0.0, 1.0, 0.0, 0.5]]])
+        >>> lowest_terms(torch.tensor([[110.0]]), amp)
+        tensor([[220.]])
     """
     if f0_hz.shape != amp.shape[:2]:
         raise ValueError(f"Need frames alike, got {tuple(f0_hz.shape)} and {tuple(amp.shape)}.")
@@ -108,8 +110,9 @@ def lowest_terms(f0_hz: Hz, amp: Amplitudes, *, stray: float = 0.15) -> Hz:
 def mean_harmonic_number(amp: Amplitudes) -> Float[Tensor, ""]:
     """The number of the harmonic that an average unit of power belongs to; NaN where all is silent.
 
-    >>> mean_harmonic_number(torch.ones(1, 1, 20))
-    tensor(10.5000)
+    Examples:
+        >>> mean_harmonic_number(torch.ones(1, 1, 20))
+        tensor(10.5000)
     """
     power = amp.square()
     order = torch.arange(1, amp.shape[-1] + 1, device=amp.device, dtype=amp.dtype)

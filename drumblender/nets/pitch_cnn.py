@@ -56,8 +56,9 @@ def soft_argmax(
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch bins"]]:
     """The mean place in [0, 1] of bins weighted by their softmax, and the weights.
 
-    >>> soft_argmax(torch.tensor([0.0, 9.0, 0.0]), 0.1)[0]
-    tensor(0.5000)
+    Examples:
+        >>> soft_argmax(torch.tensor([0.0, 9.0, 0.0]), 0.1)[0]
+        tensor(0.5000)
     """
     if not temperature > 0:
         raise ValueError(f"The temperature must be above 0, got {temperature}.")

@@ -16,8 +16,9 @@ _UNITS = ("_hz", "_rad", "_midi", "_db", "_s", "_ms", "_samples", "_frames")
 def has_unit(name: str) -> bool:
     """Whether a control is given in real units instead of in (0, 1): its name ends in one.
 
-    >>> has_unit("f0_hz"), has_unit("osc1.freq")
-    (True, False)
+    Examples:
+        >>> has_unit("f0_hz"), has_unit("osc1.freq")
+        (True, False)
     """
     return name.endswith(_UNITS)
 

@@ -71,10 +71,11 @@ class StftNoiseSynth(_BandSynth):
         seed: Draw the same noise in every call and for every sound of a batch. Without it each has its own.
         draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
 
-    >>> synth = StftNoiseSynth(sample_rate=16000, n_fft=256, hop_length=64, seed=0)
-    >>> sound = synth({"level_db": torch.full((1, 2, 64), -20.0)}, num_samples=16000)
-    >>> round(sound.square().mean().sqrt().item(), 2)
-    0.1
+    Examples:
+        >>> synth = StftNoiseSynth(sample_rate=16000, n_fft=256, hop_length=64, seed=0)
+        >>> sound = synth({"level_db": torch.full((1, 2, 64), -20.0)}, num_samples=16000)
+        >>> round(sound.square().mean().sqrt().item(), 2)
+        0.1
     """
 
     unit = "level_db"

@@ -22,11 +22,12 @@ class Voice(nn.Module):
     Raises:
         ValueError: The controller cannot play the synth.
 
-    >>> from drumblender.controllers import FreeControls
-    >>> from drumblender.synths import NoiseSynth
-    >>> voice = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
-    >>> voice({"audio": torch.zeros(2, 1000)}, num_samples=1000).shape
-    torch.Size([2, 1000])
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.synths import NoiseSynth
+        >>> voice = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+        >>> voice({"audio": torch.zeros(2, 1000)}, num_samples=1000).shape
+        torch.Size([2, 1000])
     """
 
     def __init__(

@@ -90,8 +90,9 @@ _WORDS = {str: "text", int: "whole number"}
 def stays_inside(name: str) -> bool:
     """Whether a name from a file stays below the folder that it is joined to, on any system.
 
-    >>> [stays_inside(name) for name in ("audio/1.wav", "../1.wav", "/etc/1.wav", "C:1.wav", "")]
-    [True, False, False, False, False]
+    Examples:
+        >>> [stays_inside(name) for name in ("audio/1.wav", "../1.wav", "/etc/1.wav", "C:1.wav", "")]
+        [True, False, False, False, False]
     """
     windows = PureWindowsPath(name)
     parts = {*PurePosixPath(name).parts, *windows.parts}
