@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,14 +23,18 @@ from torch.nn import functional as F
 from drumblender.dsp.cqt_filters import CQTSettings, band_weights, rows_spanned, time_kernels
 from drumblender.types import Audio
 
-__all__ = ["CQTSettings", "cqt"]
+__all__ = ["CQTSettings", "Backend", "cqt"]
+
+Backend = Literal["own", "nnaudio"]
 
 # Taps cost as many operations a frame; a band costs a share of the spectrum, which shrinks with the taps. So
 # they balance at this many times sqrt(samples / frames) taps (measured).
 _SPLIT = 90
 
 
-def cqt(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins frames"]:
+def cqt(
+    audio: Audio, settings: CQTSettings, backend: Backend = "own"
+) -> Complex[Tensor, "batch bins frames"]:
     """Constant-Q transform. Differentiable in the audio.
 
     ``X[k, t] = scale * sum_n x[n] conj(h_k[n - t * hop])`` with ``h_k`` a window times ``exp(2 pi i f_k n /
@@ -39,10 +44,15 @@ def cqt(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins fram
     Args:
         audio: At least ``settings.min_samples`` long; computed in float64 if it is, else in float32.
         settings: What to measure.
+        backend: Who computes it: this module, or nnAudio's time-domain transform, which the paper used (extra
+            ``drumblender[modal]``): the same values, at many times the cost.
 
     Raises:
-        ValueError: The audio is too short for the reflection, or for one frame without padding.
+        ValueError: The audio is too short for the reflection, or for one frame without padding, or the
+            backend is unknown or not installed.
     """
+    if backend not in ("own", "nnaudio"):
+        raise ValueError(f"backend is 'own' or 'nnaudio', got {backend!r}.")
     num_samples = audio.shape[-1]
     if num_samples < settings.min_samples:
         raise ValueError(
@@ -50,6 +60,8 @@ def cqt(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins fram
             f"samples here, got {num_samples}: append silence, pad with zeros or raise the lowest frequency."
         )
     audio = audio.to(torch.float64 if audio.dtype == torch.float64 else torch.float32)
+    if backend == "nnaudio":
+        return _by_nnaudio(audio, settings)
     reach, num_frames = settings.reach, settings.num_frames(num_samples)
     before = settings.first_center - reach  # samples before the first window; padding if negative
     after = settings.first_center + (num_frames - 1) * settings.hop_length + reach - num_samples
@@ -168,3 +180,31 @@ def _alike(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
         if stop == len(sizes) or sizes[start : stop + 1].max() > 1.25 * sizes[start : stop + 1].min():
             yield start, stop
             start = stop
+
+
+def _by_nnaudio(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins frames"]:
+    transform = _nnaudio(settings).to(audio)
+    scale = {"amplitude": "wrap", "sqrt_length": "librosa", "kernel": "convolutional"}[settings.scale]
+    return torch.view_as_complex(transform(audio, normalization_type=scale).contiguous())
+
+
+@lru_cache(maxsize=4)
+def _nnaudio(settings: CQTSettings) -> torch.nn.Module:
+    try:
+        from nnAudio.features.cqt import CQT
+    except ModuleNotFoundError as error:
+        raise ValueError('backend="nnaudio" needs nnAudio: pip install "drumblender[modal]".') from error
+    return CQT(
+        sr=settings.sample_rate,
+        hop_length=settings.hop_length,
+        fmin=settings.fmin_hz,
+        n_bins=settings.n_bins,
+        bins_per_octave=settings.bins_per_octave,
+        filter_scale=settings.filter_scale,
+        norm=settings.norm,
+        window=settings.window,
+        center=settings.center,
+        pad_mode=settings.pad_mode,
+        output_format="Complex",
+        verbose=False,
+    )

@@ -1,14 +1,14 @@
 """Sinusoidal modes of a drum sound: peaks of a constant-Q spectrum, tracked over time."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drumblender.dsp.cqt import CQTSettings, cqt
+from drumblender.dsp.cqt import Backend, CQTSettings, cqt
 from drumblender.dsp.peaks import ModeTracks, spectral_peaks, track_modes
 from drumblender.types import Audio
 
@@ -49,6 +49,7 @@ class CQTModalAnalysis(nn.Module):
         hold_last_frequency: Hold the last frequency of a mode after its end, rather than ``fmin``.
         short: What to do with sounds shorter than ``min_samples``: "error", or "pad" for silence after them.
         pad_mode, norm, window, filter_scale: Of the transform, see :class:`~drumblender.dsp.cqt.CQTSettings`.
+        backend: Who computes the transform, see :func:`~drumblender.dsp.cqt.cqt`.
 
     Raises:
         ValueError: A number or a name is out of range, or the top bin passes Nyquist.
@@ -76,6 +77,7 @@ class CQTModalAnalysis(nn.Module):
         norm: Literal[1, 2] | None = 1,
         window: str = "hann",
         filter_scale: float = 1.0,
+        backend: Backend = "own",
     ) -> None:
         super().__init__()
         self.settings = CQTSettings(
@@ -103,6 +105,9 @@ class CQTModalAnalysis(nn.Module):
                 f"min_length and num_modes must be at least 1 and diff_threshold above 0, "
                 f"got {min_length=}, {num_modes=}, {diff_threshold=}."
             )
+        if backend not in get_args(Backend):
+            raise ValueError(f"backend is one of {', '.join(get_args(Backend))}, got {backend!r}.")
+        self.backend: Backend = backend
         self.min_length, self.num_modes = min_length, num_modes
         self.threshold, self.diff_threshold, self.diff_unit = threshold, diff_threshold, diff_unit
         self.first_frame, self.skip_empty_frames = first_frame, skip_empty_frames
@@ -130,8 +135,10 @@ class CQTModalAnalysis(nn.Module):
         """
         missing = self.min_samples - audio.shape[-1]
         if self.short == "error" or missing <= 0:
-            return cqt(audio, self.settings)
-        return cqt(F.pad(audio, (0, missing)), self.settings)[..., : self.num_frames(audio.shape[-1])]
+            return cqt(audio, self.settings, self.backend)
+        return cqt(F.pad(audio, (0, missing)), self.settings, self.backend)[
+            ..., : self.num_frames(audio.shape[-1])
+        ]
 
     @torch.no_grad()
     def forward(self, audio: Audio) -> tuple[Modes, Modes, Modes]:

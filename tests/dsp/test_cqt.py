@@ -88,6 +88,7 @@ def test_equals_the_time_domain_transform_of_nnaudio(generator, num_samples, cha
     audio = noise(generator, 2, num_samples)
     scale = {"amplitude": "wrap", "sqrt_length": "librosa", "kernel": "convolutional"}[s.scale]
     expected = torch.view_as_complex(reference(audio, normalization_type=scale).contiguous())
+    assert torch.equal(cqt(audio, s, backend="nnaudio"), expected)
     found = cqt(audio.float(), s)
     assert found.shape == expected.shape == (2, s.n_bins, s.num_frames(num_samples))
     error = (found - expected).abs().amax(dim=(0, 2)) / expected.abs().amax()
