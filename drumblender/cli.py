@@ -137,12 +137,16 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
     for path in configs:
         if not Path(path).exists():
             raise UsageError(f"No configuration {path}.")
+        if not Path(path).is_file():
+            raise UsageError(f"{path} is no regular file: a configuration is one.")
     for path, what in [
         *((path, "checkpoint") for path in checkpoints),
         *((path, "recording") for path in sources),
     ]:
         if not Path(path).exists():
             raise FileNotFoundError(f"No {what} {path}.")
+        if not (Path(path).is_file() or (what == "recording" and Path(path).is_dir())):
+            raise FileNotFoundError(f"{path} is no regular file: a {what} is one.")
 
 
 def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:

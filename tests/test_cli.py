@@ -75,7 +75,7 @@ def test_what_is_wrong_inside_a_part_is_told_without_its_configuration(tmp_path,
     preset = json.loads(Path("cfg/presets/808_snare_1.json").read_text())
     preset["preset"]["osc1.freq"] = 99999
     (tmp_path / "far.json").write_text(json.dumps(preset))
-    args = ["fit", "-c", "cfg/remap.yaml", "--model.preset", str(tmp_path / "far.json")]
+    args = ["fit", "-c", "cfg/remap.yaml", "--model.controls.preset", str(tmp_path / "far.json")]
     told = complaint(capfd, *args)
     assert "osc1.freq is 99999; it goes from 20 to 2000" in told and len(told) < 250
 
@@ -193,7 +193,6 @@ model:
     voices:
       modal:
         synth: {class_path: drumblender.synths.ModalSynth, init_args: {num_modes: 4}}
-        gains: {num_modes: 4}
 """)
     line = complaint(capfd, "test", "-c", TINY, "-c", "other.yaml", "--ckpt_path", CHECKPOINT)
     assert "another model" in line and "voices.noise" in line
