@@ -63,7 +63,7 @@ def checkpoint(tmp_path):
     }
     torch.manual_seed(0)
     task, _ = build(config)
-    task.onset_scale.learn(
+    task.mapping.onset_scale.learn(
         torch.tensor([-60.0, 80.0, -60.0]), torch.tensor([60.0, 40.0, 60.0]), torch.full((3,), 0.4)
     )
     save_imported(Imported(config, task.state_dict(), RATE), tmp_path / "mapping.ckpt")
