@@ -5,34 +5,72 @@ full disk is a limit on the size of a file, which the system answers as it answe
 """
 
 import argparse
+import multiprocessing
 import os
 import random
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import torch
 
 CONFIG = Path(__file__).parents[1] / "tests" / "tiny.yaml"
-EPOCHS = 4
+EPOCHS = 3
 LAST = Path("logs/tiny/version_0/checkpoints/last.ckpt")
+FIRST_S = 300.0  # for a first checkpoint, on a busy machine
 
 
-def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "drumblender", "fit", "-c", str(CONFIG), *options]
+@dataclass
+class Run:
+    """A run of the command line in a process of its own, which starts with everything imported."""
+
+    process: ForkProcess
+    folder: Path
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit status, and what it told on stderr."""
+        self.process.join()
+        return self.process.exitcode, (self.folder / "stderr").read_text()
+
+    def has_saved(self) -> bool:
+        """Wait for the first checkpoint; False when it ends without one."""
+        began = time.monotonic()
+        while not (self.folder / LAST).exists():
+            if not self.process.is_alive() or time.monotonic() - began > FIRST_S:
+                return False
+            time.sleep(0.01)
+        return True
 
 
-def train(
-    folder: Path, *options: str, epochs: int = EPOCHS, **settings: object
-) -> subprocess.CompletedProcess:
-    args = command(f"--trainer.max_epochs={epochs}", *options)
-    return subprocess.run(args, cwd=folder, capture_output=True, text=True, check=False, **settings)
+def start(folder: Path, *options: str, epochs: int = EPOCHS, largest_file: int | None = None) -> Run:
+    def train() -> None:
+        from drumblender.cli import run
+
+        os.chdir(folder)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+        if largest_file is not None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+        status = run(["fit", "-c", str(CONFIG), f"--trainer.max_epochs={epochs}", *options])
+        sys.stderr.flush()
+        os._exit(status)
+
+    process = multiprocessing.get_context("fork").Process(target=train)
+    process.start()
+    return Run(process, folder)
+
+
+def train(folder: Path, *options: str, epochs: int = EPOCHS, largest_file: int | None = None):
+    return start(folder, *options, epochs=epochs, largest_file=largest_file).ended()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -43,95 +81,83 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in one.items())
 
 
-def fresh(root: Path, name: str, data: Path) -> Path:
-    folder = root / name
-    folder.mkdir()
-    shutil.copytree(data, folder / "drums")
-    return folder
+def fresh(root: Path, name: str, begun: Path) -> Path:
+    """A copy of a folder in which one epoch was trained."""
+    return Path(shutil.copytree(begun, root / name))
 
 
-def killed(root: Path, data: Path, wanted: dict[str, torch.Tensor], number: int) -> bool:
+def killed(root: Path, begun: Path, wanted: dict[str, torch.Tensor], number: int) -> bool:
     """Kill a run some time after its first checkpoint, resume it, and compare the weights."""
-    folder = fresh(root, f"kill-{number}", data)
-    args = command(f"--trainer.max_epochs={EPOCHS}")
-    run = subprocess.Popen(args, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (folder / LAST).exists() and run.poll() is None:
-        time.sleep(0.01)
-    time.sleep(random.Random(number).random() * 1.5)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    torch.load(folder / LAST, weights_only=True)  # whole, whenever the run was killed
-    done = train(folder, "--resume")
-    return done.returncode == 0 and equal(weights(folder), wanted)
-
-
-def interrupted(root: Path, data: Path, sent: signal.Signals) -> bool:
-    """Ctrl+C and SIGTERM end with the hint and a checkpoint that goes on."""
-    folder = fresh(root, sent.name, data)
-    args = command("--trainer.max_epochs=10000")
-    run = subprocess.Popen(args, cwd=folder, stderr=subprocess.PIPE, text=True)
-    while not (folder / LAST).exists() and run.poll() is None:
-        time.sleep(0.01)
-    run.send_signal(sent)
-    _, told = run.communicate()
-    return run.returncode == 130 and "--resume" in told and "Traceback" not in told
-
-
-def full_disk(root: Path, data: Path, size: int) -> bool:
-    """A checkpoint that does not fit leaves the one before it whole, and one sentence."""
-    folder = fresh(root, f"full-{size}", data)
-    if train(folder, epochs=1).returncode:
+    folder = fresh(root, f"kill-{number}", begun)
+    shutil.rmtree(folder / "logs")
+    run = start(folder)
+    if not run.has_saved():
         return False
+    time.sleep(random.Random(number).random() * 1.5)
+    run.process.kill()
+    run.ended()
+    torch.load(folder / LAST, weights_only=True)  # whole, whenever the run was killed
+    status, _ = train(folder, "--resume")
+    return status == 0 and equal(weights(folder), wanted)
+
+
+def interrupted(root: Path, begun: Path, sent: signal.Signals) -> bool:
+    """Ctrl+C and SIGTERM end with the hint and a checkpoint that goes on."""
+    folder = fresh(root, sent.name, begun)
+    shutil.rmtree(folder / "logs")
+    run = start(folder, epochs=10_000)
+    if not run.has_saved():
+        return False
+    os.kill(run.process.pid, sent)
+    status, told = run.ended()
+    return status == 130 and "--resume" in told and "Traceback" not in told
+
+
+def full_disk(root: Path, begun: Path, size: int) -> bool:
+    """A checkpoint that does not fit leaves the one before it whole, and one sentence."""
+    folder = fresh(root, f"full-{size}", begun)
     before = weights(folder)
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    done = train(folder, "--resume", preexec_fn=limit)
+    status, told = train(folder, "--resume", largest_file=size)
     parts = list(folder.rglob("*.part"))
-    return (
-        done.returncode == 1
-        and "Traceback" not in done.stderr
-        and not parts
-        and equal(before, weights(folder))
-    )
+    return status == 1 and "Traceback" not in told and not parts and equal(before, weights(folder))
 
 
-def damaged(root: Path, data: Path, size: int) -> bool:
+def damaged(root: Path, begun: Path, size: int) -> bool:
     """A last checkpoint cut to ``size`` bytes is named, with the other that is whole."""
-    folder = fresh(root, f"cut-{size}", data)
-    train(folder, epochs=1)
+    folder = fresh(root, f"cut-{size}", begun)
     with (folder / LAST).open("rb+") as file:
         file.truncate(size)
-    done = train(folder, "--resume")
-    return done.returncode == 1 and "last.ckpt is damaged" in done.stderr and "best.ckpt" in done.stderr
+    status, told = train(folder, "--resume")
+    return status == 1 and "last.ckpt is damaged" in told and "best.ckpt" in told
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=4, help="runs that are killed")
+    parser.add_argument("--kills", type=int, default=2, help="runs that are killed")
     given = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import drumblender.lightning_cli  # noqa: F401 once, for all that are started
+
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         root = Path(name)
+        begun = root / "begun"
+        begun.mkdir()
         whole = root / "whole"
-        whole.mkdir()
-        if train(whole).returncode:
+        if train(begun, epochs=1)[0] or train(fresh(root, "whole", begun), "--resume")[0]:
             sys.exit("The run that is not disturbed fails.")
-        data, wanted = whole / "drums", weights(whole)
+        wanted = weights(whole)
         cases: dict[str, list[Callable[[], bool]]] = {
             "killed and resumed: equal weights": [
-                lambda number=number: killed(root, data, wanted, number) for number in range(given.kills)
+                lambda number=number: killed(root, begun, wanted, number) for number in range(given.kills)
             ],
             "interrupted: saved and told": [
-                lambda sent=sent: interrupted(root, data, sent) for sent in (signal.SIGINT, signal.SIGTERM)
+                lambda sent=sent: interrupted(root, begun, sent) for sent in (signal.SIGINT, signal.SIGTERM)
             ],
             "no room: the old checkpoint stays": [
-                lambda size=size: full_disk(root, data, size) for size in (4096, 20_000)
+                lambda size=size: full_disk(root, begun, size) for size in (4096, 20_000)
             ],
             "damaged: the other is offered": [
-                lambda size=size: damaged(root, data, size) for size in (0, 999)
+                lambda size=size: damaged(root, begun, size) for size in (0, 999)
             ],
         }
         fine = 0

@@ -6,11 +6,13 @@ from argparse import Namespace
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 from drumblender import __version__, options
 from drumblender.console import UsageError, exit_status, log_to_terminal
-from drumblender.shipped import find_shipped
+from drumblender.shipped import find_shipped, shipped_dir
+from drumblender.yaml_check import check_yaml
 
 HELP = """\
 [bold]drumblender[/bold] {version}: differentiable audio synthesis
@@ -44,6 +46,7 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 _PARTS = ("--data", "--model", "--optimizer", "--lr_scheduler", "--synth", "--loss")  # may be files
 _MAY_PREPARE = ("--data", "--allow-download")
 
+KEPT_HELP = ("fit", "match")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
     "synth": ("inference.synth", options.synth),
@@ -81,6 +84,9 @@ def _dispatch(args: list[str], debug: bool) -> int:
         return _show(HELP)
     if verb == "--version":
         return _show("drumblender {version}")
+    if rest in (["--help"], ["-h"]) and (text := kept_help(verb)) is not None:
+        sys.stdout.write(text)
+        return 0
     rest = [_find_config(arg) for arg in rest]
     if verb not in (*TRAINER_VERBS, *VERBS):
         close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
@@ -101,6 +107,24 @@ def _show(text: str) -> int:
 
     Console(highlight=False, soft_wrap=True).print(text.format(version=__version__))
     return 0
+
+
+def kept_help(verb: str) -> str | None:
+    """What `drumblender VERB --help` shows, where making it would first import Lightning for seconds.
+
+    It travels as text beside this module, which a test compares with the parser's own and writes anew. None
+    for other verbs, and where another Lightning than the text was made with may have other options.
+    """
+    path = Path(__file__).with_name("help") / f"{verb}.txt"
+    if verb not in KEPT_HELP or not path.is_file():
+        return None
+    made_with, _, text = path.read_text(encoding="utf-8").partition("\n")
+    return text.replace("{cfg}", str(shipped_dir("cfg"))) if made_with == help_origin() else None
+
+
+def help_origin() -> str:
+    """What the options of Lightning's verbs depend on beside this package."""
+    return f"lightning {'.'.join(version('lightning').split('.')[:2])}"
 
 
 def _find_config(arg: str) -> str:
@@ -137,12 +161,20 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
     for path in configs:
         if not Path(path).exists():
             raise UsageError(f"No configuration {path}.")
+        if not Path(path).is_file():
+            raise UsageError(f"{path} is no regular file: a configuration is one.")
+        try:
+            check_yaml(Path(path))
+        except ValueError as error:
+            raise UsageError(str(error)) from error
     for path, what in [
         *((path, "checkpoint") for path in checkpoints),
         *((path, "recording") for path in sources),
     ]:
         if not Path(path).exists():
             raise FileNotFoundError(f"No {what} {path}.")
+        if not (Path(path).is_file() or (what == "recording" and Path(path).is_dir())):
+            raise FileNotFoundError(f"{path} is no regular file: a {what} is one.")
 
 
 def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
+from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.trust import LISTED, Config, Trust, UntrustedError, check_names, plain_copy, remedy, shown
 
 
@@ -46,7 +47,34 @@ def checked_config(config: object, *, source: str, trust: Trust | None = None) -
         check_names(section, key, source, trust)
     for key, section in sections.items():
         _Values(source, trust).check_part(section, key)
+        _leave_presets(section, key, source)
     return sections
+
+
+def _leave_presets(value: Any, where: str, source: str) -> None:
+    """Read no preset but the shipped ones: the weights hold what a mapper moves around.
+
+    Raises:
+        UntrustedError: Other controls would be compared with a preset in a file of the user's.
+    """
+    if isinstance(value, list):
+        for item in value:
+            _leave_presets(item, where, source)
+    if not isinstance(value, dict):
+        return
+    for key, item in value.items():
+        inner = f"{where}.{key}" if key != "init_args" else where
+        _leave_presets(item, inner, source)
+        if key != "preset" or not isinstance(item, str) or _is_shipped(item):
+            continue
+        if where.rpartition(".")[2] != "controls":
+            raise UntrustedError(f"{source}: {inner} names {shown(item)}, which is no preset of drumblender.")
+        value[key] = None
+
+
+def _is_shipped(path: str) -> bool:
+    found = find_shipped(path)
+    return found is not None and found.resolve().is_relative_to(shipped_dir("cfg").resolve())
 
 
 class _Values:

@@ -230,7 +230,7 @@ def _resume(config: Namespace, folder: Path | None) -> None:
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:
     rate = getattr(data, "sample_rate", model.sample_rate)
-    if rate != model.sample_rate and model.verb != "remap":  # which tells and allows it, as published
+    if rate != model.sample_rate and not model.hears_any_rate:
         raise ValueError(
             f"The model works at {model.sample_rate} Hz and its data are at {rate} Hz: "
             "give both the same sample_rate."

@@ -63,7 +63,13 @@ def export() -> Parser:
     )
     parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/remap.yaml`")
     parser.add_argument("output", type=Path, help="the file to write: .pt (TorchScript) or .onnx")
-    parser.add_argument("--center", action="store_true", help="centre onset features as the training did")
+    parser.add_argument(
+        "--center",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="subtract from the onset features what the training subtracted (default: where it is known); "
+        "--no-center writes what the original program wrote",
+    )
     parser.add_argument(
         "--plugin-ranges",
         action="store_true",

@@ -30,9 +30,20 @@ def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:
     Returns:
         Both, changed; what was given stays as it is.
     """
+    config = upgrade_model(config)
+    task, settings = task_name(config), _settings(config)
+    return config, {_new_key(key, task, settings): value for key, value in state_dict.items()}
+
+
+def upgrade_model(config: Config, task: str | None = None) -> Config:
+    """The configuration alone; :func:`upgrade`.
+
+    Args:
+        config: It is not changed.
+        task: Name of the task's class, where another file says it.
+    """
     config = of_today(deepcopy(config))
-    model = _mapping(config.get("model"))
-    task, settings = str(model.get("class_path")).rsplit(".", 1)[-1], _mapping(model.get("init_args"))
+    task, settings = task or task_name(config), _settings(config)
     if task == "DrumTask":
         for voice in _mapping(settings.get("voices")).values():
             _controlled(_mapping(voice))
@@ -41,7 +52,42 @@ def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:
     elif task == "RemapTask" and "mapper" in settings:
         moved = {name: settings.pop(name) for name in ("mapper", "preset") if name in settings}
         settings["controls"] = _component("MappedControls", **moved)
-    return config, {_new_key(key, task, settings): value for key, value in state_dict.items()}
+    return config
+
+
+def was_earlier(config: Config, task: str | None = None) -> bool:
+    """Whether a configuration without a version says something in a way that only 0.1 did.
+
+    >>> was_earlier({"data": {"class_path": "drumblender.features.RMS", "init_args": {"hop_size": 64}}})
+    True
+    """
+    task, settings = task or task_name(config), _settings(config)
+    voices = [_mapping(voice) for voice in _mapping(settings.get("voices")).values()]
+    return (
+        (task == "DrumTask" and any({"encoder", "gains", "head"} & voice.keys() for voice in voices))
+        or (task == "StringTask" and "encoder" in settings)
+        or (task == "RemapTask" and "mapper" in settings)
+        or _names_earlier(config)
+    )
+
+
+def _names_earlier(value: Any) -> bool:
+    if isinstance(value, dict):
+        of_ours = str(value.get("class_path")).startswith("drumblender.")
+        renamed = of_ours and _ARGUMENTS.keys() & _mapping(value.get("init_args")).keys()
+        return bool(renamed) or any(_names_earlier(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_names_earlier(item) for item in value)
+    return isinstance(value, str) and value in _MOVED
+
+
+def task_name(config: Config) -> str:
+    """The name of the task's class, "" where the configuration does not say."""
+    return str(_mapping(config.get("model")).get("class_path", "")).rsplit(".", 1)[-1]
+
+
+def _settings(config: Config) -> Config:
+    return _mapping(_mapping(config.get("model")).get("init_args"))
 
 
 def _mapping(value: Any) -> Config:
@@ -52,7 +98,9 @@ def _mapping(value: Any) -> Config:
 def _controlled(voice: Config) -> None:
     """Gather what played a voice under ``controls``."""
     encoder, gains = voice.pop("encoder", None), voice.pop("gains", None)
-    head = _component(_HEADS.get(str(voice.pop("head", "linear")), "LinearHead"))
+    head = voice.pop("head", "linear")
+    if not isinstance(head, dict):
+        head = _component(_HEADS.get(str(head), "LinearHead"))
     if encoder is not None:
         voice["controls"] = _component("HeardControls", encoder=encoder, head=head)
     elif gains is not None:

@@ -55,6 +55,8 @@ def complaint(capfd, *args, status=1):
         (["remap", "--help"], "--choke"),
         (["export", "--help"], "--center"),
         (["import", "--help"], "original code bases"),
+        (["fit", "--help"], "--resume"),
+        (["match", "--help"], "--renders"),
     ],
 )
 def test_help_costs_no_torch(args, told):
@@ -75,7 +77,7 @@ def test_what_is_wrong_inside_a_part_is_told_without_its_configuration(tmp_path,
     preset = json.loads(Path("cfg/presets/808_snare_1.json").read_text())
     preset["preset"]["osc1.freq"] = 99999
     (tmp_path / "far.json").write_text(json.dumps(preset))
-    args = ["fit", "-c", "cfg/remap.yaml", "--model.preset", str(tmp_path / "far.json")]
+    args = ["fit", "-c", "cfg/remap.yaml", "--model.controls.preset", str(tmp_path / "far.json")]
     told = complaint(capfd, *args)
     assert "osc1.freq is 99999; it goes from 20 to 2000" in told and len(told) < 250
 
@@ -98,6 +100,8 @@ def test_a_checkpoint_carries_all_that_a_recording_needs(here):
     assert run(["synth", CHECKPOINT, "in.wav", "out.wav", "--stems"]) == 0
     sound, rate = soundfile.read("out.wav")
     assert rate == 16000 and len(sound) == -(-30000 * 160 // 441)
+    assert run(["synth", CHECKPOINT, "in.wav", "kept.wav", "--keep-rate"]) == 0
+    assert soundfile.info("kept.wav").frames == 30000 and soundfile.info("kept.wav").samplerate == 44100
     stems = [soundfile.read(f"out.{name}.wav")[0] for name in ("modal", "noise")]
     assert abs(sum(stems) - sound).max() < 1e-6 < abs(sound).max()
 
@@ -177,6 +181,18 @@ def test_a_misspelt_key_is_named(capfd, tmp_path, monkeypatch):
     assert "voicez" in complaint(capfd, "fit", "-c", TINY, "-c", "wrong.yaml", status=2)
 
 
+def test_a_pipe_is_no_file(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.yaml")
+    for args, status in (
+        (["fit", "-c", "pipe.yaml"], 2),
+        (["fit", "-c", TINY, "--data", "pipe.yaml"], 2),
+        (["synth", "pipe.yaml", TINY, "out.wav"], 1),
+        (["synth", TINY, "/dev/zero", "out.wav"], 1),
+    ):
+        assert "is no regular file" in complaint(capfd, *args, status=status)
+
+
 def test_a_missing_configuration_is_named(capfd):
     assert "nowhere.yaml" in complaint(capfd, "fit", "-c", "nowhere.yaml", status=2)
 
@@ -193,7 +209,6 @@ model:
     voices:
       modal:
         synth: {class_path: drumblender.synths.ModalSynth, init_args: {num_modes: 4}}
-        gains: {num_modes: 4}
 """)
     line = complaint(capfd, "test", "-c", TINY, "-c", "other.yaml", "--ckpt_path", CHECKPOINT)
     assert "another model" in line and "voices.noise" in line
@@ -268,7 +283,7 @@ def test_a_run_without_logger_leaves_the_files_of_the_user_alone(tmp_path, monke
     assert (tmp_path / "logs" / "tiny" / "config.yaml").is_file() and not Path("checkpoints").exists()
 
 
-@pytest.mark.parametrize("content, words", [(b"", "nothing"), (b"a: [1", "line 1"), (b"\x80\x02", "no YAML")])
+@pytest.mark.parametrize("content, words", [(b"", "nothing"), (b"a: [1", "line 1"), (b"\x80\x02", "no UTF-8")])
 def test_what_is_no_configuration_is_named(content, words, tmp_path, capfd):
     path = tmp_path / "odd.yaml"
     path.write_bytes(content)

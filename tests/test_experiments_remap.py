@@ -286,4 +286,4 @@ def test_a_study_writes_metrics_tables_and_checkpoints(tmp_path):
     before = metrics.stat().st_mtime_ns
     assert study.run(short) == metrics and metrics.stat().st_mtime_ns == before
     loaded = load_checkpoint(tmp_path / "out/checkpoints/linear/first-808_snare_1-3608013887.ckpt")
-    assert loaded.task.onset_scale.known and loaded.data.path.name == "first"
+    assert loaded.task.mapping.onset_scale.known and loaded.data.path.name == "first"

@@ -14,9 +14,10 @@ from drumblender.checkpoints import build, load_checkpoint, own_record
 from drumblender.console import UsageError, one_line
 from drumblender.originals.command import convert, read_config
 
-TRIES = 4000 if os.environ.get("DRUMBLENDER_LONG") else 60
+TRIES = 4000 if os.environ.get("DRUMBLENDER_LONG") else 24
 TINY = yaml.safe_load(Path(__file__).with_name("tiny.yaml").read_text())
-GOOD = {key: TINY[key] for key in ("model", "data")}
+GOOD = {key: copy.deepcopy(TINY[key]) for key in ("model", "data")}
+del GOOD["model"]["init_args"]["voices"]["noise"]  # building it takes most of the time
 ODD = (
     *(None, True, -1, 0, 10**12, 2**40, 1e300, math.nan, math.inf, "", "x", "../x", "1e5", "\0", "ü" * 300),
     *([], {}, [[]], {"": 1}, {"class_path": 3}, {"class_path": "os.system"}, {"a": {"class_path": "x.Y"}}),
@@ -102,7 +103,7 @@ def test_the_structure_of_a_checkpoint(content, unchecked):
 
 def test_the_configuration_of_a_checkpoint(unchecked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for seed in range(2 * TRIES):
+    for seed in range(TRIES):
         draw = random.Random(seed)
         bad = changed(changed(GOOD, draw), draw) if draw.random() < 0.5 else changed(GOOD, draw)
         told(lambda bad=bad: build(bad, source="bad.ckpt"))

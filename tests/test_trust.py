@@ -163,6 +163,20 @@ def test_an_imported_configuration_names_the_parts_of_trainings_only():
         check_training({"trainer": {"logger": part("os.system", command="x")}}, source="b")
 
 
+def test_presets_are_read_where_they_are_shipped_alone():
+    def mapping(**init_args):
+        controls = part("drumblender.controllers.MappedControls", **init_args)
+        return {"model": part("drumblender.tasks.RemapTask", controls=controls)}
+
+    shipped = mapping(preset="cfg/presets/808_snare_1.json")
+    assert checked_config(shipped, source=SOURCE) == shipped
+    for path in ("/etc/passwd", "/dev/zero", "mine.json", "cfg/../../secret.json"):
+        assert checked_config(mapping(preset=path), source=SOURCE) == mapping(preset=None)
+        other = {"model": part("drumblender.tasks.RemapTask", preset=path)}
+        with pytest.raises(UntrustedError, match="no preset of drumblender"):
+            checked_config(other, source=SOURCE)
+
+
 def test_copies_hold_plain_values_only():
     assert plain_copy({"a": (1, None, True)}, source="x") == {"a": [1, None, True]}
     with pytest.raises(ValueError, match="holds a set"):

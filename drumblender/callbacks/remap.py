@@ -10,7 +10,8 @@ from drumblender.audio_io import write_wav
 from drumblender.callbacks.sounds import run_folder
 from drumblender.controllers.parameter_mapper import frozen_copy, save_torchscript
 
-_MOST_NAMES = 24  # lines that a legend can still tell apart
+_DASHES = ("-", "--", ":")
+_MOST_NAMES = 8 * len(_DASHES)  # lines that a legend can still tell apart: 8 colours in each kind of dash
 
 
 class SweepOnsets(L.Callback):
@@ -68,8 +69,9 @@ def _draw(moved: Tensor, names: list[str], path: Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     level = torch.linspace(0, 1, len(moved))
-    for name, line in zip(names, moved.T, strict=True):
-        axes.plot(level, line, label=name)
+    for number, (name, line) in enumerate(zip(names, moved.T, strict=True)):
+        colour, dash = number % 8, number // 8  # the first colours of the cycle, then the same in dashes
+        axes.plot(level, line, color=f"C{colour}", linestyle=_DASHES[dash % len(_DASHES)], label=name)
     axes.set(xlabel="onset features, all alike", ylabel="parameter less preset")
     if len(names) <= _MOST_NAMES:
         figure.legend(loc="outside right upper")

@@ -24,9 +24,10 @@ class CenterOnset(nn.Module):
 
 
 class ParameterMapper(nn.Module):
-    """What the TorchDrum plug-in loads: from onset features ``(1, features)`` to ``(2, params)``.
+    """What the TorchDrum plug-in loads: from onset features ``(hits, features)`` to ``(hits + 1, params)``.
 
-    Row 0 is how far each parameter moves, limited to [-1, 1]; row 1 is the preset, in [0, 1].
+    A row for each hit is how far each parameter moves, limited to [-1, 1]; the last row is the preset, in
+    [0, 1]. The plug-in gives one hit: row 0 are the moves, row 1 is the preset.
 
     Args:
         model: The mapper.
@@ -51,7 +52,7 @@ class ParameterMapper(nn.Module):
         self.register_buffer("patch", patch.detach().clone())
         self.param_project = nn.Identity() if param_project is None else param_project
 
-    def forward(self, onset: Float[Tensor, "1 features"]) -> Float[Tensor, "2 params"]:
+    def forward(self, onset: Float[Tensor, "hits features"]) -> Float[Tensor, "hits+1 params"]:
         moved = (self.model(self.param_project(onset)) * self.damp).clamp(-1.0, 1.0)
         return torch.cat([moved, self.patch], dim=0)
 

@@ -68,6 +68,15 @@ def upgrade_data(config: Mapping[str, Any]) -> Config:
     return new
 
 
+def is_earlier_data(config: Mapping[str, Any]) -> bool:
+    """Whether a ``data`` section gives an argument by the name, or in the place, that it had in 0.1."""
+    settings = config.get("init_args")
+    if not isinstance(settings, Mapping):
+        return False
+    undated = {"class_path": config.get("class_path"), "init_args": {**settings, "dc": "keep"}}
+    return upgrade_data(undated) != undated
+
+
 def _nest(settings: Config, groups: dict[str, dict[str, str]]) -> None:
     """Move flat arguments into their groups."""
     for group, names in groups.items():

@@ -24,7 +24,7 @@ _FILTER = "noise_filter.freq"
 
 
 class RescaledFilter(nn.Module):
-    """Turns the noise filter's share of the training's range into one of the plug-in's, in both rows.
+    """Turns the noise filter's share of the training's range into one of the plug-in's, in all rows.
 
     Args:
         mapper: What is rescaled.
@@ -41,7 +41,7 @@ class RescaledFilter(nn.Module):
         factors[0, column] = factor
         self.register_buffer("factors", factors)
 
-    def forward(self, onset: Float[Tensor, "1 features"]) -> Float[Tensor, "2 params"]:
+    def forward(self, onset: Float[Tensor, "hits features"]) -> Float[Tensor, "hits+1 params"]:
         return self.mapper(onset) * self.factors
 
 
@@ -84,16 +84,20 @@ def exportable(
 
 
 def export_onnx(module: nn.Module, path: str | Path, in_size: int, metadata: dict[str, object]) -> None:
-    """Write ONNX with input ``onset`` and output ``parameters``; needs the ``export`` extra."""
+    """Write ONNX with input ``onset`` and output ``parameters``; needs the ``export`` extra.
+
+    From ``(hits, in_size)``, any number of hits, to ``(hits + 1, params)``: the last row is the preset.
+    """
     import onnx
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
         module,
-        (torch.ones(1, in_size),),
+        (torch.ones(2, in_size),),
         str(path),
         input_names=["onset"],
         output_names=["parameters"],
+        dynamic_axes={"onset": {0: "hits"}, "parameters": {0: "hits_and_preset"}},
         dynamo=False,
     )
     model = onnx.load(str(path))
@@ -105,7 +109,7 @@ def export(
     checkpoint: str | Path,
     output_path: str | Path,
     *,
-    center: bool = False,
+    center: bool | None = None,
     plugin_ranges: bool = False,
     plugin: bool = True,
     metadata: bool = True,
@@ -113,12 +117,15 @@ def export(
 ) -> None:
     """Write the mapper of a checkpoint as ``.pt`` (TorchScript) or ``.onnx``.
 
-    With all switches off the file is what the original program wrote.
+    With all switches off the file is what the original program wrote. For one hit, row 0 of its output is how
+    far each parameter moves from the preset and row 1 is the preset. ONNX takes any number of hits: a row of
+    moves for each, in their order, and the preset as the last row.
 
     Args:
         checkpoint: Of a ``RemapTask``.
         output_path: Its suffix decides the format.
-        center, plugin_ranges, plugin: As :func:`exportable`.
+        center: As :func:`exportable`; None where the checkpoint knows what training subtracted.
+        plugin_ranges, plugin: As :func:`exportable`.
         metadata: Put sample rate, names and ranges into the file; the plug-in ignores them.
         trust: Modules of your own whose classes the checkpoint may name.
     """
@@ -126,10 +133,15 @@ def export(
     if suffix not in (".pt", ".onnx"):
         raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
     task, data = remapping_parts(load_checkpoint(checkpoint, trust), checkpoint)
+    known_center = task.mapping.onset_scale.known
+    if center is None:
+        center = known_center
+        if not known_center:
+            log.warning("What training subtracted from the onset features is unknown; nothing is subtracted.")
     module = exportable(task, center=center, plugin_ranges=plugin_ranges, plugin=plugin)
-    if data.center_onset and not center:
+    if data.center_onset and known_center and not center:
         log.warning(
-            "The training centred its onset features, this mapper does not: --center plays as trained."
+            "The training centred its onset features, this mapper does not: without --no-center it would."
         )
     heard = {
         "onset_features": list(data.onset_features.labels),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import BadAudioError, header_of, read_audio, resample, write_wav
+from drumblender.audio_io import BadAudioError, read_audio, resample, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.data import AudioDataModule
@@ -83,18 +83,18 @@ def _render(task: torch.nn.Module, batch: dict[str, Tensor], seed: int) -> Tenso
 
 def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
     """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
-    source_rate = header_of(source)[0] if settings.keep_rate else loaded.sample_rate
     dc = loaded.data.dc if isinstance(loaded.data, AudioDataModule) else "keep"
-    audio, _ = read_audio(source, loaded.sample_rate, dc=dc)
+    audio, rate = read_audio(source, None if settings.keep_rate else loaded.sample_rate, dc=dc)
+    length = len(audio) if settings.trim else None  # there and back, resampling rounds up
     try:
-        sounds = resynthesise(loaded, audio, settings)
+        sounds = resynthesise(loaded, resample(audio[None], rate, loaded.sample_rate)[0], settings)
     except loaded.data.unusable as error:
         raise BadAudioError(source, getattr(error, "reason", str(error))) from None
     for voice, sound in sounds.items():
         path = output.with_suffix(f".{voice}.wav" if voice else output.suffix)
         if not sound.isfinite().all():
             raise BadAudioError(source, "makes the model output NaN or infinite samples")
-        write_wav(path, resample(sound[None], loaded.sample_rate, source_rate)[0], source_rate)
+        write_wav(path, resample(sound[None], loaded.sample_rate, rate)[0, :length], rate)
 
 
 def command(given: argparse.Namespace) -> int:

@@ -13,13 +13,16 @@ import yaml
 from drumblender.checkpoints import own_record, read_checkpoint
 from drumblender.config_check import checked_config
 from drumblender.console import UsageError
+from drumblender.data.upgrade import is_earlier_data, upgrade_data
 from drumblender.originals.command import convert, read_config, recognises
 from drumblender.originals.imported import save_imported
 from drumblender.originals.lightning1 import is_lightning_1
 from drumblender.trust import Trust, check_training
+from drumblender.upgrade import task_name, upgrade_model, was_earlier
 
 log = logging.getLogger(__name__)
-_FILES = ("-c", "--config", "--ckpt_path")
+_CONFIG = ("-c", "--config")
+_FILES = (*_CONFIG, "--ckpt_path")
 _NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
@@ -63,10 +66,7 @@ def _run_name(config: dict[str, Any], checkpoint: str) -> str:
 
 def _from_original(args: list[str], folder: Path, trust: Trust | None) -> list[str]:
     """Replace an original configuration and checkpoint by converted ones; other command lines pass."""
-    args = _split_options(args)
-    for option, path in zip(args, args[1:], strict=False):
-        if option in ("-c", "--config") and Path(path).is_file():
-            read_config(path)  # raises where it is no configuration
+    args = _of_today(_split_options(args), folder)
     places = {args[i]: i + 1 for i in range(len(args) - 1) if args[i] in _FILES}
     at = places.get("-c", places.get("--config"))
     if at is None or not Path(args[at]).is_file():
@@ -86,6 +86,43 @@ def _from_original(args: list[str], folder: Path, trust: Trust | None) -> list[s
         args[checkpoint_at] = str(folder / Path(args[checkpoint_at]).name)
         save_imported(imported, args[checkpoint_at], trust)
     return args
+
+
+def _of_today(args: list[str], folder: Path) -> list[str]:
+    """Configurations that 0.1 wrote, as this version reads them; those of today pass.
+
+    Raises:
+        UsageError: One is no configuration.
+    """
+    at = [i + 1 for i in range(len(args) - 1) if args[i] in _CONFIG and Path(args[i + 1]).is_file()]
+    contents = {i: read_config(args[i]) for i in at}
+    tasks = [name for content in contents.values() if (name := task_name(content))]
+    args = list(args)
+    for i, old in contents.items():
+        data = old.get("data")
+        flat = isinstance(data, dict) and is_earlier_data(data)
+        if is_lightning_1(old) or recognises(old) or not (flat or was_earlier(old, *tasks[:1])):
+            continue
+        new = _with_whole_paths(upgrade_model(old, *tasks[:1]), Path(args[i]).parent)
+        if isinstance(new.get("data"), dict):
+            new["data"] = upgrade_data(new["data"])
+        path = folder / f"{i}" / Path(args[i]).name
+        path.parent.mkdir()
+        path.write_text(yaml.safe_dump(new, sort_keys=False))
+        log.warning("%s is of drumblender 0.1 and is read as of today.", args[i])
+        args[i] = str(path)
+    return args
+
+
+def _with_whole_paths(value: Any, folder: Path) -> Any:
+    """Files that a configuration names relative to itself, by their whole paths: it moves elsewhere."""
+    if isinstance(value, dict):
+        return {key: _with_whole_paths(item, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_paths(item, folder) for item in value]
+    if isinstance(value, str) and value.endswith((".yaml", ".yml")) and (folder / value).is_file():
+        return str((folder / value).resolve())
+    return value
 
 
 def _split_options(args: list[str]) -> list[str]:

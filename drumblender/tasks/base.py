@@ -42,6 +42,9 @@ class SynthesisTask(L.LightningModule, ABC):
     verb = "synth"
     """The command that plays a trained task: ``drumblender <verb> CKPT in.wav out.wav``."""
 
+    hears_any_rate = False
+    """Whether its data may have another sample rate than what it plays."""
+
     def __init__(
         self,
         voices: dict[str, Voice],

@@ -19,7 +19,7 @@ from drumblender.data.nsynth_raw import NoteFilter, find_notes
 from drumblender.data.prepare.manifest import load_manifest, load_rejected
 from drumblender.data.prepare.raw import Labels, find_recordings
 
-TRIES = int(os.environ.get("DRUMBLENDER_FUZZ", "120"))
+TRIES = int(os.environ.get("DRUMBLENDER_FUZZ", "40"))
 FORMATS = {
     "wav": "PCM_16",
     "flac": "PCM_16",

@@ -63,7 +63,7 @@ def checkpoint(tmp_path):
     }
     torch.manual_seed(0)
     task, _ = build(config)
-    task.onset_scale.learn(
+    task.mapping.onset_scale.learn(
         torch.tensor([-60.0, 80.0, -60.0]), torch.tensor([60.0, 40.0, 60.0]), torch.full((3,), 0.4)
     )
     save_imported(Imported(config, task.state_dict(), RATE), tmp_path / "mapping.ckpt")
@@ -139,19 +139,22 @@ def test_a_recording_without_onset_is_refused_by_name(checkpoint, tmp_path):
 
 def test_an_unknown_scale_asks_for_another(checkpoint):
     loaded = load_checkpoint(checkpoint)
-    loaded.task.onset_scale.known.fill_(False)
+    loaded.task.mapping.onset_scale.known.fill_(False)
     with pytest.raises(ValueError, match="'recording' or 'running'"):
         remap_audio(loaded.task, loaded.data, torch.from_numpy(phrase()))
     assert len(remap_audio(loaded.task, loaded.data, torch.from_numpy(phrase()), scaling="recording"))
 
 
-@pytest.mark.parametrize("switches", [{}, {"center": True}, {"plugin_ranges": True}])
+@pytest.mark.parametrize(
+    "switches", [{"center": False}, {"center": True}, {"center": True, "plugin_ranges": True}]
+)
 @pytest.mark.parametrize("suffix", ["pt", "onnx"])
 def test_exported_mappers_give_the_same_numbers(checkpoint, tmp_path, suffix, switches):
     task = load_checkpoint(checkpoint).task
     path = tmp_path / f"mapper.{suffix}"
     export(checkpoint, path, **switches)
-    onset = torch.rand(1, 3, generator=torch.Generator().manual_seed(2))
+    hits = 1 if suffix == "pt" else 3
+    onset = torch.rand(hits, 3, generator=torch.Generator().manual_seed(2))
     expected = exportable(task, **switches)(onset)
     if suffix == "pt":
         extra = {"metadata.json": ""}
@@ -161,9 +164,20 @@ def test_exported_mappers_give_the_same_numbers(checkpoint, tmp_path, suffix, sw
         onnxruntime = pytest.importorskip("onnxruntime")
         session = onnxruntime.InferenceSession(path)
         rows = torch.from_numpy(session.run(None, {"onset": onset.numpy()})[0])
-    assert rows.shape == (2, 14)
+    assert rows.shape == (hits + 1, 14)
     assert torch.allclose(rows, expected, atol=1e-6)
-    assert torch.equal(exportable(task)(onset)[1], task.mapping.preset[0])
+    assert torch.equal(exportable(task)(onset)[-1], task.mapping.preset[0])
+
+
+def test_an_export_centres_as_training_did_where_that_is_known(checkpoint, tmp_path, monkeypatch):
+    onset = torch.full((1, 3), 0.4)  # what training subtracted
+    loaded = load_checkpoint(checkpoint)
+    monkeypatch.setattr("drumblender.inference.export.load_checkpoint", lambda path, trust: loaded)
+    export(checkpoint, tmp_path / "a.pt")
+    assert torch.jit.load(tmp_path / "a.pt")(onset)[0].abs().max() < 1e-6
+    loaded.task.mapping.onset_scale.known.fill_(False)
+    export(checkpoint, tmp_path / "b.pt")
+    assert torch.jit.load(tmp_path / "b.pt")(onset)[0].abs().max() > 1e-6
 
 
 def test_the_plugins_filter_range_moves_both_rows_of_one_column(checkpoint):

@@ -54,7 +54,7 @@ def test_an_imported_checkpoint_sounds_as_it_did(golden, tmp_path, name):
     assert "lr_scheduler.init_args.verbose" in imported.dropped
     save_imported(imported, tmp_path / "new.ckpt")
     task = load_checkpoint(tmp_path / "new.ckpt").task
-    assert isinstance(task, RemapTask) and not task.onset_scale.known
+    assert isinstance(task, RemapTask) and not task.mapping.onset_scale.known
     onset = numbers["in_x"]
     with torch.no_grad():
         assert (task.modulation(onset) - numbers["out_param_mod"]).abs().max() <= 1e-5

@@ -1,0 +1,37 @@
+"""Parts of a user's own, beside the configuration that names them: trained, and played where trusted."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from drumblender.cli import run
+
+FOLDER = Path(__file__).parents[1] / "examples" / "own_parts"
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A fresh copy of the example as the working folder; its module is forgotten afterwards."""
+    shutil.copytree(FOLDER, tmp_path / "own", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(tmp_path / "own")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", ".")])
+    yield
+    sys.modules.pop("my_parts", None)
+
+
+def test_own_parts_train_and_play_where_they_are_trusted(copied, capfd):
+    fast = ["--trainer.max_epochs", "1", "--data.num_sounds", "10"]
+    assert run(["fit", "-c", "buzz.yaml", "--model.voices.buzz.synth", "my_parts.Buzz", *fast]) == 0
+    (checkpoint,) = map(str, Path().rglob("best.ckpt"))
+    soundfile.write("hit.wav", torch.linspace(0.5, 0, 9000).mul((torch.arange(9000) * 0.3).sin()), 16000)
+    sys.modules.pop("my_parts")
+    capfd.readouterr()
+    assert run(["synth", checkpoint, "hit.wav", "out.wav"]) == 2
+    (told,) = capfd.readouterr().err.splitlines()
+    assert "if you trust it, add --trust my_parts" in told and "my_parts" not in sys.modules
+    assert run(["synth", checkpoint, "hit.wav", "out.wav", "--trust", "my_parts"]) == 0
+    assert soundfile.info("out.wav").frames == 9000
