@@ -42,6 +42,12 @@ def cqt(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins fram
 
     Raises:
         ValueError: The audio is too short for the reflection, or for one frame without padding.
+
+    Examples:
+        >>> tone = torch.cos(2 * torch.pi * 440 / 16000 * torch.arange(16000))[None]
+        >>> spectrum = cqt(tone, CQTSettings(16000, hop_length=256, fmin_hz=110.0, n_bins=48))
+        >>> spectrum.shape, round(spectrum[0, 24, 31].abs().item(), 2)  # two octaves above the lowest bin
+        (torch.Size([1, 48, 63]), 1.0)
     """
     num_samples = audio.shape[-1]
     if num_samples < settings.min_samples:
