@@ -24,6 +24,11 @@ class RelativeEarlyStopping(EarlyStopping):
 
     Raises:
         ValueError: ``min_rel_delta`` below 0 or ``patience`` below 1.
+
+    Examples:
+        >>> improved = RelativeEarlyStopping(patience=5, min_rel_delta=0.1).monitor_op
+        >>> improved(torch.tensor(0.95), torch.tensor(1.0)), improved(torch.tensor(0.85), torch.tensor(1.0))
+        (tensor(False), tensor(True))
     """
 
     def __init__(
@@ -60,6 +65,12 @@ class RelativeCheckpoint(ModelCheckpoint):
         mode: ``"min"`` or ``"max"``.
         filename: Name of the file, without ending.
         dirpath: Folder; by default ``checkpoints/`` in that of the run.
+
+    Examples:
+        >>> best = RelativeCheckpoint(min_rel_delta=0.01)
+        >>> trainer = L.Trainer(callbacks=[best, RelativeEarlyStopping(patience=5)], logger=False)
+        >>> best.monitor, best.filename
+        ('validation/loss', 'best')
     """
 
     def __init__(

@@ -37,6 +37,10 @@ class ExportWavs(L.Callback):
     Raises:
         ValueError: ``max_items`` below 1.
         FileExistsError: At the start of the run, where ``output_dir`` holds sounds of another one.
+
+    Examples:
+        >>> export = ExportWavs("heard", max_items=10)  # heard/target/*.wav and heard/pred/*.wav
+        >>> trainer = L.Trainer(callbacks=[export], logger=False)
     """
 
     def __init__(self, output_dir: str | None = None, max_items: int | None = None) -> None:

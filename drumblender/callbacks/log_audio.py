@@ -35,6 +35,11 @@ class LogAudio(L.Callback):
 
     Raises:
         ValueError: A count below 1.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[LogAudio(on_train=False, every_n_epochs=10)], logger=False)
+        >>> sorted(LogAudio(on_train=False).splits)
+        ['test', 'validation']
     """
 
     def __init__(

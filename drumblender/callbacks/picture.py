@@ -28,6 +28,11 @@ def draw_pairs(pairs: list[Pair], sample_rate: int, names: list[str] | None = No
 
     Raises:
         ValueError: No pair.
+
+    Examples:
+        >>> figure = draw_pairs([Pair(torch.randn(4800), torch.randn(4800))], 48000, names=["snare"])
+        >>> len(figure.axes)  # waveform and spectrogram of both
+        4
     """
     if not pairs:
         raise ValueError("A picture needs at least one pair of sounds.")

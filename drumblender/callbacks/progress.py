@@ -12,7 +12,11 @@ _log = logging.getLogger(__name__)
 
 
 class TrainingBar(RichProgressBar):
-    """Lightning's bar, which names the last epoch where there is one: ``Epoch 3/16``, else ``Epoch 3``."""
+    """Lightning's bar, which names the last epoch where there is one: ``Epoch 3/16``, else ``Epoch 3``.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[TrainingBar()], logger=False)
+    """
 
     def _get_train_description(self, current_epoch: int) -> str:
         limit = self.trainer.max_epochs
@@ -25,6 +29,10 @@ class ProgressLines(L.Callback):
 
     Args:
         every_s: Seconds from one line to the next; the first and the last epoch always have one.
+
+    Examples:
+        >>> lines = ProgressLines(every_s=60)
+        >>> trainer = L.Trainer(callbacks=[lines], enable_progress_bar=False, logger=False)
     """
 
     def __init__(self, every_s: float = 10.0) -> None:
@@ -51,7 +59,11 @@ class ProgressLines(L.Callback):
 
 
 class PartSizes(RichModelSummary):
-    """Tells how many parameters the parts of a model have, on one line."""
+    """Tells how many parameters the parts of a model have, on one line.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[PartSizes(max_depth=1)], logger=False)
+    """
 
     @staticmethod
     def summarize(

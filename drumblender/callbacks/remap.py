@@ -22,6 +22,9 @@ class SweepOnsets(L.Callback):
 
     Args:
         num_hits: Steps of the sweep that are heard; the picture has a hundred times as many.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[SweepOnsets(num_hits=8)], logger=False)
     """
 
     def __init__(self, num_hits: int = 16) -> None:
@@ -48,6 +51,9 @@ class SaveMapper(L.Callback):
     Args:
         center: Subtract from the onset features what training subtracted; the plug-in itself does not.
             Off, as published.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[SaveMapper(center=True)], logger=False)
     """
 
     def __init__(self, center: bool = False) -> None:

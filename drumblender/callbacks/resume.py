@@ -25,6 +25,9 @@ class ResumeExactly(L.Callback):
     batches that were done are left out, and the rest follows with the generators as they were.
 
     Holds for data of a fixed length whose items are the same whenever they are read, in one process or many.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[ResumeExactly()], logger=False)
     """
 
     def __init__(self) -> None:

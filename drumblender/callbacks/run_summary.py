@@ -18,6 +18,13 @@ class RunSummary(L.Callback):
 
     The first loss is that of the sanity check where that covers the whole validation set
     (``num_sanity_val_steps: -1``), so of the untrained model; else that of the first epoch.
+
+    Examples:
+        >>> summary = RunSummary()
+        >>> trainer = L.Trainer(callbacks=[summary], logger=False)
+        >>> summary.losses = [2.0, 1.5]  # what a fit leaves there
+        >>> summary.rows(trainer)[0]
+        ('validation loss', '2 -> 1.5 (-25 %)')
     """
 
     def __init__(self) -> None:

@@ -23,6 +23,9 @@ class CleanWandbCache(L.Callback):
 
     Raises:
         ValueError: ``every_n_epochs`` below 1 or a negative size.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[CleanWandbCache(max_size_in_gb=0.5)], logger=False)
     """
 
     def __init__(self, every_n_epochs: int = 1, max_size_in_gb: float = 1.0) -> None:
@@ -62,6 +65,10 @@ class SaveConfigWandb(SaveConfigCallback):
 
     There it is ``model-config.yaml``, because the program writes a ``config.yaml`` itself. The folder that
     all of its runs share gets none: it would stand in the way of the next run.
+
+    Examples:
+        >>> from lightning.pytorch.cli import LightningCLI
+        >>> LightningCLI(save_config_callback=SaveConfigWandb)  # doctest: +SKIP
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

@@ -29,6 +29,19 @@ class AnalysedControls(Controller):
 
     Raises:
         ValueError: Bounds that do not hold 0 between them, or that are logarithmic.
+
+    Examples:
+        >>> from drumblender.encoders import BandEncoder
+        >>> from drumblender.features import ResidualBands
+        >>> from drumblender.synths import StftNoiseSynth
+        >>> analysis = ResidualBands(16000, num_bands=8)
+        >>> controls = AnalysedControls(analysis, BandEncoder(16), {"level_db": Range(-30, 12)})
+        >>> controls.serve(StftNoiseSynth(16000, num_bands=8))
+        >>> batch = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.zeros(1, 2, 1))
+        >>> batch["audio"] = torch.randn(1, 4000)
+        >>> measured = analysis(batch).controls
+        >>> torch.equal(controls(batch)["level_db"], measured["level_db"])  # before any training
+        True
     """
 
     def __init__(self, analysis: Analysis, encoder: Encoder, bounds: dict[str, Range]) -> None:

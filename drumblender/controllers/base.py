@@ -24,6 +24,18 @@ class Controller(nn.Module, ABC):
     Attributes:
         player: Class of the synth, for messages.
         control_sizes, control_frames: As that synth declares them.
+
+    Examples:
+        >>> import torch
+        >>> from drumblender.synths import SimpleDrumSynth
+        >>> class Halfway(Controller):
+        ...     def forward(self, batch):
+        ...         held = torch.full((len(batch["audio"]), 1, 1), 0.5)
+        ...         return {name: held.expand(-1, -1, size) for name, size in self.control_sizes.items()}
+        >>> halfway = Halfway()
+        >>> halfway.serve(SimpleDrumSynth(44100))
+        >>> halfway({"audio": torch.zeros(3, 100)})["osc.freq"].shape
+        torch.Size([3, 1, 1])
     """
 
     player: str

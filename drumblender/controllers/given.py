@@ -13,6 +13,14 @@ class GivenControls(Controller):
 
     Args:
         gains: Learned gains on the mode amplitudes that the batch brings.
+
+    Examples:
+        >>> from drumblender.synths import HarmonicSynth
+        >>> given = GivenControls()
+        >>> given.serve(HarmonicSynth(num_harmonics=8))
+        >>> controls = given({"f0_hz": torch.full((2, 5), 220.0), "amp": torch.rand(2, 5, 8)})
+        >>> {name: tuple(value.shape) for name, value in controls.items()}
+        {'f0_hz': (2, 5, 1), 'amp': (2, 5, 8)}
     """
 
     def __init__(self, gains: "ModeGains | None" = None) -> None:
@@ -30,6 +38,11 @@ class ModeGains(nn.Module):
     Args:
         num_modes: Gains to hold; sounds may have fewer modes.
         ones: Start from 1 instead of draws of U(0, 1).
+
+    Examples:
+        >>> amp = torch.rand(2, 5, 3)  # of fewer modes than there are gains
+        >>> torch.equal(ModeGains(num_modes=4)({"amp": amp})["amp"], amp)  # they start from 1
+        True
     """
 
     def __init__(self, num_modes: int, ones: bool = True) -> None:

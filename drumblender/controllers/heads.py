@@ -19,6 +19,20 @@ class Head(nn.Module, ABC):
     Attributes:
         control_sizes: Controls that it makes, after :meth:`build`.
         control_frames: Frames of those that must have a certain number.
+
+    Examples:
+        >>> class OneLevel(Head):
+        ...     def build(self, num_features, control_sizes, control_frames):
+        ...         self.control_sizes, self.control_frames = dict(control_sizes), {}
+        ...         self.layer = nn.Linear(num_features, 1)
+        ...
+        ...     def forward(self, features):
+        ...         level = torch.sigmoid(self.layer(features))
+        ...         return {name: level.expand(-1, -1, size) for name, size in self.control_sizes.items()}
+        >>> head = OneLevel()
+        >>> head.build(8, {"amp": 3}, {})
+        >>> head(torch.zeros(2, 10, 8))["amp"].shape
+        torch.Size([2, 10, 3])
     """
 
     control_sizes: dict[str, int]

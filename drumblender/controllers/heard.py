@@ -26,7 +26,7 @@ class HeardControls(Controller):
         >>> controls.serve(synth)
         >>> found = controls({"audio": torch.rand(2, 800), "f0_hz": torch.full((2, 5), 220.0)})
         >>> {name: tuple(value.shape) for name, value in found.items()}
-        {'f0_hz': (2, 5, 1), 'amp': (2, 49, 8)}
+        {'f0_hz': (2, 5, 1), 'amp': (2, 50, 8)}
     """
 
     def __init__(self, encoder: Encoder, head: Head | None = None) -> None:

@@ -27,6 +27,16 @@ class MappedControls(Controller):
         moved: Sizes of the controls that move.
         param_names: A name for each number that moves.
         onset_scale: Where the mapper learned to expect its features.
+
+    Examples:
+        >>> from drumblender.controllers import LinearMapping
+        >>> from drumblender.synths import Snare808
+        >>> mapped = MappedControls(LinearMapping(in_size=3, out_size=14), "cfg/presets/808_snare_1.json")
+        >>> mapped.serve(Snare808(44100))
+        >>> mapped({"onset": torch.rand(8, 3)})["osc1.freq"].shape
+        torch.Size([8, 1, 1])
+        >>> mapped.param_names[:2]
+        ['osc1.freq', 'osc1.mod']
     """
 
     preset: Float[Tensor, "1 params"]

@@ -8,7 +8,15 @@ from torch import Tensor, nn
 
 
 class Mapper(nn.Module):
-    """Maps ``in_size`` features to how far each of ``out_size`` controls moves."""
+    """Maps ``in_size`` features to how far each of ``out_size`` controls moves.
+
+    Examples:
+        >>> class Average(Mapper):
+        ...     def forward(self, features):
+        ...         return (features + self.input_bias).mean(dim=1, keepdim=True).expand(-1, self.out_size)
+        >>> Average(in_size=3, out_size=14, input_bias=-0.5)(torch.ones(2, 3)).shape
+        torch.Size([2, 14])
+    """
 
     in_size: int
     out_size: int
@@ -30,6 +38,12 @@ class LinearMapping(Mapper):
         bias: Add a learned bias.
         clamp: Limit the result to [-1, 1].
         init_std: The weights are drawn from N(0, init_std²); the bias starts at 0.
+
+    Examples:
+        >>> mapping = LinearMapping(in_size=3, out_size=14)
+        >>> moved = mapping(torch.rand(2, 3))
+        >>> moved.shape, bool(moved.abs().max() < 0.1)  # untrained, it hardly moves anything
+        (torch.Size([2, 14]), True)
     """
 
     def __init__(
@@ -64,6 +78,12 @@ class MLPMapping(Mapper):
         input_bias: Added to every feature.
         layer_norm: Normalise each hidden layer, without learned scale, before its activation.
         init_std: The weights of all layers are drawn from N(0, init_std²); biases start at 0.
+
+    Examples:
+        >>> mapping = MLPMapping(in_size=3, hidden_size=32, out_size=14, num_layers=2, scale_output=True)
+        >>> moved = mapping(torch.rand(2, 3))
+        >>> moved.shape, bool(moved.abs().max() < 1)
+        (torch.Size([2, 14]), True)
     """
 
     def __init__(

@@ -12,6 +12,12 @@ class OnsetScale(nn.Module):
 
     Args:
         size: Onset features.
+
+    Examples:
+        >>> scale = OnsetScale(size=1)
+        >>> scale.learn(low=torch.tensor([-60.0]), span=torch.tensor([40.0]), center=torch.tensor([0.5]))
+        >>> scale(torch.tensor([[-60.0], [-30.0], [0.0]])).tolist()  # in dB; 0 dB is beyond the drum's range
+        [[-0.5], [0.25], [0.5]]
     """
 
     low: Tensor

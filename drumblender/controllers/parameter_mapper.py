@@ -34,6 +34,13 @@ class ParameterMapper(nn.Module):
         damp: Factor for each move.
         patch: The preset.
         param_project: What happens to the onset features first.
+
+    Examples:
+        >>> preset = torch.full((1, 14), 0.5)
+        >>> mapper = ParameterMapper(nn.Linear(3, 14), damp=torch.ones(1, 14), patch=preset)
+        >>> moved, patch = mapper(torch.rand(1, 3))
+        >>> moved.shape, torch.equal(patch, preset[0])
+        (torch.Size([14]), True)
     """
 
     damp: Tensor

@@ -55,6 +55,16 @@ class AudioDataModule(Recipe, L.LightningDataModule):
 
     Raises:
         ValueError: A size, rate or length that no data has.
+
+    Examples:
+        >>> from drumblender.audio_io import write_wav
+        >>> for number in range(10):
+        ...     write_wav(f"raw/kick/{number}.wav", torch.randn(4800) / 10, 48000)
+        >>> data = AudioDataModule("prepared", raw_dir="raw", num_samples=4800, batch_size=2)
+        >>> data.prepare_data(jobs=1)
+        >>> data.setup("fit")
+        >>> next(iter(data.train_dataloader()))["audio"].shape
+        torch.Size([2, 4800])
     """
 
     drop_last: bool = False

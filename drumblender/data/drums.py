@@ -39,6 +39,13 @@ class ModalDataModule(AudioDataModule):
 
     Raises:
         ValueError: The analysis works at another rate, or neither number of modes is given.
+
+    Examples:
+        >>> analysis = CQTModalAnalysis(16000, fmin=110, n_bins=48, num_modes=1)
+        >>> data = ModalDataModule("prepared", analysis, sample_rate=16000, num_samples=8000)
+        >>> tone = torch.sin(2 * torch.pi * 440 / 16000 * torch.arange(8000))[None]
+        >>> {name: tuple(field.shape) for name, field in data.analyse(tone).items()}
+        {'freq_rad': (1, 126, 1), 'amp': (1, 126, 1), 'phase_rad': (1, 126, 1)}
     """
 
     unusable = (BadAudioError, NoModesError)

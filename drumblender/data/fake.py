@@ -27,6 +27,16 @@ class FakeDrumsDataModule(ModalDataModule):
         num_sounds: How many, evenly of each kind.
         sound_seed: Of the sounds; the same seed makes the same sounds.
         **kwargs: The other arguments of ``ModalDataModule``.
+
+    Examples:
+        >>> analysis = CQTModalAnalysis(16000, fmin=60, n_bins=60, num_modes=4)
+        >>> sizes = {"num_sounds": 10, "sample_rate": 16000, "num_samples": 8000}
+        >>> data = FakeDrumsDataModule("fake_drums", analysis, **sizes)
+        >>> data.prepare_data(jobs=1)
+        >>> data.setup("fit")
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> batch["audio"].shape, batch["freq_rad"].shape
+        (torch.Size([8, 8000]), torch.Size([8, 126, 4]))
     """
 
     def __init__(

@@ -52,6 +52,11 @@ class NSynthDataModule(AudioDataModule):
         batch_size: Notes in a batch.
         num_workers: Processes that read.
         split: How one folder with ``examples.json`` is split at random.
+
+    Examples:
+        >>> data = NSynthDataModule("prepared", root="nsynth", batch_size=16)
+        >>> data.num_samples / data.sample_rate, data.num_samples // data.hop_length  # seconds and frames
+        (4.0, 250)
     """
 
     unusable = (BadAudioError, NoPitchError)

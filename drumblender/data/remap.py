@@ -48,6 +48,17 @@ class RemapDataModule(L.LightningDataModule):
         longest_s: A longer recording is left out.
         onsets: When a leap of the level counts as an onset.
         backtrack_samples: How much earlier than its onset a hit starts; below 0, later.
+
+    Examples:
+        >>> from drumblender.audio_io import write_wav
+        >>> from drumblender.features import CascadingFrameExtractor, Loudness
+        >>> hit = torch.exp(-torch.arange(48000) / 2000) * torch.randn(48000)
+        >>> write_wav("hits.wav", torch.cat([gain * hit for gain in (0.05, 0.1, 0.2)]), 48000)
+        >>> loudness = CascadingFrameExtractor([Loudness(48000)], num_frames=[4])
+        >>> data = RemapDataModule("hits.wav", features=loudness, onset_features=loudness)
+        >>> data.setup()
+        >>> {name: tuple(field.shape) for name, field in next(iter(data.train_dataloader())).items()}
+        {'onset': (3, 1), 'difference': (3, 1), 'weight': (3, 1)}
     """
 
     def __init__(

@@ -78,6 +78,11 @@ def random_strings(
 
     Raises:
         ValueError: The synth does not take an excitation, or a time does not fit.
+
+    Examples:
+        >>> batch = random_strings(StringSynth(excitation="source"), 2, duration_s=0.5, note_off_s=0.4)
+        >>> batch["audio"].shape, batch["loop_coefficients"].shape
+        (torch.Size([2, 8000]), torch.Size([2, 16, 3]))
     """
     if synth.excitation != "source":
         raise ValueError(f"Random strings need a synth with excitation='source', not {synth.excitation!r}.")
@@ -128,6 +133,12 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         duration_s: Length of each sound.
         hop_length: Samples of a frame of pitch and loudness.
         num_workers: Processes that render.
+
+    Examples:
+        >>> data = SyntheticStringsDataModule(StringSynth(excitation="source"), batch_size=2, duration_s=0.5)
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> batch["audio"].shape, batch["f0_hz"].shape
+        (torch.Size([2, 8000]), torch.Size([2, 31]))
     """
 
     unusable = (BadAudioError, NoPitchError)

@@ -31,6 +31,11 @@ class ToneSettings:
         missing_fundamental: Share of tones without their first partial, of those that have others.
         noise_db: Loudest white noise, relative to the tone; its level is drawn evenly over the 30 dB below.
             None: no noise.
+
+    Examples:
+        >>> tones = draw_tones(ToneSettings(num_partials=4), 100, torch.Generator().manual_seed(0))
+        >>> tones.f0_hz.shape, tones.amp.shape, bool(tones.f0_hz.max() < 1950)
+        (torch.Size([100, 1]), torch.Size([100, 4]), True)
     """
 
     low_hz: float = 40.0

@@ -24,7 +24,12 @@ Starts = Sequence[int] | Int[Tensor, "batch starts"]
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
-    """float64 where the device has it: long recursions lose about two digits in float32."""
+    """float64 where the device has it: long recursions lose about two digits in float32.
+
+    Examples:
+        >>> working_dtype(torch.device("cpu")), working_dtype(torch.device("mps"))
+        (torch.float64, torch.float32)
+    """
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -47,6 +52,11 @@ def sparse_all_pole(
 
     Raises:
         ValueError: A lag is below 1 or reaches behind ``zi``; ``kernel`` is unknown or not installed.
+
+    Examples:
+        >>> impulse, lag = torch.tensor([[1.0, 0, 0, 0, 0, 0, 0]]), torch.full((1, 7), 3)
+        >>> sparse_all_pole(impulse, lag, torch.full((1, 7, 1), -0.5)).tolist()  # an echo every 3 samples
+        [[1.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.25]]
     """
     if kernel not in get_args(Kernel):
         raise ValueError(f"kernel is one of {', '.join(get_args(Kernel))}, got {kernel!r}.")
@@ -77,6 +87,12 @@ def sparse_all_pole_inverse(
     """Undo :func:`sparse_all_pole`: ``x[n] = y[n] + sum_k taps[n, k] y[n - lag[n] - k]``.
 
     Arguments as there; ``zi`` holds what stood in ``signal`` before its start.
+
+    Examples:
+        >>> sound, lag, taps = torch.randn(1, 100), torch.full((1, 100), 3), torch.full((1, 100, 1), -0.5)
+        >>> echoing = sparse_all_pole(sound, lag, taps)
+        >>> torch.allclose(sparse_all_pole_inverse(echoing, lag, taps), sound, atol=1e-5)
+        True
     """
     if 0 in (*signal.shape, taps.shape[2]):
         return signal
@@ -107,7 +123,12 @@ def inverse_plain(
 def final_state(
     zi: Float[Tensor, "batch state"], signal: Float[Tensor, "batch samples"]
 ) -> Float[Tensor, "batch state"]:
-    """The state to start the next block with: the newest samples of the filtered signal."""
+    """The state to start the next block with: the newest samples of the filtered signal.
+
+    Examples:
+        >>> final_state(torch.zeros(1, 2), torch.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[2., 3.]])
+    """
     return torch.cat([zi, signal.to(zi)], dim=1)[:, signal.shape[1] :]
 
 
@@ -130,6 +151,10 @@ def windowed_all_pole(
         starts: First sample of each window.
         inverse: Undo the filter: ``q[m] = v[m] + sum_k e_k[m] v[m - k]``.
         kernel: Who computes it.
+
+    Examples:
+        >>> windowed_all_pole(torch.ones(1, 6), torch.full((1, 2, 1), -0.5), starts=[1, 4]).tolist()
+        [[0.0, 1.0, 1.5, 0.0, 1.0, 1.5]]
     """
     segments = take_windows(signal, starts, coefficients.shape[1])
     num_starts = segments.shape[1]
@@ -145,7 +170,12 @@ def all_pole(
     inverse: bool = False,
     kernel: Kernel = "auto",
 ) -> Float[Tensor, "batch samples"]:
-    """Time-varying all-pole filter from rest, ``v[n] = q[n] - sum_k e_k[n] v[n - k]``, or its inverse."""
+    """Time-varying all-pole filter from rest, ``v[n] = q[n] - sum_k e_k[n] v[n - k]``, or its inverse.
+
+    Examples:
+        >>> all_pole(torch.tensor([[1.0, 0.0, 0.0]]), torch.full((1, 3, 1), -0.5)).tolist()
+        [[1.0, 0.5, 0.25]]
+    """
     lag = torch.ones_like(signal, dtype=torch.int64)
     if inverse:
         return sparse_all_pole_inverse(signal, lag, coefficients)
@@ -155,7 +185,12 @@ def all_pole(
 def take_windows(
     signal: Float[Tensor, "batch samples"], starts: Starts, window: int
 ) -> Float[Tensor, "batch starts window"]:
-    """Cut windows that begin at ``starts``; 0 where one is outside of the signal."""
+    """Cut windows that begin at ``starts``; 0 where one is outside of the signal.
+
+    Examples:
+        >>> take_windows(torch.arange(6.0)[None], starts=[1, 4], window=3).tolist()
+        [[[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]]]
+    """
     places = _window_places(starts, window, signal)
     padded = torch.nn.functional.pad(signal, (0, 1))
     return padded.gather(1, places.flatten(1)).view(places.shape)
@@ -164,7 +199,12 @@ def take_windows(
 def place_windows(
     windows: Float[Tensor, "batch starts window"], starts: Starts, num_samples: int
 ) -> Float[Tensor, "batch samples"]:
-    """Add windows up at ``starts`` in silence; what lies before 0 or past the end is left out."""
+    """Add windows up at ``starts`` in silence; what lies before 0 or past the end is left out.
+
+    Examples:
+        >>> place_windows(torch.ones(1, 2, 2), starts=[0, 1], num_samples=4).tolist()
+        [[1.0, 2.0, 1.0, 0.0]]
+    """
     padded = windows.new_zeros(windows.shape[0], num_samples + 1)  # the last place takes what lies outside
     places = _window_places(starts, windows.shape[2], padded[:, :-1])
     return padded.scatter_add(1, places.flatten(1), windows.flatten(1))[:, :-1]
@@ -186,7 +226,12 @@ def _window_places(starts: Starts, window: int, signal: Tensor) -> Tensor:
 def keep_windows(
     signal: Float[Tensor, "batch samples"], starts: Starts, window: int
 ) -> Float[Tensor, "batch samples"]:
-    """Silence everywhere outside of the windows."""
+    """Silence everywhere outside of the windows.
+
+    Examples:
+        >>> keep_windows(torch.ones(1, 5), starts=[1], window=2).tolist()
+        [[0.0, 1.0, 1.0, 0.0, 0.0]]
+    """
     starts = _starts_for(starts, signal)
     if served(signal):
         from drumblender.dsp.kernels.all_pole import Keep  # numba is slow to import
@@ -197,7 +242,12 @@ def keep_windows(
 
 
 def bounds(values: Tensor) -> tuple[float, float]:
-    """Smallest and largest value; NaN where one is."""
+    """Smallest and largest value; NaN where one is.
+
+    Examples:
+        >>> bounds(torch.tensor([3.0, -1.0, 2.0]))
+        (-1.0, 3.0)
+    """
     if values.device.type == "cpu":  # without torch, whose thread teams spin between kernels
         array = values.detach().numpy()
         return array.min().item(), array.max().item()

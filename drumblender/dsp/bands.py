@@ -24,7 +24,7 @@ def band_centers_hz(
 
     Examples:
         >>> [round(hz) for hz in band_centers_hz(4, 100, 8000).tolist()]
-        [100, 693, 2467, 8000]
+        [100, 733, 2584, 8000]
 
     Raises:
         ValueError: Under 2 bands, frequencies that do not ascend from above 0, or an unknown scale.
@@ -47,6 +47,11 @@ def band_weights(
 
     So a band's level is that of its mean power, and white noise has the same in all. The tensor is shared: do
     not write to it.
+
+    Examples:
+        >>> weights = band_weights(1024, 16000, num_bands=8, low_hz=50, high_hz=7000)
+        >>> weights.shape, torch.allclose(weights.sum(dim=0), torch.ones(8))
+        (torch.Size([513, 8]), True)
     """
     centers_hz = band_centers_hz(num_bands, low_hz, high_hz, scale)
     bin_hz = sample_rate / n_fft
@@ -64,7 +69,13 @@ def band_weights(
 def bin_blends(
     n_fft: int, sample_rate: int, num_bands: int, low_hz: float, high_hz: float, scale: Scale = "erb"
 ) -> tuple[Int64[Tensor, "bins"], Float[Tensor, "bins"]]:
-    """For every bin the band below it, and the share of the band above that, 0 to 1; held past the ends."""
+    """For every bin the band below it, and the share of the band above that, 0 to 1; held past the ends.
+
+    Examples:
+        >>> left, blend = bin_blends(8, 8000, num_bands=2, low_hz=1000, high_hz=3000)
+        >>> [round(share, 2) for share in blend.tolist()]  # at 0, 1, 2, 3 and 4 kHz
+        [0.0, 0.0, 0.5, 1.0, 1.0]
+    """
     centers_hz = band_centers_hz(num_bands, low_hz, high_hz, scale)
     freq_hz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * (sample_rate / n_fft)
     left = (torch.searchsorted(centers_hz, freq_hz, right=True) - 1).clamp(0, num_bands - 2)
@@ -90,6 +101,12 @@ def band_powers(
 
     Raises:
         ValueError: Sizes that :func:`~drumblender.dsp.spectra.stft` or :func:`band_centers_hz` refuse.
+
+    Examples:
+        >>> noise = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))
+        >>> bands = {"n_fft": 512, "hop_length": 256, "num_bands": 8, "low_hz": 100, "high_hz": 7000}
+        >>> round(band_powers(noise, sample_rate=16000, **bands).mean().item(), 1)
+        1.0
     """
     spectrum = power(stft(audio, n_fft, hop_length, pad_mode="constant"))
     weights = band_weights(n_fft, sample_rate, num_bands, low_hz, high_hz, scale)
@@ -99,7 +116,12 @@ def band_powers(
 def smoothed(
     values: Float[Tensor, "batch frames bands"], num_frames: int
 ) -> Float[Tensor, "batch frames bands"]:
-    """Mean of an odd number of frames around each; at the ends, of those that there are."""
+    """Mean of an odd number of frames around each; at the ends, of those that there are.
+
+    Examples:
+        >>> smoothed(torch.tensor([[[0.0], [3.0], [0.0]]]), num_frames=3).flatten().tolist()
+        [1.5, 1.0, 1.5]
+    """
     if num_frames < 1 or num_frames % 2 == 0:
         raise ValueError(f"A mean around a frame takes an odd number of them, got {num_frames=}.")
     if num_frames == 1:

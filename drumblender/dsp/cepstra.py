@@ -44,6 +44,11 @@ def mel_cepstrum(
 
     Raises:
         ValueError: More coefficients than bands, an unknown ``loudest``, or sizes :func:`stft` refuses.
+
+    Examples:
+        >>> sizes = {"num_coefficients": 13, "n_fft": 1024, "hop_length": 256}
+        >>> mel_cepstrum(torch.randn(1, 16000), sample_rate=16000, **sizes).shape
+        torch.Size([1, 63, 13])
     """
     if not 1 <= num_coefficients <= num_mels:
         raise ValueError(f"Need 1 to {num_mels} coefficients from {num_mels} bands, got {num_coefficients}.")
@@ -59,6 +64,12 @@ def mel_cepstrum(
 
 @table
 def mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
+    """Weights of HTK mel triangles without normalisation; the tensor is shared, do not write to it.
+
+    Examples:
+        >>> mel_bands(513, low_hz=0.0, num_mels=40, sample_rate=16000).shape
+        torch.Size([513, 40])
+    """
     import warnings
 
     from torchaudio.functional import melscale_fbanks  # torchaudio is slow to import

@@ -8,6 +8,13 @@ def check_sounds(prediction: Audio, target: Audio) -> None:
 
     Raises:
         ValueError: Channels, nothing at all, or shapes that differ.
+
+    Examples:
+        >>> import torch
+        >>> check_sounds(torch.zeros(1, 100), torch.zeros(1, 99))
+        Traceback (most recent call last):
+            ...
+        ValueError: Shapes differ: prediction (1, 100), target (1, 99).
     """
     shapes = tuple(prediction.shape), tuple(target.shape)
     if prediction.ndim != 2 or target.ndim != 2 or 0 in shapes[0]:

@@ -50,6 +50,12 @@ def cqt(
     Raises:
         ValueError: The audio is too short for the reflection, or for one frame without padding, or the
             backend is unknown or not installed.
+
+    Examples:
+        >>> tone = torch.cos(2 * torch.pi * 440 / 16000 * torch.arange(16000))[None]
+        >>> spectrum = cqt(tone, CQTSettings(16000, hop_length=256, fmin_hz=110.0, n_bins=48))
+        >>> spectrum.shape, round(spectrum[0, 24, 31].abs().item(), 2)  # two octaves above the lowest bin
+        (torch.Size([1, 48, 63]), 1.0)
     """
     if backend not in ("own", "nnaudio"):
         raise ValueError(f"backend is 'own' or 'nnaudio', got {backend!r}.")

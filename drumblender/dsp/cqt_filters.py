@@ -34,6 +34,11 @@ class CQTSettings:
 
     Raises:
         ValueError: A number is out of range, or the top bin passes Nyquist.
+
+    Examples:
+        >>> settings = CQTSettings(16000, hop_length=256, fmin_hz=110.0, n_bins=25)
+        >>> settings.freqs_hz[[0, 12, 24]].tolist(), settings.num_frames(16000)
+        ([110.0, 220.0, 440.0], 63)
     """
 
     sample_rate: float
@@ -104,7 +109,14 @@ def _gain(settings: CQTSettings, length: int, total: float, energy: float) -> fl
 
 
 def time_kernels(settings: CQTSettings, bins: np.ndarray) -> tuple[np.ndarray, int]:
-    """Conjugate kernels ``(taps, bins * 2)`` in time, and the taps before the frame's centre."""
+    """Conjugate kernels ``(taps, bins * 2)`` in time, and the taps before the frame's centre.
+
+    Examples:
+        >>> settings = CQTSettings(16000, hop_length=256, fmin_hz=880.0, n_bins=12)
+        >>> kernels, before = time_kernels(settings, np.arange(12))
+        >>> kernels.shape == (2 * before, 24)  # real and imaginary parts
+        True
+    """
     lengths = settings.lengths[bins]
     before = int(lengths.max() + 1) // 2
     kernels = np.zeros((2 * before, len(bins)), dtype=np.complex128)
@@ -126,7 +138,14 @@ def _window(name: str, length: int) -> np.ndarray:
 
 
 def rows_spanned(settings: CQTSettings) -> tuple[np.ndarray, np.ndarray]:
-    """First row and number of rows of the spectrum ``(hop, points)`` that hold each bin's band."""
+    """First row and number of rows of the spectrum ``(hop, points)`` that hold each bin's band.
+
+    Examples:
+        >>> settings = CQTSettings(16000, hop_length=256, fmin_hz=110.0, n_bins=12)
+        >>> first, number = rows_spanned(settings)
+        >>> first.shape, bool((number <= settings.hop_length).all())
+        ((12,), True)
+    """
     hop = settings.hop_length
     center = settings.freqs_hz / settings.sample_rate * hop  # in rows
     half_band = _SIDELOBES / settings.lengths * hop
@@ -141,6 +160,13 @@ def band_weights(settings: CQTSettings, number: int, rows: np.ndarray, num_point
     With ``a`` half the distance from the bin's frequency (rad) and ``L`` taps, the three Dirichlet kernels of
     a periodic Hann window sum to ``L/2 * sin(L a) cot(a) / L / (1 - sin(a)^2 / sin(pi / L)^2)`` about the
     window's centre, which lies half a sample before the frame's when ``L`` is odd.
+
+    Examples:
+        >>> settings = CQTSettings(16000, hop_length=256, fmin_hz=110.0, n_bins=12)
+        >>> first, number = rows_spanned(settings)
+        >>> rows = first[0] + np.arange(number[0])
+        >>> band_weights(settings, 0, rows, num_points=64).shape == (number[0], 64)
+        True
     """
     hop = settings.hop_length
     length = int(settings.lengths[number])

@@ -19,7 +19,13 @@ _NATS_IN_60_DB = 6.91
 
 
 def decay_rate(decay_ms: Float[Tensor, "..."], sample_rate: float) -> Float[Tensor, "..."]:
-    """Factor from one sample to the next of what falls by 60 dB in ``decay_ms``, to first order."""
+    """Factor from one sample to the next of what falls by 60 dB in ``decay_ms``, to first order.
+
+    Examples:
+        >>> rate = decay_rate(torch.tensor(1000.0), 48000)
+        >>> round(20 * torch.log10(rate.double() ** 48000).item())  # dB after a second
+        -60
+    """
     return 1 - _NATS_IN_60_DB / (decay_ms * sample_rate / 1000)
 
 
@@ -43,6 +49,11 @@ def exponential_decay(
 
     Raises:
         ValueError: No samples are asked for, or the attack is negative.
+
+    Examples:
+        >>> decay = exponential_decay(torch.tensor([100.0]), num_samples=5, sample_rate=1000, attack_s=0.002)
+        >>> decay.round(decimals=2)
+        tensor([[0.5000, 1.0000, 1.0000, 0.9300, 0.8700]])
     """
     attack = _attack_samples(num_samples, sample_rate, attack_s)
     rate = decay_rate(decay_ms, sample_rate)
@@ -82,6 +93,13 @@ def decaying_sweep(
 
     Raises:
         ValueError: No samples are asked for, or the attack is negative.
+
+    Examples:
+        >>> knobs = dict.fromkeys(("freq_hz", "sweep_decay_ms", "decay_ms"), torch.tensor([100.0]))
+        >>> knobs |= {"sweep": torch.ones(1), "amp": torch.ones(1)}
+        >>> kick = decaying_sweep(**knobs, num_samples=4800, sample_rate=48000)
+        >>> int((kick[:, 1:] * kick[:, :-1] < 0).sum()) > 20  # crossings in 100 ms; 100 Hz alone has 20
+        True
     """
     attack = _attack_samples(num_samples, sample_rate, attack_s)
     rates = decay_rate(sweep_decay_ms, sample_rate), decay_rate(decay_ms, sample_rate)
@@ -108,6 +126,12 @@ def modulated_sine(
     """Sines of amplitude 1 whose frequency is ``freq_hz * (1 + depth * modulation)``, from phase 0.
 
     The phase of a sample sums the frequencies before it. Not silenced above Nyquist.
+
+    Examples:
+        >>> freq_hz, modulation, depth = torch.tensor([100.0]), torch.zeros(1, 480), torch.ones(1)
+        >>> steady = modulated_sine(freq_hz, modulation, depth, sample_rate=48000)
+        >>> torch.allclose(steady, torch.sin(2 * torch.pi * 100 / 48000 * torch.arange(480)), atol=1e-5)
+        True
     """
     step_rad = 2 * math.pi * freq_hz / sample_rate
     phase = _phase(widen(step_rad), widen(depth)[:, None] * widen(modulation))

@@ -46,6 +46,15 @@ def drum_voice(
         sample_rate: Samples per second.
         clamp: Limit the filtered noise to [-1, 1].
         decay_after_filter: Let the noise decay after the filter instead of before it.
+
+    Examples:
+        >>> from drumblender.dsp.filters import highpass_coefficients
+        >>> sines = [torch.tensor([[value, value]]) for value in (180.0, 0.5)]
+        >>> ms, one, noise = torch.tensor([200.0]), torch.ones(1), 2 * torch.rand(1, 4800) - 1
+        >>> high = highpass_coefficients(torch.tensor([2000.0]), one, 48000)
+        >>> decays, amp = torch.tensor([[200.0, 100.0]]), torch.ones(1, 2)
+        >>> drum_voice(*sines, ms, decays, amp, noise, ms, one, one, high, sample_rate=48000).shape
+        torch.Size([1, 4800])
     """
     given = (freq_hz, sweep, sweep_decay_ms, decay_ms, amp, noise_decay_ms, noise_amp, drive, *noise_filter)
     if noise.requires_grad or not served(*given, noise):

@@ -17,6 +17,10 @@ def amplitude_envelope(audio: Float[Tensor, "... samples"], window: int) -> Floa
     Args:
         audio: Silence is assumed before and after.
         window: Length of the window in samples; of an even one, the longer half reaches forward.
+
+    Examples:
+        >>> amplitude_envelope(torch.tensor([0.0, 0.0, 0.0, 2.0, 0.0, 0.0]), window=4).round(decimals=3).abs()
+        tensor([0., 2., 4., 2., 0., 0.])
     """
     if window < 1:
         raise ValueError(f"A window takes at least 1 sample, got {window=}.")
@@ -38,6 +42,11 @@ def temporal_centroid_ms(
 
     The envelope is linear in the squared samples, so its sum and its first moment are dot products with
     weights that depend on the lengths alone: no convolution is needed.
+
+    Examples:
+        >>> click = torch.nn.functional.one_hot(torch.tensor(480), 4800).float()
+        >>> round(temporal_centroid_ms(click, sample_rate=48000, window=1).item(), 3)
+        10.0
     """
     weights = _moment_weights(audio.shape[-1], window, audio.dtype)
     if served(audio):

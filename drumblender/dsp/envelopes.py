@@ -38,6 +38,12 @@ def interpolate_frames(
 
     Raises:
         ValueError: There are no frames, no samples are asked for, or ``align`` is unknown.
+
+    Examples:
+        >>> interpolate_frames(torch.tensor([0.0, 1.0]), 4)
+        tensor([0.0000, 0.2500, 0.7500, 1.0000])
+        >>> interpolate_frames(torch.tensor([0.0, 1.0]), 4, align="hop")
+        tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
     if frames.shape[-1] < 1 or num_samples < 1:
         raise ValueError(
@@ -63,6 +69,10 @@ def upsample_frames(
 
     Raises:
         ValueError: There are no frames, no samples are asked for, or ``upsampling`` is unknown.
+
+    Examples:
+        >>> upsample_frames(torch.tensor([0.0, 1.0]), 5, "ends")
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     left, blend = frame_blends(frames.shape[-1], num_samples, upsampling)
     left, blend = left.to(frames.device), blend.to(frames)
@@ -74,7 +84,12 @@ def upsample_frames(
 def frame_blends(
     num_frames: int, num_samples: int, upsampling: Upsampling
 ) -> tuple[Int64[Tensor, "samples"], Float[Tensor, "samples"]]:
-    """For every sample the frame before it, and the share of the frame after that, 0 to 1 in float64."""
+    """For every sample the frame before it, and the share of the frame after that, 0 to 1 in float64.
+
+    Examples:
+        >>> frame_blends(2, 5, "ends")
+        (tensor([0, 0, 0, 0, 1]), tensor([0.0000, 0.2500, 0.5000, 0.7500, 0.0000], dtype=torch.float64))
+    """
     if num_frames < 1 or num_samples < 1:
         raise ValueError(f"Need at least 1 frame and sample, got {num_frames} frames and {num_samples=}.")
     # Sample n lies at frame position (scale n + shift) / share: integers, so that none is off by one.

@@ -16,7 +16,13 @@ Coefficients = tuple[Float[Tensor, "batch 3"], Float[Tensor, "batch 3"]]
 def lowpass_coefficients(
     freq_hz: Float[Tensor, "batch"], q: Float[Tensor, "batch"], sample_rate: float
 ) -> Coefficients:
-    """Numerator and denominator of a second-order low-pass, by the bilinear transform."""
+    """Numerator and denominator of a second-order low-pass, by the bilinear transform.
+
+    Examples:
+        >>> b, a = lowpass_coefficients(torch.tensor([1000.0]), torch.tensor([0.707]), 48000)
+        >>> round((b.sum() / a.sum()).item(), 3)  # gain at 0 Hz
+        1.0
+    """
     k, scale, denominator = _bilinear(freq_hz, q, sample_rate)
     gain = k * k * scale
     return torch.stack([gain, 2 * gain, gain], dim=-1), denominator
@@ -25,7 +31,13 @@ def lowpass_coefficients(
 def highpass_coefficients(
     freq_hz: Float[Tensor, "batch"], q: Float[Tensor, "batch"], sample_rate: float
 ) -> Coefficients:
-    """Numerator and denominator of a second-order high-pass, by the bilinear transform."""
+    """Numerator and denominator of a second-order high-pass, by the bilinear transform.
+
+    Examples:
+        >>> b, a = highpass_coefficients(torch.tensor([1000.0]), torch.tensor([0.707]), 48000)
+        >>> round(abs(b.sum() / a.sum()).item(), 3)  # gain at 0 Hz
+        0.0
+    """
     _, scale, denominator = _bilinear(freq_hz, q, sample_rate)
     return torch.stack([scale, -2 * scale, scale], dim=-1), denominator
 
@@ -48,6 +60,11 @@ def biquad(
         a: Denominator of each filter, with ``a0`` equal to 1; one row filters all.
         clamp: Limit what leaves the filter to [-1, 1]; the recursion goes on unlimited, and samples beyond
             pass no gradient.
+
+    Examples:
+        >>> impulse = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        >>> biquad(impulse, b=torch.tensor([[1.0, 0.0, 0.0]]), a=torch.tensor([[1.0, -0.5, 0.0]])).tolist()
+        [[1.0, 0.5, 0.25, 0.125]]
     """
     limit = 1.0 if clamp else math.inf
     if served(audio, b, a):

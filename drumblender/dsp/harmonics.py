@@ -43,6 +43,12 @@ def harmonic_bank(
 
     Raises:
         ValueError: No samples are asked for, a tensor is empty, or the shapes do not fit.
+
+    Examples:
+        >>> f0_hz, amp = torch.tensor([[4000.0]]), torch.ones(1, 1, 1)
+        >>> tone = harmonic_bank(f0_hz, amp, num_samples=8, sample_rate=16000)
+        >>> [round(sample) for sample in tone[0].tolist()]
+        [1, 0, -1, 0, 1, 0, -1, 0]
     """
     if sample_rate <= 0:
         raise ValueError(f"Need more than 0, got {sample_rate=}.")

@@ -31,6 +31,11 @@ def a_weighting_fir(sample_rate: int, num_taps: int = 101) -> Float[Tensor, "tap
 
     Raises:
         ValueError: ``sample_rate`` below 1, or ``num_taps`` even or below 3.
+
+    Examples:
+        >>> taps = a_weighting_fir(48000)
+        >>> taps.shape, torch.allclose(taps, taps.flip(0))
+        (torch.Size([101]), True)
     """
     if sample_rate < 1:
         raise ValueError(f"Need at least 1 sample a second, got {sample_rate=}.")
@@ -50,7 +55,14 @@ def a_weighting_fir(sample_rate: int, num_taps: int = 101) -> Float[Tensor, "tap
 
 @in_full_precision
 def a_weight(audio: Audio, sample_rate: int, num_taps: int = 101) -> Audio:
-    """Filter with :func:`a_weighting_fir`, without delay; silence is assumed before and after."""
+    """Filter with :func:`a_weighting_fir`, without delay; silence is assumed before and after.
+
+    Examples:
+        >>> tones = torch.sin(2 * torch.pi * torch.tensor([[1000], [100]]) / 16000 * torch.arange(16000))
+        >>> heard = a_weight(tones, 16000).std(dim=1) / tones.std(dim=1)
+        >>> round(20 * heard[0].log10().item()), bool(heard[1] < 0.2)
+        (0, True)
+    """
     return _centred_fir(audio, a_weighting_fir(sample_rate, num_taps).to(audio))
 
 
@@ -76,6 +88,11 @@ def k_weighting_coefficients(
 
     Raises:
         ValueError: ``sample_rate`` not above twice the 1500 Hz of the shelf.
+
+    Examples:
+        >>> b, a = k_weighting_coefficients(48000)
+        >>> b.shape, bool(b[1].sum().abs() < 1e-6)  # the high-pass lets no offset through
+        (torch.Size([2, 3]), True)
     """
     if sample_rate <= 3000:
         raise ValueError(f"K-weighting needs a sample rate above 3000 Hz, got {sample_rate}.")
@@ -106,6 +123,10 @@ def k_weighted_power(
         frame_size: Samples in a frame.
         hop_length: Samples from a frame to the next.
         clamp: Limit what leaves each of the two stages to [-1, 1], as the published features do.
+
+    Examples:
+        >>> k_weighted_power(torch.randn(2, 4800), 48000, frame_size=1024, hop_length=512).shape
+        torch.Size([2, 8])
     """
     b, a = k_weighting_coefficients(sample_rate)
     if served(audio):

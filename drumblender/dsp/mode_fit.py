@@ -36,6 +36,14 @@ def match_amplitudes(
 
     Returns:
         The new amplitudes.
+
+    Examples:
+        >>> freq_rad, amp, phase_rad = (torch.full((1, 1, 33), value) for value in (0.2, 0.1, 0.0))
+        >>> sound = modal_bank(freq_rad, 5 * amp, phase_rad, num_samples=8192, align="hop")
+        >>> bands = {"n_fft": 1024, "hop_length": 256, "num_bands": 32, "low_hz": 50, "high_hz": 7000}
+        >>> found = match_amplitudes(sound, freq_rad, amp, phase_rad, bands=bands, sample_rate=16000)
+        >>> round(found.mean().item(), 2)
+        0.5
     """
     centers_rad = band_centers_hz(bands["num_bands"], bands["low_hz"], bands["high_hz"]) * (
         2 * torch.pi / sample_rate
@@ -87,6 +95,14 @@ def fit_quadrature(
 
     Raises:
         ValueError: Knots that do not ascend from 0.
+
+    Examples:
+        >>> freq_rad, amp, phase_rad = (torch.full((1, 1, 33), value) for value in (0.2, 1.0, 0.0))
+        >>> cosine = modal_bank(freq_rad, amp, phase_rad + torch.pi / 2, num_samples=8192, align="hop")
+        >>> settings = {"onset": 0, "num_samples": 8192, "num_modes": 1, "knots": (0,), "ridge": 1e-6}
+        >>> fitted = fit_quadrature(cosine, freq_rad, amp, phase_rad, **settings)
+        >>> [abs(round(part.mean().item(), 2)) for part in fitted]  # of the sine and of the cosine
+        [0.0, 1.0]
     """
     if knots[0] != 0 or list(knots) != sorted(set(knots)):
         raise ValueError(f"Knots ascend from frame 0 of the onset, got {knots}.")

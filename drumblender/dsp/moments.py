@@ -26,6 +26,10 @@ def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) 
     """One of ``WINDOWS``: periodic Hann, flat-top and Hann that end where they began, or ones.
 
     On the CPU; the tensor is shared, do not write to it.
+
+    Examples:
+        >>> analysis_window("hann", 4).round(decimals=3).abs()
+        tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
     if name == "hann":
         return torch.hann_window(length, dtype=dtype)
@@ -58,6 +62,12 @@ def frame_magnitudes(
         windows: Names as :func:`analysis_window` takes them, each once.
         frame_size: Samples in a frame.
         hop_length: Samples from a frame to the next.
+
+    Examples:
+        >>> sound = torch.randn(2, 1000)
+        >>> hann, none = frame_magnitudes(sound, ("hann", "none"), frame_size=256, hop_length=128)
+        >>> hann.shape
+        torch.Size([2, 6, 129])
     """
     check_whole_frames(audio.shape[-1], frame_size, hop_length)
     shapes = [analysis_window(name, frame_size, audio.dtype).to(audio.device) for name in windows]
@@ -93,6 +103,10 @@ def centroid_bins(
         magnitude: Not below 0.
         compress: Weigh by ``log(1 + magnitude)`` instead.
         floor: Magnitudes below it count as this much, and get no gradient.
+
+    Examples:
+        >>> centroid_bins(torch.tensor([[0.0, 1.0, 0.0, 1.0]]))
+        tensor([2.])
     """
     if served(magnitude):
         from drumblender.dsp.kernels.moments import Centroid
@@ -111,7 +125,12 @@ def centroid_plain(weight: Spectra) -> Float[Tensor, "..."]:
 def spread_bins(
     magnitude: Spectra, *, compress: bool = False, floor: float | None = None
 ) -> Float[Tensor, "..."]:
-    """The variance around the centroid, in bins squared; arguments as in :func:`centroid_bins`."""
+    """The variance around the centroid, in bins squared; arguments as in :func:`centroid_bins`.
+
+    Examples:
+        >>> spread_bins(torch.tensor([[0.0, 1.0, 0.0, 1.0]]))
+        tensor([1.])
+    """
     weight = weigh(magnitude, compress, floor)
     offset = bin_numbers(weight) - centroid_plain(weight)[..., None]
     return (weight * offset.square()).sum(dim=-1) / weight.sum(dim=-1).clamp(min=_TINY)
@@ -124,6 +143,10 @@ def flatness(magnitude: Spectra, *, amin: float = 1e-10) -> Float[Tensor, "..."]
     Args:
         magnitude: Not below 0.
         amin: Powers below it count as this much, and get no gradient.
+
+    Examples:
+        >>> flatness(torch.tensor([[2.0, 2.0, 2.0], [2.0, 0.0, 0.0]])).round(decimals=2)
+        tensor([1., 0.])
     """
     if served(magnitude):
         from drumblender.dsp.kernels.moments import Flatness
@@ -141,23 +164,46 @@ def flatness_plain(magnitude: Spectra, *, amin: float = 1e-10) -> Float[Tensor, 
 
 
 def flux(magnitude: Float[Tensor, "... frames bins"]) -> Float[Tensor, "... steps"]:
-    """Squared growth from each frame to the next, summed over the bins; what shrinks does not count."""
+    """Squared growth from each frame to the next, summed over the bins; what shrinks does not count.
+
+    Examples:
+        >>> flux(torch.tensor([[0.0, 0.0], [1.0, 2.0], [0.0, 1.0]]))
+        tensor([5., 0.])
+    """
     return magnitude.diff(dim=-2).relu().square().sum(dim=-1)
 
 
 def weigh(magnitude: Spectra, compress: bool, floor: float | None) -> Spectra:
-    """Lift magnitudes to the floor and, if asked, compress them to ``log(1 + magnitude)``."""
+    """Lift magnitudes to the floor and, if asked, compress them to ``log(1 + magnitude)``.
+
+    Examples:
+        >>> weigh(torch.tensor([0.0, 2.0]), compress=False, floor=1.0)
+        tensor([1., 2.])
+    """
     if floor is not None:
         magnitude = torch.where(magnitude < floor, floor, magnitude)
     return torch.log1p(magnitude) if compress else magnitude
 
 
 def bin_numbers(spectra: Spectra) -> Float[Tensor, "bins"]:
+    """The number of each bin, in the type of the spectra.
+
+    Examples:
+        >>> bin_numbers(torch.zeros(2, 3))
+        tensor([0., 1., 2.])
+    """
     return torch.arange(spectra.shape[-1], device=spectra.device, dtype=spectra.dtype)
 
 
 def check_whole_frames(num_samples: int, frame_size: int, hop_length: int) -> None:
-    """Raise ValueError unless at least one frame of a positive size fits."""
+    """Raise ValueError unless at least one frame of a positive size fits.
+
+    Examples:
+        >>> check_whole_frames(100, frame_size=256, hop_length=128)
+        Traceback (most recent call last):
+            ...
+        ValueError: 100 samples are shorter than one frame of 256.
+    """
     if min(frame_size, hop_length) < 1:
         raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_length=}.")
     if num_samples < frame_size:

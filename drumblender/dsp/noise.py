@@ -32,6 +32,11 @@ def white_noise(
         dtype: Of the output.
         draw_on_device: Draw on ``device``, where the generator must live too. Otherwise numbers are drawn on
             the CPU and copied, so that one seed gives the same noise on every device.
+
+    Examples:
+        >>> noise = white_noise((2, 1000), generator=torch.Generator().manual_seed(0))
+        >>> noise.shape, bool(noise.abs().max() <= 1)
+        (torch.Size([2, 1000]), True)
     """
     source = device if draw_on_device else "cpu"
     options = {"generator": generator, "device": source, "dtype": torch.float32}
@@ -57,6 +62,10 @@ def amp_to_impulse_response(
 
     Raises:
         ValueError: Under 2 bands, or an empty output.
+
+    Examples:
+        >>> amp_to_impulse_response(torch.ones(5), size=8).round().abs()  # a flat spectrum is an impulse
+        tensor([1., 0., 0., 0., 0., 0., 0., 0.])
     """
     _check_bands(magnitude.shape[-1], size)
     response = _zero_phase(magnitude)
@@ -80,6 +89,12 @@ def filter_frames(
 
     Of a response as :func:`amp_to_impulse_response` makes, the half before time 0 is thus heard only in the
     last samples of a frame. The published noise synth sounds like this.
+
+    Examples:
+        >>> frames = torch.randn(3, 8)
+        >>> response = amp_to_impulse_response(torch.ones(3, 5), size=8)
+        >>> torch.allclose(filter_frames(frames, response), frames, atol=1e-5)
+        True
     """
     return _convolved(frames, response)[..., : int(frames.shape[-1])]
 
@@ -127,6 +142,10 @@ def overlap_add(
 
     Raises:
         ValueError: There is no frame, or the hop is under 1.
+
+    Examples:
+        >>> overlap_add(torch.ones(1, 3, 4), hop_length=2)
+        tensor([[1., 1., 2., 2., 2., 2., 1., 1.]])
     """
     batch, num_frames, window = map(int, frames.shape)
     if num_frames < 1 or window < 1 or hop_length < 1:
@@ -162,6 +181,11 @@ def filtered_noise(
 
     Raises:
         ValueError: The shapes do not fit, or an unknown filter.
+
+    Examples:
+        >>> noise = white_noise((2, 10, 256))
+        >>> filtered_noise(torch.rand(2, 10, 33), noise).shape  # 9 hops of 128 samples, and a window
+        torch.Size([2, 1408])
     """
     if noise.shape[:-1] != magnitude.shape[:-1] or noise.shape[-1] < 2:
         raise ValueError(
@@ -248,6 +272,11 @@ def noise_burst(
 
     Raises:
         ValueError: The burst is empty or longer than the output.
+
+    Examples:
+        >>> burst = noise_burst(16000, length_s=1.0, burst_width_s=0.025)
+        >>> burst.shape, bool(burst[:, :400].any()), bool(burst[:, 400:].any())
+        (torch.Size([1, 16000]), True, False)
     """
     width, num_samples = int(sample_rate * burst_width_s), int(sample_rate * length_s)
     if not 0 < width <= num_samples:

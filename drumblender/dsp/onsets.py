@@ -29,6 +29,10 @@ class OnsetSettings:
         fast_samples: Attack and release of the fast follower.
         slow_samples: Attack and release of the slow follower.
         rearm_early: Arm again while still waiting, as the TorchDrum plug-in does; an onset still has to wait.
+
+    Examples:
+        >>> OnsetSettings().wait_samples, OnsetSettings().at(88200).wait_samples  # both are 30 ms
+        (1323, 2646)
     """
 
     on_db: float = 16.0
@@ -73,6 +77,13 @@ class OnsetDetector:
     Args:
         sample_rate: Samples per second.
         settings: See :class:`OnsetSettings`.
+
+    Examples:
+        >>> clicks = np.zeros(24000)
+        >>> clicks[[6000, 18000]] = 1.0
+        >>> detector = OnsetDetector(48000)
+        >>> [detector.process(block) for block in np.split(clicks, 4)]
+        [[], [6000], [], [18000]]
     """
 
     def __init__(self, sample_rate: int, settings: OnsetSettings | None = None) -> None:
@@ -123,6 +134,12 @@ def detect_onsets(audio: np.ndarray, sample_rate: int, settings: OnsetSettings |
 
     Raises:
         ValueError: The audio is not mono ``(samples,)``, or holds NaN or infinity.
+
+    Examples:
+        >>> clicks = np.zeros(24000)
+        >>> clicks[[6000, 18000]] = 1.0
+        >>> detect_onsets(clicks, 48000)
+        [6000, 18000]
     """
     _check_mono(audio)
     if not np.isfinite(audio).all():
@@ -149,6 +166,11 @@ def cut_hits(
         pad_overlap: End a frame ``overlap_buffer`` samples before the next onset.
         overlap_buffer: Samples over which such a frame fades out.
         backtrack: Samples that a frame starts before its onset; below 0, after it.
+
+    Examples:
+        >>> cut_hits(np.arange(1.0, 9.0), [0, 4], frame_size=6, overlap_buffer=0)
+        array([[1., 2., 3., 4., 0., 0.],
+               [5., 6., 7., 8., 0., 0.]])
     """
     _check_mono(audio)
     if frame_size < 1 or overlap_buffer < 0:
@@ -170,7 +192,13 @@ def cut_hits(
 
 
 def high_pass(audio: Samples, sample_rate: float, cutoff_hz: float, q: float = 0.707) -> Samples:
-    """Second-order high-pass from rest, in float64."""
+    """Second-order high-pass from rest, in float64.
+
+    Examples:
+        >>> offset = np.ones(4800)
+        >>> bool(abs(high_pass(offset, 48000, cutoff_hz=600.0)[-1]) < 1e-6)
+        True
+    """
     from scipy.signal import lfilter
 
     return lfilter(*_highpass(cutoff_hz, q, sample_rate), audio.astype(np.float64))
@@ -179,7 +207,12 @@ def high_pass(audio: Samples, sample_rate: float, cutoff_hz: float, q: float = 0
 def follow_envelope(
     signal: Samples, attack_samples: float, release_samples: float, initial: float = 0.0
 ) -> Samples:
-    """Go towards the signal by a fraction of the distance a sample: 1/attack upwards, 1/release downwards."""
+    """Go towards the signal by a fraction of the distance a sample: 1/attack upwards, 1/release downwards.
+
+    Examples:
+        >>> follow_envelope(np.array([1.0, 1.0, 0.0, 0.0]), attack_samples=1, release_samples=2).tolist()
+        [1.0, 1.0, 0.5, 0.25]
+    """
     from drumblender.dsp.kernels import onsets_cpu
 
     out = np.empty(len(signal))

@@ -23,6 +23,11 @@ def sine(
         freq_hz: Frequency of each, in Hz. Not silenced above Nyquist.
         num_samples: Length of the output.
         sample_rate: Samples per second.
+
+    Examples:
+        >>> tone = sine(torch.tensor([4000.0]), num_samples=8, sample_rate=16000)
+        >>> [round(sample) for sample in tone[0].tolist()]
+        [0, 1, 0, -1, 0, 1, 0, -1]
     """
     _check_positive(num_samples=num_samples, sample_rate=sample_rate)
     turns = widen(freq_hz)[:, None] / sample_rate * _count(num_samples, freq_hz)
@@ -56,6 +61,11 @@ def modal_bank(
 
     Raises:
         ValueError: No samples are asked for, a tensor is empty, or the shapes do not fit.
+
+    Examples:
+        >>> modes = torch.rand(2, 3, 10)  # sounds, modes, frames
+        >>> modal_bank(freq_rad=modes, amp=modes, num_samples=640).shape
+        torch.Size([2, 640])
     """
     freq_rad, amp, phase_rad = _fitted(freq_rad, amp, phase_rad, num_samples)
     if not alias:
@@ -83,6 +93,12 @@ def quadrature_bank(
     """A :func:`modal_bank`, and a second one a quarter turn ahead whose amplitudes are ``quadrature``.
 
     Together they give each mode any amplitude and phase at any frame.
+
+    Examples:
+        >>> half_pi, zero, one = (torch.full((1, 1, 1), value) for value in (torch.pi / 2, 0.0, 1.0))
+        >>> cosine = quadrature_bank(half_pi, zero, quadrature=one, phase_rad=zero, num_samples=4)
+        >>> [round(sample) for sample in cosine[0].tolist()]
+        [0, -1, 0, 1]
     """
     return modal_bank(
         torch.cat([freq_rad, freq_rad], dim=1),
@@ -134,6 +150,12 @@ def damped_sines(
         amp: Linear amplitude of each mode at time 0.
         num_samples: Length of the output.
         sample_rate: Samples per second.
+
+    Examples:
+        >>> settings = {"num_samples": 8002, "sample_rate": 16000}
+        >>> sound = damped_sines(*(torch.tensor([[value]]) for value in (4000.0, 0.5, 1.0)), **settings)[0]
+        >>> round(20 * torch.log10(sound[8001] / sound[1]).item())  # half a second apart
+        -60
     """
     _check_positive(num_samples=num_samples, sample_rate=sample_rate)
     amp = amp.masked_fill(freq_hz.abs() >= sample_rate / 2, 0.0)

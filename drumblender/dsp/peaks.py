@@ -16,7 +16,13 @@ _ROUNDING_RAD = 1e-5  # above the error of a float32 transform, below what a win
 
 @dataclass(frozen=True)
 class Peaks:
-    """Peaks of all frames, by frame and then by bin."""
+    """Peaks of all frames, by frame and then by bin.
+
+    Examples:
+        >>> peaks = Peaks(torch.tensor([0]), *torch.tensor([[24.3], [0.5], [0.0]]))
+        >>> peaks.location
+        tensor([24.3000])
+    """
 
     frame: Int[Tensor, "peaks"]
     location: Float[Tensor, "peaks"]  # in bins, between bins too
@@ -30,6 +36,11 @@ class ModeTracks:
 
     A track covers columns 0 to ``length - 1`` and never ends before column 0: where it has no peak, its
     amplitude is 0 and it holds the frequency and phase of the peak after.
+
+    Examples:
+        >>> tracks = ModeTracks(*torch.rand(3, 2, 10), length=torch.tensor([10, 4]))
+        >>> tracks.amp.shape
+        torch.Size([2, 10])
     """
 
     location: Float[Tensor, "tracks columns"]  # in bins
@@ -43,6 +54,10 @@ def find_peaks(level_db: Float[Tensor, "*frames bins"], threshold_db: float) -> 
 
     The first and last bin and both bins of a plateau are never marked, nor is a bin at exactly 0 dB: the
     published features were made so.
+
+    Examples:
+        >>> find_peaks(torch.tensor([-90.0, -20.0, -50.0, -40.0, -90.0]), threshold_db=-30.0)
+        tensor([False,  True, False, False, False])
     """
     peaks = torch.zeros_like(level_db, dtype=torch.bool)
     center = level_db[..., 1:-1]
@@ -66,6 +81,11 @@ def interpolate_peaks(
         magnitude: Linear.
         phase: In rad.
         peaks: As :func:`find_peaks` marks them, none in the first or last bin.
+
+    Examples:
+        >>> magnitude = torch.tensor([[0.0, 1.0, 1.5, 1.0, 0.0]])
+        >>> interpolate_peaks(magnitude, torch.zeros(1, 5), magnitude > 1.2).location
+        tensor([2.], dtype=torch.float64)
     """
     frame, bin_ = peaks.nonzero(as_tuple=True)
     left, center, right = (magnitude[frame, bin_ + step].double() for step in (-1, 0, 1))
@@ -85,6 +105,12 @@ def spectral_peaks(spectrum: Complex[Tensor, "bins frames"], threshold_db: float
 
     At the edge of a mirrored sound phases are 0 or pi, and the sign of pi would be that of a rounding error.
     It is always taken as -pi: so phases are the same on every machine, and nearest to the published ones.
+
+    Examples:
+        >>> spectrum = torch.tensor([[0.1, 0.1], [0.5, 0.1], [0.1, 0.1]]) + 0j  # three bins of two frames
+        >>> peaks = spectral_peaks(spectrum, threshold_db=-20.0)
+        >>> peaks.frame.tolist(), peaks.location.tolist()
+        ([0], [1.0])
     """
     spectrum = spectrum.T
     magnitude, phase = spectrum.abs(), spectrum.angle()
@@ -123,6 +149,12 @@ def track_modes(
 
     Raises:
         ValueError: ``first_frame`` is none of the two.
+
+    Examples:
+        >>> frame, steady = torch.arange(6), torch.full((6,), 24.0, dtype=torch.float64)
+        >>> tracks = track_modes(Peaks(frame, steady, torch.linspace(1, 0, 6), torch.zeros(6)))
+        >>> tracks.location.shape, tracks.length  # one mode in six frames
+        (torch.Size([1, 6]), tensor([6]))
     """
     if first_frame not in ("join", "split"):
         raise ValueError(f"first_frame must be 'join' or 'split', got {first_frame!r}.")

@@ -15,7 +15,12 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def raise_half(value: V) -> V:
-    """A half-precision tensor in float32; anything else as it is."""
+    """A half-precision tensor in float32; anything else as it is.
+
+    Examples:
+        >>> raise_half(torch.zeros(2, dtype=torch.bfloat16)).dtype, raise_half("hann")
+        (torch.float32, 'hann')
+    """
     return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
 
 
@@ -23,6 +28,13 @@ def in_full_precision(op: Callable[P, R]) -> Callable[P, R]:
     """Run ``op`` outside autocast, with half-precision tensors among its arguments raised to float32.
 
     Eight bits of mantissa are a wrong phase after a few hundred samples. float64 stays float64.
+
+    Examples:
+        >>> @in_full_precision
+        ... def phase(freq_rad):
+        ...     return freq_rad.cumsum(dim=-1)
+        >>> phase(torch.ones(3, dtype=torch.float16))
+        tensor([1., 2., 3.])
     """
 
     @wraps(op)
@@ -40,5 +52,10 @@ def in_full_precision(op: Callable[P, R]) -> Callable[P, R]:
 
 
 def widen(value: Tensor) -> Tensor:
-    """The values in float64; as they are on MPS, which has none."""
+    """The values in float64; as they are on MPS, which has none.
+
+    Examples:
+        >>> widen(torch.zeros(2)).dtype
+        torch.float64
+    """
     return value if value.device.type == "mps" else value.double()

@@ -37,6 +37,10 @@ def kaiser_resample(
 
     Raises:
         ValueError: A rate is not above 0.
+
+    Examples:
+        >>> kaiser_resample(torch.randn(2, 44100), 44100, 16000).shape
+        torch.Size([2, 16000])
     """
     if min(sr_in, sr_out) < 1:
         raise ValueError(f"Sample rates are whole numbers of Hz above 0, got {sr_in=}, {sr_out=}.")
@@ -62,7 +66,13 @@ def resampling_kernel(
     beta: float = 14.0,
     rolloff: float = 0.9475937167399596,
 ) -> tuple[Float[Tensor, "taps phases"], int, int]:
-    """One windowed sinc for each output phase, the samples it reaches back, and the input samples a step."""
+    """One windowed sinc for each output phase, the samples it reaches back, and the input samples a step.
+
+    Examples:
+        >>> kernel, reach, step = resampling_kernel(48000, 16000)
+        >>> kernel.shape == (2 * reach + step, 1), step
+        (True, 3)
+    """
     divisor = math.gcd(sr_in, sr_out)
     step, phases = sr_in // divisor, sr_out // divisor
     cutoff = min(step, phases) * rolloff

@@ -38,6 +38,12 @@ def short_time_magnitudes(
 
     Raises:
         ValueError: A size below 1, an unknown ``frames``, no samples, or no full frame in the sound.
+
+    Examples:
+        >>> short_time_magnitudes(torch.randn(1, 4096), 1024, 256, torch.hann_window(1024)).shape
+        torch.Size([1, 13, 513])
+        >>> short_time_magnitudes(torch.randn(1, 4096), 1024, 256, torch.hann_window(1024), "padded").shape
+        torch.Size([1, 16, 513])
     """
     num_samples = audio.shape[-1]
     if min(n_fft, hop_length, num_samples) < 1:
@@ -59,7 +65,12 @@ def short_time_magnitudes(
 
 @lru_cache(maxsize=32)
 def named_window(name: str, length: int) -> Float[Tensor, "length"]:
-    """The periodic window of a name that ``scipy.signal.get_window`` knows, float64; do not write to it."""
+    """The periodic window of a name that ``scipy.signal.get_window`` knows, float64; do not write to it.
+
+    Examples:
+        >>> named_window("hann", 4).tolist()
+        [0.0, 0.5, 1.0, 0.5]
+    """
     from scipy.signal import get_window  # slow to import
 
     try:

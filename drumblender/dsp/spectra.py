@@ -16,7 +16,12 @@ Spectrum = Complex[Tensor, "batch frames bins"]
 
 @table
 def hann_window(length: int) -> Float[Tensor, "length"]:
-    """Periodic Hann window, float32 on the CPU. The tensor is shared: do not write to it."""
+    """Periodic Hann window, float32 on the CPU. The tensor is shared: do not write to it.
+
+    Examples:
+        >>> hann_window(4).round(decimals=3).abs()
+        tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """
     return torch.hann_window(length)
 
 
@@ -43,6 +48,10 @@ def stft(
 
     Raises:
         ValueError: A size below 1, a window longer than the FFT, or audio too short to mirror.
+
+    Examples:
+        >>> stft(torch.randn(2, 16000), n_fft=1024, hop_length=256).shape
+        torch.Size([2, 63, 513])
     """
     check_frames(audio, n_fft, hop_length, None if window is None else window.numel(), pad_mode)
     window = (hann_window(n_fft) if window is None else window).to(audio)
@@ -64,12 +73,24 @@ def stft_plain(
 
 
 def power(spectrum: Spectrum) -> Float[Tensor, "batch frames bins"]:
-    """Squared magnitude."""
+    """Squared magnitude.
+
+    Examples:
+        >>> power(torch.tensor([[[3 + 4j]]]))
+        tensor([[[25.]]])
+    """
     return spectrum.real.square() + spectrum.imag.square()
 
 
 def power_without_complex(audio: Audio, n_fft: int, hop_length: int) -> Float[Tensor, "batch frames bins"]:
-    """:func:`power` of :func:`stft` as products with matrices: for ONNX, which has no complex numbers."""
+    """:func:`power` of :func:`stft` as products with matrices: for ONNX, which has no complex numbers.
+
+    Examples:
+        >>> sound = torch.randn(1, 1000)
+        >>> wanted = power(stft(sound, 256, 128))
+        >>> torch.allclose(power_without_complex(sound, 256, 128), wanted, rtol=1e-3, atol=1e-3)
+        True
+    """
     padded = torch.nn.functional.pad(audio, (n_fft // 2, n_fft // 2), mode="reflect")
     frames = frames_of(padded, n_fft, hop_length) * hann_window(n_fft).to(audio)
     cosines, sines = _fourier(n_fft)
@@ -84,7 +105,12 @@ def _fourier(n_fft: int) -> tuple[Float[Tensor, "n_fft bins"], Float[Tensor, "n_
 
 
 def magnitude(spectrum: Spectrum, floor: float = 0.0) -> Float[Tensor, "batch frames bins"]:
-    """The square root of the power, which is lifted to at least ``floor``; below it the gradient is 0."""
+    """The square root of the power, which is lifted to at least ``floor``; below it the gradient is 0.
+
+    Examples:
+        >>> magnitude(torch.tensor([[[3 + 4j, 0j]]]), floor=0.01)
+        tensor([[[5.0000, 0.1000]]])
+    """
     squared = power(spectrum)
     if floor > 0:
         return squared.clamp(min=floor).sqrt()
@@ -94,7 +120,14 @@ def magnitude(spectrum: Spectrum, floor: float = 0.0) -> Float[Tensor, "batch fr
 def check_frames(
     audio: Audio, n_fft: int, hop_length: int, window_length: int | None = None, pad_mode: str = "reflect"
 ) -> None:
-    """Refuse sizes that :func:`stft` cannot work with; raises ValueError."""
+    """Refuse sizes that :func:`stft` cannot work with; raises ValueError.
+
+    Examples:
+        >>> check_frames(torch.zeros(1, 100), n_fft=1024, hop_length=256)
+        Traceback (most recent call last):
+            ...
+        ValueError: 100 samples are too few to mirror for n_fft=1024: give more than 512, or a smaller n_fft.
+    """
     window_length = n_fft if window_length is None else window_length
     if min(n_fft, hop_length, window_length) < 1:
         raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}, {window_length=}.")

@@ -20,7 +20,13 @@ from drumblender.types import Audio
 
 
 class SpectralSums(NamedTuple):
-    """How far apart the magnitudes u (prediction) and v (target, times its gain) of each item are."""
+    """How far apart the magnitudes u (prediction) and v (target, times its gain) of each item are.
+
+    Examples:
+        >>> sums = SpectralSums(*torch.ones(4, 2))
+        >>> sums._fields
+        ('squares', 'energy', 'logs', 'absolute')
+    """
 
     squares: Float[Tensor, "batch"]  # sum of (u - v)^2
     energy: Float[Tensor, "batch"]  # sum of v^2
@@ -46,6 +52,11 @@ def spectral_sums(
         floor: The power of a bin counts as at least this.
         offset: Added to magnitudes before the logarithm. Floor or offset must be above 0.
         match_gain: Scale each target by the gain that brings it closest to its prediction (least squares).
+
+    Examples:
+        >>> spectrum = torch.full((1, 2, 3), 1.0 + 0j)
+        >>> spectral_sums(2 * spectrum, spectrum).absolute  # six bins, 1 apart
+        tensor([6.], dtype=torch.float64)
     """
     if prediction.shape != target.shape:
         raise ValueError(f"Spectra differ in shape: {tuple(prediction.shape)} and {tuple(target.shape)}.")
@@ -74,7 +85,13 @@ def spectral_sums_plain(
 
 
 def matching_gain(cross: Tensor, energy: Tensor) -> Tensor:
-    """Least-squares gain; 1 where it would be 0 or undefined, so that logarithms stay finite."""
+    """Least-squares gain; 1 where it would be 0 or undefined, so that logarithms stay finite.
+
+    Examples:
+        >>> x, y = torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0])
+        >>> matching_gain(cross=(x * y).sum(), energy=y.square().sum())
+        tensor(2.)
+    """
     matchable = (cross > 0) & (energy > 0)
     return torch.where(matchable, cross, 1.0) / torch.where(matchable, energy, 1.0)
 
@@ -99,6 +116,12 @@ def log_spectral_distance(
         n_fft: Points of the FFT.
         hop_length: Samples between frames.
         eps: Added to powers, above 0.
+
+    Examples:
+        >>> sound = torch.randn(1, 8000)
+        >>> distance = log_spectral_distance(10 * sound, sound, n_fft=1024, hop_length=256)
+        >>> distance.shape, round(distance.mean().item(), 2)  # ln 100
+        (torch.Size([1, 32]), 4.61)
     """
     if prediction.shape != target.shape:
         raise ValueError(f"Shapes differ: {tuple(prediction.shape)} and {tuple(target.shape)}.")

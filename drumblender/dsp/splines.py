@@ -29,6 +29,10 @@ def spline_upsample(
 
     Raises:
         ValueError: There are no frames, or no samples.
+
+    Examples:
+        >>> spline_upsample(torch.tensor([[[0.0], [1.0], [0.0]]]), num_samples=5).flatten()
+        tensor([0.0000, 0.6875, 1.0000, 0.6875, 0.0000])
     """
     num_frames = frames.shape[1]
     count = num_samples - first if count is None else count

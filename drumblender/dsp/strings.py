@@ -33,6 +33,13 @@ def karplus_strong(
         max_delay: Longest delay of the line, in samples.
         zi: The :func:`state_size` outputs before the start, oldest first; None is a string at rest. What
             follows a block is ``drumblender.dsp.all_pole.final_state(zi, block)``.
+
+    Examples:
+        >>> pluck = torch.nn.functional.pad(torch.rand(1, 100) - 0.5, (0, 7900))
+        >>> period, loop = torch.full((1, 8000), 100.0), torch.tensor([0.49, 0.49]).expand(1, 8000, 2)
+        >>> string = karplus_strong(pluck, period, loop, max_delay=200)
+        >>> bool(string[:, :1000].std() > string[:, -1000:].std() > 0)
+        True
     """
     return sparse_all_pole(excitation, *_precise_taps(period, loop_coefficients, max_delay), zi)
 
@@ -44,12 +51,24 @@ def inverse_karplus_strong(
     max_delay: int,
     zi: Float[Tensor, "batch state"] | None = None,
 ) -> Float[Tensor, "batch samples"]:
-    """The excitation that makes :func:`karplus_strong` play ``signal``; arguments as there."""
+    """The excitation that makes :func:`karplus_strong` play ``signal``; arguments as there.
+
+    Examples:
+        >>> pluck = torch.nn.functional.pad(torch.rand(1, 100) - 0.5, (0, 900))
+        >>> string = torch.full((1, 1000), 50.0), torch.full((1, 1000, 2), 0.49), 100
+        >>> torch.allclose(inverse_karplus_strong(karplus_strong(pluck, *string), *string), pluck, atol=1e-5)
+        True
+    """
     return sparse_all_pole_inverse(signal, *_precise_taps(period, loop_coefficients, max_delay), zi)
 
 
 def state_size(max_delay: int, loop_order: int) -> int:
-    """Samples that a string with ``loop_order + 1`` loop coefficients remembers."""
+    """Samples that a string with ``loop_order + 1`` loop coefficients remembers.
+
+    Examples:
+        >>> state_size(max_delay=100, loop_order=1)
+        103
+    """
     return max_delay + loop_order + 2
 
 
@@ -76,6 +95,12 @@ def fractional_delay_taps(
 
     Raises:
         ValueError: A period is not finite or not above 0, or the line is shorter than one sample.
+
+    Examples:
+        >>> period, loop = torch.tensor([[100.0]]), torch.tensor([[[0.5, 0.5]]])
+        >>> lag, taps = fractional_delay_taps(period, loop, max_delay=200)
+        >>> lag, round(taps.sum().item(), 3)
+        (tensor([[99]]), -1.0)
     """
     lag, taps = _precise_taps(period, loop_coefficients, max_delay, min_period)
     return lag, taps.to(loop_coefficients.dtype)
@@ -84,7 +109,13 @@ def fractional_delay_taps(
 def constrain_loop_coefficients(
     raw: Float[Tensor, "... taps"], raw_gain: Float[Tensor, "... 1"], low: float = 0.0, high: float = 1.0
 ) -> Float[Tensor, "... taps"]:
-    """Positive loop coefficients from any real numbers; they sum to the loop's gain, from low to high."""
+    """Positive loop coefficients from any real numbers; they sum to the loop's gain, from low to high.
+
+    Examples:
+        >>> coefficients = constrain_loop_coefficients(torch.randn(3), torch.zeros(1))
+        >>> bool((coefficients > 0).all()), round(coefficients.sum().item(), 3)
+        (True, 0.5)
+    """
     if raw.dtype == raw_gain.dtype and served(raw, raw_gain):
         from drumblender.dsp.kernels.strings import Squash  # numba is slow to import
 
@@ -93,12 +124,22 @@ def constrain_loop_coefficients(
 
 
 def constrain_excitation_coefficients(raw: Float[Tensor, "... order_and_gain"]) -> Float[Tensor, "... order"]:
-    """Coefficients of a stable all-pole filter: column 0 is their sum, the others share it."""
+    """Coefficients of a stable all-pole filter: column 0 is their sum, the others share it.
+
+    Examples:
+        >>> constrain_excitation_coefficients(torch.zeros(5))
+        tensor([0.1250, 0.1250, 0.1250, 0.1250])
+    """
     return constrain_loop_coefficients(raw[..., 1:], raw[..., :1])
 
 
 def share_out(weights: Float[Tensor, "... taps"], total: Float[Tensor, "... 1"]) -> Float[Tensor, "... taps"]:
-    """Divide a total in the proportions of positive weights."""
+    """Divide a total in the proportions of positive weights.
+
+    Examples:
+        >>> share_out(torch.tensor([1.0, 3.0]), total=torch.tensor([2.0]))
+        tensor([0.5000, 1.5000])
+    """
     return weights * (total / weights.sum(dim=-1, keepdim=True))
 
 

@@ -16,6 +16,13 @@ def table(function: Callable[P, R]) -> Callable[P, R]:
     """Keep what a pure function of plain numbers returns; its tensors are shared, so do not write to them.
 
     What the first call makes must serve every later one, so it is made :func:`aside`.
+
+    Examples:
+        >>> @table
+        ... def ramp(size):
+        ...     return torch.arange(size)
+        >>> ramp(3) is ramp(3)
+        True
     """
 
     @lru_cache(maxsize=64)
@@ -40,13 +47,24 @@ def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call in a thread of its own, where no inference mode, tracer or exporter of the caller is on.
 
     They take what comes back for a constant: so does a drawn noise stay the same in an exported graph.
+
+    Examples:
+        >>> with torch.inference_mode():
+        ...     aside(torch.zeros, 2).is_inference()
+        False
     """
     with ThreadPoolExecutor(1) as other:
         return other.submit(function, *args, **kwargs).result()
 
 
 def frames_of(x: Tensor, size: int, hop: int) -> Tensor:
-    """``x.unfold(-1, size, hop)``, for which ONNX has no operator."""
+    """``x.unfold(-1, size, hop)``, for which ONNX has no operator.
+
+    Examples:
+        >>> frames_of(torch.arange(6), size=4, hop=2)
+        tensor([[0, 1, 2, 3],
+                [2, 3, 4, 5]])
+    """
     if not torch.onnx.is_in_onnx_export():
         return x.unfold(-1, size, hop)
     starts = torch.arange(0, x.shape[-1] - size + 1, hop)

@@ -25,7 +25,13 @@ Cutoff = Literal["clip", "drop"]
 
 
 class Quantiles(NamedTuple):
-    """Both quantile functions at the union of their levels."""
+    """Both quantile functions at the union of their levels.
+
+    Examples:
+        >>> found = merged_quantiles(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0]]))
+        >>> found._fields
+        ('u', 'v', 'levels', 'u_levels', 'v_levels')
+    """
 
     u: Float[Tensor, "batch levels"]
     v: Float[Tensor, "batch levels"]
@@ -134,7 +140,13 @@ def merged_quantiles(
     *,
     require_sort: bool = True,
 ) -> Quantiles:
-    """What :func:`wasserstein_1d` integrates; arguments as there."""
+    """What :func:`wasserstein_1d` integrates; arguments as there.
+
+    Examples:
+        >>> found = merged_quantiles(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0]]))
+        >>> found.levels.tolist(), found.u.tolist(), found.v.tolist()
+        ([[0.5, 1.0, 1.0]], [[0.0, 1.0, 1.0]], [[2.0, 2.0, 2.0]])
+    """
     u, v, a, b = _check_points(u_values, v_values, u_weights, v_weights)
     if require_sort:
         u, a = _sorted(u, a)

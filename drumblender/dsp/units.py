@@ -16,37 +16,72 @@ A4_MIDI = 69.0
 
 
 def hz_to_midi(freq_hz: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """MIDI note number, not rounded. Frequencies at or below 0 give -inf or NaN."""
+    """MIDI note number, not rounded. Frequencies at or below 0 give -inf or NaN.
+
+    Examples:
+        >>> hz_to_midi(torch.tensor([220.0, 440.0]))
+        tensor([57., 69.])
+    """
     return 12 * torch.log2(freq_hz / A4_HZ) + A4_MIDI
 
 
 def midi_to_hz(note_midi: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Equal-tempered frequency in Hz, A4 = 440 Hz."""
+    """Equal-tempered frequency in Hz, A4 = 440 Hz.
+
+    Examples:
+        >>> midi_to_hz(torch.tensor([57.0, 69.0]))
+        tensor([220., 440.])
+    """
     return A4_HZ * torch.exp2((note_midi - A4_MIDI) / 12)
 
 
 def hz_to_rad(freq_hz: Float[Tensor, "..."], sample_rate: float) -> Float[Tensor, "..."]:
-    """Radians a sample: Nyquist is pi."""
+    """Radians a sample: Nyquist is pi.
+
+    Examples:
+        >>> hz_to_rad(torch.tensor([8000.0]), sample_rate=16000)
+        tensor([3.1416])
+    """
     return freq_hz * (2 * math.pi / sample_rate)
 
 
 def rad_to_hz(freq_rad: Float[Tensor, "..."], sample_rate: float) -> Float[Tensor, "..."]:
-    """Hz from radians a sample."""
+    """Hz from radians a sample.
+
+    Examples:
+        >>> rad_to_hz(torch.tensor([torch.pi]), sample_rate=16000)
+        tensor([8000.])
+    """
     return freq_rad * (sample_rate / (2 * math.pi))
 
 
 def db_to_gain(level_db: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Linear amplitude from decibels: 0 dB is 1, -20 dB is 0.1."""
+    """Linear amplitude from decibels: 0 dB is 1, -20 dB is 0.1.
+
+    Examples:
+        >>> db_to_gain(torch.tensor([0.0, -20.0]))
+        tensor([1.0000, 0.1000])
+    """
     return torch.pow(10.0, level_db / 20)
 
 
 def gain_to_db(gain: Float[Tensor, "..."], *, floor_db: float = -120.0) -> Float[Tensor, "..."]:
-    """Decibels from linear amplitude, never below ``floor_db``."""
+    """Decibels from linear amplitude, never below ``floor_db``.
+
+    Examples:
+        >>> gain_to_db(torch.tensor([1.0, 0.1, 0.0]))
+        tensor([   0.,  -20., -120.])
+    """
     return 20 * torch.log10(gain.abs().clamp(min=10 ** (floor_db / 20)))
 
 
 def cents_between(freq_hz: Float[Tensor, "..."], reference_hz: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """How far above the reference, in cents (1200 an octave)."""
+    """How far above the reference, in cents (1200 an octave).
+
+    Examples:
+        >>> cents_between(torch.tensor(880.0), torch.tensor(440.0))
+        tensor(1200.)
+    """
     return 1200 * torch.log2(freq_hz / reference_hz)
 
 
@@ -58,6 +93,11 @@ class Range:
         low: Value at 0.
         high: Value at 1, above ``low``.
         log: Spread ratios evenly instead of differences; needs ``low`` above 0.
+
+    Examples:
+        >>> cutoff_hz = Range(20, 20000, log=True)
+        >>> round(cutoff_hz.denormalize(0.5)), cutoff_hz.normalize(20)
+        (632, 0.0)
     """
 
     low: float

@@ -28,6 +28,11 @@ def zero_phase_filter(
 
     Raises:
         ValueError: There are under 2 bins, more frames than samples, or a delay that is negative.
+
+    Examples:
+        >>> sound = torch.randn(1, 1000)
+        >>> torch.allclose(zero_phase_filter(sound, torch.ones(1, 1, 33)), sound, atol=1e-5)
+        True
     """
     batch, num_samples = audio.shape
     frames, bins = magnitudes.shape[1:]

@@ -21,6 +21,13 @@ class BandEncoder(Encoder):
 
     Raises:
         ValueError: A size below 1, or an even kernel.
+
+    Examples:
+        >>> encoder, levels_db = BandEncoder(num_levels=64, hidden_channels=16), torch.randn(2, 50, 64)
+        >>> encoder(levels_db).shape
+        torch.Size([2, 50, 16])
+        >>> torch.allclose(encoder(levels_db + 6), encoder(levels_db), atol=1e-4)  # deaf to a gain
+        True
     """
 
     def __init__(

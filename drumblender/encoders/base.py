@@ -15,6 +15,16 @@ class Encoder(nn.Module, ABC):
     Attributes:
         num_features: Numbers a frame.
         hears: The fields of a batch that it is called with, in this order.
+
+    Examples:
+        >>> import torch
+        >>> class Level(Encoder):
+        ...     num_features = 1
+        ...
+        ...     def forward(self, audio):
+        ...         return audio.unfold(-1, 256, 256).square().mean(dim=-1, keepdim=True)
+        >>> Level()(torch.ones(2, 1024)).shape
+        torch.Size([2, 4, 1])
     """
 
     num_features: int

@@ -29,6 +29,11 @@ class MFCCEncoder(Encoder):
         sample_rate: Samples per second.
         batch_top_db: Cut spectra off 80 dB below the loudest bin of the whole batch, as published, not of the
             item itself; what an item gives then depends on the others.
+
+    Examples:
+        >>> encoder = MFCCEncoder(rnn_channels=8, z_dims=4)
+        >>> encoder(torch.randn(2, 16000)).shape  # a frame every 256 samples
+        torch.Size([2, 63, 4])
     """
 
     def __init__(
@@ -88,6 +93,12 @@ class NoteEncoder(Encoder):
             which is about as large as the other inputs.
         loudness_mean_db: Taken off the loudness.
         loudness_std_db: Divides it then, above 0.
+
+    Examples:
+        >>> encoder = NoteEncoder(hidden_size=8, z_encoder=MFCCEncoder(rnn_channels=8))
+        >>> f0_hz, loudness_db = torch.full((2, 62), 220.0), torch.full((2, 62), -20.0)
+        >>> encoder(torch.randn(2, 16000), f0_hz, loudness_db).shape
+        torch.Size([2, 62, 8])
     """
 
     hears = ("audio", "f0_hz", "loudness_db")

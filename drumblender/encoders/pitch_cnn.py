@@ -28,6 +28,12 @@ class PitchCNN(Encoder):
         slope: Of the leaky ReLU below 0.
         dropout: Share of values dropped before the last stage.
         num_output_layers: Toeplitz layers behind the convolutions, that of the head included.
+
+    Examples:
+        >>> import torch
+        >>> encoder = PitchCNN()
+        >>> encoder.num_features, encoder(torch.zeros(1, 4096)).shape
+        (855, torch.Size([1, 16, 855]))
     """
 
     def __init__(

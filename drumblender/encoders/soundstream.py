@@ -32,6 +32,12 @@ class SoundStreamEncoder(Encoder):
 
     Raises:
         ValueError: A size below 1.
+
+    Examples:
+        >>> import torch
+        >>> encoder = SoundStreamEncoder(hidden_channels=4, output_channels=16, strides=(4, 4))
+        >>> encoder(torch.randn(2, 1600)).shape, encoder.num_frames(1600)
+        (torch.Size([2, 100, 16]), 100)
     """
 
     def __init__(
@@ -118,6 +124,12 @@ class SoundStreamAttentionEncoder(Encoder):
     Args:
         hidden_channels, output_channels, input_channels, kernel_size, strides, causal, film_conditioning,
             film_embedding_size, film_batch_norm: As there.
+
+    Examples:
+        >>> import torch
+        >>> encoder = SoundStreamAttentionEncoder(hidden_channels=4, output_channels=16, strides=(4, 4))
+        >>> encoder(torch.randn(2, 1600)).shape
+        torch.Size([2, 1, 16])
     """
 
     def __init__(

@@ -15,6 +15,12 @@ class Analysed(NamedTuple):
     Attributes:
         controls: Of a synth, by name: ``(batch, frames, size)``, in the unit of the name.
         features: What a network may hear to correct them.
+
+    Examples:
+        >>> import torch
+        >>> found = Analysed({"level_db": torch.zeros(1, 10, 8)}, features=torch.zeros(1, 10, 16))
+        >>> found.controls["level_db"].shape
+        torch.Size([1, 10, 8])
     """
 
     controls: Controls
@@ -26,6 +32,17 @@ class Analysis(nn.Module, ABC):
 
     Attributes:
         num_features: Numbers in a frame of the features.
+
+    Examples:
+        >>> import torch
+        >>> class MeasuredLevel(Analysis):
+        ...     num_features = 1
+        ...
+        ...     def forward(self, batch):
+        ...         rms = batch["audio"].unfold(-1, 256, 256).square().mean(dim=-1, keepdim=True).sqrt()
+        ...         return Analysed({"level_db": 20 * torch.log10(rms)}, rms)
+        >>> MeasuredLevel()({"audio": torch.full((1, 1024), 0.1)}).controls["level_db"].squeeze().round()
+        tensor([-20., -20., -20., -20.])
     """
 
     num_features: int

@@ -18,6 +18,15 @@ class Feature(nn.Module, ABC):
         frames_joined: Consecutive frames that one value is made of: 2 for a feature of change.
         receptive_field: Samples from the start of a sound that the feature reads; None when it reads all.
         labels: A name for every column; empty where there are none.
+
+    Examples:
+        >>> class Peak(Feature):
+        ...     labels = ("peak",)
+        ...
+        ...     def forward(self, audio):
+        ...         return audio.abs().amax(dim=-1)
+        >>> Peak()(torch.tensor([[0.5, -1.0]])), Peak().over_frames(torch.randn(1, 1000), 100, 50).shape
+        (tensor([1.]), torch.Size([1, 19]))
     """
 
     frames_joined: int = 1
@@ -34,7 +43,13 @@ class Feature(nn.Module, ABC):
 
 
 class FeatureExtractor(Feature):
-    """Runs features one after another: the first hears the sound, the next what the first made of it."""
+    """Runs features one after another: the first hears the sound, the next what the first made of it.
+
+    Examples:
+        >>> from drumblender.features import RMS, OnsetSegment
+        >>> FeatureExtractor([OnsetSegment(window=2), RMS()])(torch.tensor([0.5, 0.5, 0.0, 0.0]))
+        tensor(0.5000)
+    """
 
     def __init__(self, features: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -52,6 +67,16 @@ class FeatureCollection(Feature):
 
     Attributes:
         labels: A name for every column, where all features name theirs; else empty.
+
+    Examples:
+        >>> from drumblender.features import CascadingFrameExtractor, Loudness, SpectralFlatness
+        >>> whole = CascadingFrameExtractor([Loudness(48000)], num_frames=[12])
+        >>> onset = CascadingFrameExtractor([SpectralFlatness()], num_frames=[1])
+        >>> features = FeatureCollection([whole, onset])
+        >>> features(torch.randn(3, 48000)).shape
+        torch.Size([3, 2])
+        >>> features.labels
+        ['Loudness_0_12_mean', 'SpectralFlatness_0_1_mean']
     """
 
     def __init__(self, features: Sequence[nn.Module]) -> None:

@@ -15,6 +15,11 @@ class AmplitudeEnvelope(Feature):
 
     Args:
         window: Length of the window in samples.
+
+    Examples:
+        >>> hit = torch.exp(-torch.arange(8000) / 1000) * torch.randn(8000)
+        >>> AmplitudeEnvelope(window=512)(hit[None]).shape
+        torch.Size([1, 8000])
     """
 
     def __init__(self, window: int = 2048) -> None:
@@ -32,6 +37,12 @@ class TemporalCentroid(Feature):
         sample_rate: Samples per second.
         win_length: Length of the envelope's window in samples.
         scaling: ``schlauch`` for the perceived duration of Schlauch et al. (2001), ``none`` for milliseconds.
+
+    Examples:
+        >>> early, late = torch.nn.functional.one_hot(torch.tensor([480, 960]), 4800).float()
+        >>> centroid = TemporalCentroid(48000, win_length=64)
+        >>> round((centroid(late) - centroid(early)).item(), 1)
+        10.0
     """
 
     def __init__(
@@ -53,6 +64,10 @@ class NormSum(Feature):
     Args:
         per_example: Divide each row by its own largest size. Without it, as published, all rows are divided
             by the largest of the batch, so that results depend on what else is in it.
+
+    Examples:
+        >>> NormSum(per_example=True)(torch.tensor([[2.0, 0.0, 0.0, 0.0], [2.0, 1.0, 1.0, 0.0]]))
+        tensor([0.2500, 0.5000])
     """
 
     def __init__(self, per_example: bool = False) -> None:
@@ -70,6 +85,12 @@ class AmpEnvSum(Feature):
 
     Args:
         window: Length of the envelope's window in samples.
+
+    Examples:
+        >>> short, long = torch.exp(-torch.arange(8000) / torch.tensor([[200], [2000]]))
+        >>> feature = AmpEnvSum(window=256)
+        >>> bool(feature(short) < feature(long)), torch.allclose(feature(long), feature(long / 10))
+        (True, True)
     """
 
     def __init__(self, window: int = 2048) -> None:

@@ -18,6 +18,10 @@ class RMS(Feature):
         db: Give decibels.
         epsilon: Added to the mean square.
         floor_db: Decibels below count as this; None: as they are.
+
+    Examples:
+        >>> [round(RMS(db=True)(torch.full((100,), level)).item()) for level in (1.0, 0.1, 0.0)]
+        [0, -20, -80]
     """
 
     def __init__(self, db: bool = False, epsilon: float = _EPS, floor_db: float | None = None) -> None:
@@ -41,6 +45,12 @@ class Loudness(Feature):
         sample_rate: Samples per second.
         epsilon: Added to the mean square, so that silence is finite.
         clamp: Limit what leaves each weighting stage to [-1, 1], as published.
+
+    Examples:
+        >>> tones = torch.sin(2 * torch.pi * torch.tensor([[1000], [30]]) / 48000 * torch.arange(48000))
+        >>> loudness = Loudness(48000, clamp=False)
+        >>> [round(value) for value in loudness(tones).tolist()]
+        [-3, -12]
     """
 
     def __init__(self, sample_rate: int, epsilon: float = 1e-8, clamp: bool = True) -> None:
@@ -70,6 +80,12 @@ class AWeightedLoudness(Feature):
         ntaps: Length of the weighting filter, odd.
         eps: Added to the mean square, so that silence is finite.
         db: Give decibels; else the natural logarithm, as published.
+
+    Examples:
+        >>> tones = torch.sin(2 * torch.pi * torch.tensor([[1000], [100]]) / 16000 * torch.arange(16000))
+        >>> level_db = AWeightedLoudness(16000, db=True)(tones)
+        >>> level_db.shape, round(level_db[0, 30].item()), bool(level_db[1, 30] < -15)
+        (torch.Size([2, 62]), -3, True)
     """
 
     def __init__(

@@ -22,6 +22,17 @@ class SpectralMap(nn.Module, ABC):
 
     Attributes:
         freqs_hz: Where each bin lies; a buffer that is not in the state.
+
+    Examples:
+        >>> class Spectrum(SpectralMap):
+        ...     def __init__(self):
+        ...         super().__init__(np.fft.rfftfreq(512, 1 / 16000))
+        ...
+        ...     def forward(self, audio):
+        ...         return torch.fft.rfft(audio.unfold(-1, 512, 256)).abs()
+        >>> spectrum = Spectrum()
+        >>> spectrum(torch.zeros(1, 1024)).shape, spectrum.freqs_hz.shape
+        (torch.Size([1, 3, 257]), torch.Size([257]))
     """
 
     freqs_hz: Float[Tensor, "bins"]
@@ -90,6 +101,11 @@ class Mel(SpectralMap):
         sample_rate: Samples per second.
         window: Name of a periodic window, as scipy has them.
         frames: As an :class:`STFT` has them.
+
+    Examples:
+        >>> mel = Mel(num_mels=40)
+        >>> mel(torch.zeros(2, 4096)).shape, bool(mel.freqs_hz[-1] < 8000)
+        (torch.Size([2, 9, 40]), True)
     """
 
     def __init__(

@@ -43,6 +43,15 @@ class RefittedModes(nn.Module):
 
     Raises:
         ValueError: An unknown method or a number out of range.
+
+    Examples:
+        >>> import torch
+        >>> settings = {"match_phases": True, "phase_reference": "sine", "hold_last_frequency": True}
+        >>> analysis = CQTModalAnalysis(16000, fmin=110, n_bins=48, num_modes=1, **settings)
+        >>> tone = torch.sin(2 * torch.pi * 440 / 16000 * torch.arange(8000))[None]
+        >>> freq_hz, sines, phase_rad, cosines = RefittedModes(analysis)(tone)
+        >>> cosines.shape == sines.shape == freq_hz.shape
+        True
     """
 
     def __init__(

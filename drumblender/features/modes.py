@@ -16,7 +16,14 @@ Modes = Float[Tensor, "batch modes frames"]
 
 
 class NoModesError(RuntimeError):
-    """The sound holds no mode: it is silent, or all of its tracks are too short."""
+    """The sound holds no mode: it is silent, or all of its tracks are too short.
+
+    Examples:
+        >>> CQTModalAnalysis(16000)(torch.zeros(1, 16000))
+        Traceback (most recent call last):
+            ...
+        drumblender.features.modes.NoModesError: No mode of at least 4 frames rises above -80 dB: ...
+    """
 
 
 class CQTModalAnalysis(nn.Module):
@@ -53,6 +60,12 @@ class CQTModalAnalysis(nn.Module):
 
     Raises:
         ValueError: A number or a name is out of range, or the top bin passes Nyquist.
+
+    Examples:
+        >>> tone = torch.sin(2 * torch.pi * 440 / 16000 * torch.arange(8000))[None]
+        >>> freq_hz, amp, phase_rad = CQTModalAnalysis(16000, fmin=110, n_bins=48, num_modes=1)(tone)
+        >>> freq_hz.shape, round(freq_hz[0, 0, 62].item(), -1), round(amp[0, 0, 62].item(), 1)
+        (torch.Size([1, 1, 126]), 440.0, 1.0)
     """
 
     def __init__(

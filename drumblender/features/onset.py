@@ -14,7 +14,12 @@ from drumblender.types import Audio
 
 
 class OnsetSegment(Feature):
-    """The ``window`` samples that follow ``delay`` samples after the start."""
+    """The ``window`` samples that follow ``delay`` samples after the start.
+
+    Examples:
+        >>> OnsetSegment(window=3, delay=1)(torch.arange(6.0))
+        tensor([1., 2., 3.])
+    """
 
     def __init__(self, window: int = 2048, delay: int = 0) -> None:
         super().__init__()
@@ -46,6 +51,15 @@ class CascadingFrameExtractor(Feature):
     Attributes:
         labels: ``<Class>_<first frame>_<frames>_mean`` or ``_diff``; columns go by feature, then group.
         receptive_field: Samples of a sound that the features read.
+
+    Examples:
+        >>> from drumblender.features import RMS, SpectralCentroid
+        >>> parts = [RMS(db=True), SpectralCentroid(48000)]
+        >>> features = CascadingFrameExtractor(parts, num_frames=[1, 3])  # transient and sustain
+        >>> features(torch.randn(2, 48000)).shape
+        torch.Size([2, 4])
+        >>> features.labels[:2]
+        ['RMS_0_1_mean', 'RMS_1_3_mean']
     """
 
     def __init__(

@@ -15,7 +15,14 @@ _HOP_S = 0.016
 
 
 class NoPitchError(ValueError):
-    """The sound has no pitch in any frame."""
+    """The sound has no pitch in any frame.
+
+    Examples:
+        >>> bridge_unvoiced(torch.zeros(4), voiced=torch.zeros(4, dtype=torch.bool))
+        Traceback (most recent call last):
+            ...
+        drumblender.features.pitch.NoPitchError: has no pitch in any frame
+    """
 
 
 class FCNF0Pitch(Feature):
@@ -34,6 +41,11 @@ class FCNF0Pitch(Feature):
         center: Where penn puts the first frame.
         batch_size: Frames at once; by default 1024, on CUDA 8192.
         checkpoint: The weights; None lets penn fetch its own from the Hugging Face hub.
+
+    Examples:
+        >>> tone = torch.sin(2 * torch.pi * 220 / 16000 * torch.arange(16000))  # doctest: +SKIP
+        >>> FCNF0Pitch()(tone[None]).shape  # doctest: +SKIP
+        torch.Size([1, 62])
     """
 
     def __init__(
@@ -91,6 +103,12 @@ class PYINPitch(Feature):
         hop_length: Samples of a hop.
         fmin: Lowest pitch in Hz.
         fmax: Highest pitch in Hz.
+
+    Examples:
+        >>> tone = torch.sin(2 * torch.pi * 220 / 16000 * torch.arange(8000))
+        >>> f0_hz = PYINPitch()(tone[None])
+        >>> f0_hz.shape, round(f0_hz.median().item())
+        (torch.Size([1, 31]), 220)
     """
 
     def __init__(

@@ -27,6 +27,13 @@ class ResidualBands(Analysis):
         smooth_frames: Frames that are averaged, an odd number.
         floor_db: The least level of the noise, relative to the recording.
         levels: Give ``level_db``; without it the analysis is only heard, as an equaliser of the modes needs.
+
+    Examples:
+        >>> silent = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.zeros(1, 2, 1))
+        >>> noise = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+        >>> controls, features = ResidualBands(16000, num_bands=8, smooth_frames=9)({"audio": noise} | silent)
+        >>> features.shape, round(controls["level_db"].mean().item())  # all of the noise is left
+        (torch.Size([1, 63, 16]), 0)
     """
 
     def __init__(

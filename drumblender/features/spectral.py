@@ -66,6 +66,11 @@ class SpectralCentroid(SpectralFeature):
         scaling: ``semitone`` gives MIDI note numbers, ``kazazis`` the perceptual scale of Kazazis et al.
             (2021), ``none`` Hz.
         epsilon: Added to the Hz that become semitones; with 0, silence has the number 0.
+
+    Examples:
+        >>> tones = torch.sin(2 * torch.pi * torch.tensor([[1000], [3000]]) / 16000 * torch.arange(2048))
+        >>> [round(hz, -2) for hz in SpectralCentroid(16000, scaling="none")(tones).tolist()]
+        [1000.0, 3000.0]
     """
 
     def __init__(
@@ -103,6 +108,12 @@ class SpectralSpread(SpectralFeature):
         window: Analysis window.
         compress: Weigh by ``log(1 + magnitude)``.
         floor: Magnitudes below it count as this much.
+
+    Examples:
+        >>> tone, noise = torch.sin(0.4 * torch.arange(2048)), torch.randn(2048)
+        >>> spread = SpectralSpread()
+        >>> bool(spread(tone) < spread(noise))
+        True
     """
 
     def __init__(self, window: Window = "hann", compress: bool = False, floor: float | None = None) -> None:
@@ -123,6 +134,12 @@ class SpectralFlatness(SpectralFeature):
         window: Analysis window.
         compress: Take the power of ``log(1 + magnitude)``.
         epsilon: Added to the ratio, which keeps it above -160 dB.
+
+    Examples:
+        >>> tone, noise = torch.sin(0.4 * torch.arange(2048)), torch.randn(2048)
+        >>> flatness_db = SpectralFlatness()
+        >>> bool(flatness_db(tone) < -60), bool(flatness_db(noise) > -10)
+        (True, True)
     """
 
     def __init__(
@@ -145,6 +162,11 @@ class SpectralFlux(SpectralFeature):
     """How much louder the bins get from each frame to the next: squared, summed over the bins.
 
     Takes frames, ``(..., frames, samples)``, and gives one value less than there are frames.
+
+    Examples:
+        >>> frames = torch.stack([torch.zeros(256), torch.ones(256), torch.zeros(256)])
+        >>> [value > 0 for value in SpectralFlux()(frames).tolist()]  # it rises, then it falls
+        [True, False]
     """
 
     frames_joined = 2

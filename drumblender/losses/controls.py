@@ -12,6 +12,11 @@ class ControlLoss(nn.Module):
 
     Args:
         names: The controls that count; None counts those that the target has.
+
+    Examples:
+        >>> import torch
+        >>> ControlLoss()({"amp": torch.full((1, 4, 2), 0.75)}, {"amp": torch.full((1, 4, 2), 0.5)})
+        tensor(0.2500)
     """
 
     def __init__(self, names: Sequence[str] | None = None) -> None:

@@ -12,6 +12,12 @@ class FeatureDifferenceLoss(nn.Module):
     Args:
         loss: Distance of two tensors with an attribute ``reduction``, such as ``torch.nn.MSELoss``;
             the absolute difference by default. Its own reduction is not used: weights come first.
+
+    Examples:
+        >>> import torch
+        >>> features, reference = torch.tensor([[3.0, -20.0]]), torch.tensor([[1.0, -20.0]])
+        >>> FeatureDifferenceLoss()(features, reference, difference=torch.tensor([[1.0, 0.0]]))
+        tensor(0.5000)
     """
 
     def __init__(self, loss: nn.Module | None = None) -> None:

@@ -26,6 +26,13 @@ class MultiScaleSpectralLoss(nn.Module):
 
     Raises:
         ValueError: No scale, a size below 4, an unknown choice, or both weights 0.
+
+    Examples:
+        >>> sound = torch.randn(1, 4096)
+        >>> loss = MultiScaleSpectralLoss()
+        >>> silence = torch.zeros(1, 4096)  # as far in magnitudes as a sound twice as strong
+        >>> torch.allclose(loss(2 * sound, sound), loss(silence, sound))
+        True
     """
 
     def __init__(

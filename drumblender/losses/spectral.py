@@ -42,6 +42,12 @@ class MultiResolutionSTFTLoss(nn.Module):
 
     Raises:
         ValueError: Lists of unequal length, sizes that do not fit, or A-weighting without a sample rate.
+
+    Examples:
+        >>> sound = torch.randn(1, 16000)
+        >>> loss = MultiResolutionSTFTLoss()
+        >>> round(loss(2 * sound, sound).item(), 2)  # 1 of convergence, ln 2 of log magnitudes
+        1.69
     """
 
     def __init__(
@@ -124,6 +130,11 @@ class FirstOrderDifferenceLoss(nn.Module):
 
     Args:
         reduction: ``"mean"`` or ``"sum"`` over items and samples, or ``"none"``: ``(batch, samples - 1)``.
+
+    Examples:
+        >>> ramp = torch.linspace(0, 1, 11)[None]
+        >>> FirstOrderDifferenceLoss()(ramp, torch.zeros(1, 11))
+        tensor(0.1000)
     """
 
     def __init__(self, reduction: Literal["mean", "sum", "none"] = "mean") -> None:

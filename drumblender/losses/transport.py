@@ -123,6 +123,13 @@ class SlicedTransportLoss(nn.Module):
         balanced: Compare shapes only.
         cutoff: As in :class:`SpectralTransportLoss`.
         span: What the length of the sound weighs against the width of the spectrum, both 1 long.
+
+    Examples:
+        >>> hit = torch.randn(2048)
+        >>> at = [torch.nn.functional.pad(hit, (n, 6144 - n))[None] for n in (0, 1024, 4096)]
+        >>> loss = SlicedTransportLoss()
+        >>> bool(loss(at[1], at[0]) < loss(at[2], at[0]))  # the later the hit, the farther
+        True
     """
 
     def __init__(
@@ -182,6 +189,13 @@ class CumulativeEnergyLoss(nn.Module):
         squared: Sum power, not magnitude.
         balanced: Divide each total by its end; else both by the target's.
         axis: Sum along ``"frequency"`` or ``"time"``.
+
+    Examples:
+        >>> t = 2 * torch.pi * torch.arange(4096)[None] / 16000
+        >>> low, near, far = (torch.sin(hz * t) for hz in (220, 330, 880))
+        >>> loss = CumulativeEnergyLoss()
+        >>> bool(loss(near, low) < loss(far, low))
+        True
     """
 
     def __init__(
@@ -222,6 +236,14 @@ class KLDivergenceLoss(nn.Module):
         maps: As in :class:`SpectralTransportLoss`.
         eps: Added to shares before the logarithm.
         reverse: The prediction's from the target's.
+
+    Examples:
+        >>> sound = torch.randn(1, 4096)
+        >>> loss = KLDivergenceLoss()
+        >>> bool(loss(2 * sound, sound).abs() < 1e-6)  # deaf to a gain
+        True
+        >>> bool(loss(torch.randn(1, 4096), sound) > 0.1)
+        True
     """
 
     def __init__(

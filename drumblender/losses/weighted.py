@@ -21,6 +21,14 @@ class WeightedLoss(nn.Module):
     Raises:
         ValueError: No loss, a weight that belongs to none, a weight that is not finite, or a part named
             ``loss``, which is the name of the sum.
+
+    Examples:
+        >>> import torch
+        >>> loss = WeightedLoss({"l1": nn.L1Loss(), "l2": nn.MSELoss()}, weights={"l2": 10.0})
+        >>> loss(torch.full((1, 4), 0.5), torch.zeros(1, 4))
+        tensor(3.)
+        >>> loss.parts
+        {'l1': tensor(0.5000), 'l2': tensor(0.2500)}
     """
 
     def __init__(self, losses: dict[str, nn.Module], weights: dict[str, float] | None = None) -> None:

@@ -67,6 +67,12 @@ class EnvelopeDistance(ItemMetric):
     Args:
         frame_size: Samples that are averaged by a Hann window.
         hop_length: Samples between points of the envelope.
+
+    Examples:
+        >>> sound, silence = torch.randn(1, 8000), torch.zeros(1, 8000)
+        >>> metric = EnvelopeDistance()
+        >>> round(metric.per_item(sound / 10, sound).item(), 3), metric.per_item(silence, sound).item()
+        (0.0, 1.0)
     """
 
     def __init__(self, frame_size: int = 1024, hop_length: int = 256) -> None:
@@ -93,6 +99,12 @@ class OnsetStrengthDistance(ItemMetric):
     Args:
         n_fft: Points of the FFT and of its periodic Hann window.
         hop_length: Samples between frames, which reach into silence at both ends.
+
+    Examples:
+        >>> sound, silence = torch.randn(1, 8000), torch.zeros(1, 8000)
+        >>> metric = OnsetStrengthDistance()
+        >>> round(metric.per_item(sound / 10, sound).item(), 3), metric.per_item(silence, sound).item()
+        (0.0, 1.0)
     """
 
     def __init__(self, n_fft: int = 1024, hop_length: int = 256) -> None:

@@ -84,6 +84,11 @@ class LoudSpectralDistance(ItemMetric):
         hop_length: Samples between frames.
         floor_db: Levels end here, under the loudest bin of the target.
         frame_floor_db: Frames count whose power is above this, under the loudest frame of the target.
+
+    Examples:
+        >>> sound = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+        >>> round(LoudSpectralDistance().per_item(2 * sound, sound).item(), 2)
+        6.02
     """
 
     def __init__(

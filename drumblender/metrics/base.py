@@ -16,6 +16,15 @@ class ItemMetric(Metric, ABC):
 
     ``update`` takes a batch of both; ``compute`` gives the mean over all items seen, over all processes.
     Never differentiated.
+
+    Examples:
+        >>> class PeakError(ItemMetric):
+        ...     def per_item(self, prediction, target):
+        ...         return (prediction.abs().amax(dim=1) - target.abs().amax(dim=1)).abs()
+        >>> metric = PeakError()
+        >>> metric.update(torch.tensor([[0.5, -1.0], [0.5, 0.0]]), torch.zeros(2, 2))
+        >>> metric.compute()
+        tensor(0.7500)
     """
 
     is_differentiable = False
@@ -52,6 +61,12 @@ class LossMetric(ItemMetric):
         over: ``"batch"``: one call for each batch, counted once for each of its items, as the paper's tables
             were made. A loss that divides sums over the whole batch then depends on how a set is cut into
             batches. ``"item"``: one call for each item.
+
+    Examples:
+        >>> metric = LossMetric(nn.L1Loss(), over="item")
+        >>> metric.update(torch.full((2, 4), 0.5), torch.zeros(2, 4))
+        >>> metric.compute()
+        tensor(0.5000)
     """
 
     def __init__(self, loss: nn.Module, over: Literal["batch", "item"] = "batch") -> None:

@@ -97,6 +97,12 @@ class ModeFrequencyError(_ModeMetric):
     """How many cents the modes of the prediction are from those of the target, in the mean.
 
     A mode of the target that the prediction has not counts as ``reach_cents``. 0 where the target has none.
+
+    Examples:
+        >>> t = torch.arange(48000) / 48000
+        >>> tones = [(torch.exp(-5 * t) * torch.sin(2 * torch.pi * hz * t))[None] for hz in (445, 440)]
+        >>> round(ModeFrequencyError(48000).per_item(*tones).item())  # 1200 log2(445 / 440) cents
+        20
     """
 
     def _error(self, prediction: Tensor, target: Tensor) -> Float[Tensor, ""]:
@@ -116,6 +122,12 @@ class ModeDecayError(_ModeMetric):
 
     Args:
         longest: Octaves that a mode counts at most, and what it counts where the prediction has nothing.
+
+    Examples:
+        >>> t = torch.arange(48000) / 48000
+        >>> tones = [(1000 ** (-t / t60_s) * torch.sin(2 * torch.pi * 440 * t))[None] for t60_s in (1.0, 0.5)]
+        >>> round(ModeDecayError(48000).per_item(*tones).item(), 1)
+        1.0
     """
 
     def __init__(

@@ -7,7 +7,14 @@ from torchmetrics import Metric
 
 
 class FeatureError(Metric):
-    """Mean absolute difference of a feature, over all examples seen."""
+    """Mean absolute difference of a feature, over all examples seen.
+
+    Examples:
+        >>> metric = FeatureError()
+        >>> metric.update(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
+        >>> metric.compute()
+        tensor(0.2500)
+    """
 
     is_differentiable = False
     higher_is_better = False

@@ -45,6 +45,11 @@ class AttackTimeDifference(ItemMetric):
         sample_rate: Samples per second.
         window_s: Length of the window whose RMS is the envelope, in seconds.
         share: Of the envelope's peak.
+
+    Examples:
+        >>> early, late = F.one_hot(torch.tensor([480, 960]), 4800).float().split(1)
+        >>> round(AttackTimeDifference(48000).per_item(late, early).item(), 1)
+        10.0
     """
 
     def __init__(self, sample_rate: int, window_s: float = 0.002, share: float = 0.7) -> None:

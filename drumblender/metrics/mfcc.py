@@ -25,6 +25,13 @@ class WeightedMFCCError(ItemMetric):
 
     Raises:
         ValueError: A size below 1, or no coefficient left.
+
+    Examples:
+        >>> import torch
+        >>> sound = torch.randn(1, 16000)
+        >>> metric = WeightedMFCCError(16000, skip=1)
+        >>> bool(metric.per_item(10 * sound, sound) < 0.01)  # only the first coefficient hears a gain
+        True
     """
 
     def __init__(

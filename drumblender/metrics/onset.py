@@ -21,6 +21,13 @@ class SpectralFluxOnsetError(ItemMetric):
         hop_length: Samples between frames, which reach into silence at both ends.
         axis: Rises from bin to bin (``"frequency"``), which the published tables hold under the name of an
             onset error though no onset shows in it; or from frame to frame (``"time"``), which is the flux.
+
+    Examples:
+        >>> import torch
+        >>> sound, silence = torch.randn(1, 8000), torch.zeros(1, 8000)
+        >>> metric = SpectralFluxOnsetError(axis="time")
+        >>> round((metric.per_item(2 * sound, silence) / metric.per_item(sound, silence)).item(), 3)
+        4.0
     """
 
     def __init__(
@@ -46,6 +53,12 @@ class OnsetTimeError(ItemMetric):
         sample_rate: Samples per second.
         n_fft: Points of the FFT and of its periodic Hann window.
         hop_length: Samples between frames, which is the resolution.
+
+    Examples:
+        >>> import torch
+        >>> early, late = torch.nn.functional.one_hot(torch.tensor([480, 960]), 4800).float().split(1)
+        >>> round(OnsetTimeError(48000).per_item(late, early).item(), 1)
+        10.0
     """
 
     def __init__(self, sample_rate: int, n_fft: int = 256, hop_length: int = 32) -> None:

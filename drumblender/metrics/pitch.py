@@ -79,7 +79,14 @@ class RawPitchAccuracy(PitchMetric):
 
 
 class RawChromaAccuracy(PitchMetric):
-    """Share of frames less than 50 cents off some octave of the target."""
+    """Share of frames less than 50 cents off some octave of the target.
+
+    Examples:
+        >>> metric = RawChromaAccuracy()
+        >>> metric.update(torch.tensor([[440.0, 220.0]]), torch.tensor([[441.0, 440.0]]))
+        >>> metric.compute()
+        tensor(1.)
+    """
 
     def per_frame(self, prediction: Hz, target: Hz) -> Hz:
         cents, known = cents_apart(prediction, target)
@@ -92,6 +99,12 @@ class OctaveDifference(PitchMetric):
     """Mean number of whole octaves that the estimate is below the target; above counts as negative.
 
     Frames without a pitch on either side count as 0: they are wrong elsewhere.
+
+    Examples:
+        >>> metric = OctaveDifference()
+        >>> metric.update(torch.tensor([[440.0, 220.0]]), torch.tensor([[440.0, 440.0]]))
+        >>> metric.compute()  # half of the frames are an octave too low
+        tensor(0.5000)
     """
 
     higher_is_better = None
@@ -108,6 +121,11 @@ class DecibelDistance(ItemMetric):
     Args:
         root: Take the root of each item's mean: decibels, not their square.
         n_fft: Points of the FFT; frames overlap by three quarters and go on past the end, as published.
+
+    Examples:
+        >>> sound = torch.randn(1, 16000)
+        >>> round(DecibelDistance(root=True).per_item(10 * sound, sound).item())
+        20
     """
 
     def __init__(self, root: bool = False, n_fft: int = 1024) -> None:
@@ -129,7 +147,12 @@ class DecibelDistance(ItemMetric):
 
 
 class WaveformMSE(ItemMetric):
-    """Mean squared difference of samples."""
+    """Mean squared difference of samples.
+
+    Examples:
+        >>> WaveformMSE().per_item(torch.full((1, 4), 0.5), torch.zeros(1, 4))
+        tensor([0.2500])
+    """
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)

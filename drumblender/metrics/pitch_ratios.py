@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_sounds
 from drumblender.metrics.pitch import Hz, PitchMetric, cents_apart
 
 Amplitudes = Float[Tensor, "batch frames harmonics"]
@@ -26,6 +27,12 @@ class RatioLockedAccuracy(PitchMetric):
     Args:
         largest: Largest numerator and denominator.
         cents: How close is locked.
+
+    Examples:
+        >>> metric = RatioLockedAccuracy()
+        >>> metric.update(torch.tensor([[220.0, 215.0]]), torch.tensor([[330.0, 330.0]]))
+        >>> metric.compute(), round(metric.chance, 2)  # 2/3 is locked, 215/330 is not
+        (tensor(0.5000), 0.07)
     """
 
     def __init__(self, largest: int = 6, cents: float = 10.0) -> None:

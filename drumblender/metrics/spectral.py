@@ -21,6 +21,13 @@ class LogSpectralDistance(ItemMetric):
         n_fft: Points of the FFT and of its periodic Hann window. The published tables used 8092 (not 8192).
         hop_length: Samples between frames.
         eps: Added to powers, so that silence is finite.
+
+    Examples:
+        >>> import torch
+        >>> sound = torch.randn(1, 16000)
+        >>> distance = LogSpectralDistance(n_fft=1024, hop_length=256).per_item(10 * sound, sound)
+        >>> round(4.343 * distance.item(), 1)  # in dB
+        20.0
     """
 
     def __init__(self, n_fft: int = 8092, hop_length: int = 64, eps: float = 1e-8) -> None:
@@ -48,6 +55,13 @@ class MFCCError(ItemMetric):
         hop_length: Samples between frames.
         floor: Levels count down to 80 dB below the loudest of the ``"batch"``, as published, or of the
             ``"item"``, so that the value does not depend on what else is in the batch.
+
+    Examples:
+        >>> import torch
+        >>> sound = torch.randn(1, 16000)
+        >>> distance = MFCCError(16000, floor="item").per_item(10 * sound, sound)
+        >>> round(distance.item() / 128**0.5, 1)  # the 20 dB are in the first coefficient, of 128 bands
+        20.0
     """
 
     def __init__(

@@ -67,6 +67,20 @@ class Synth(nn.Module, ABC):
         sample_rate: Samples per second; None for a synth that plays the same at any rate.
         needs_source: The synth works on a sound given as ``source`` (the mix of the voices before it, the
             excitation of a string) and cannot play without it.
+
+    Examples:
+        >>> class Sine(Synth):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.control_sizes, self.sample_rate = {"freq": 1}, 16000
+        ...         self.ranges, self.units = {"freq": Range(20, 2000, log=True)}, {"freq": "hz"}
+        ...
+        ...     def forward(self, controls, num_samples, source=None):
+        ...         freq_hz = self.to_units(controls)["freq_hz"][:, 0]
+        ...         return torch.sin(2 * torch.pi * freq_hz / self.sample_rate * torch.arange(num_samples))
+        >>> sine = Sine()
+        >>> sine(sine.from_units({"freq": 440.0}), num_samples=100).shape
+        torch.Size([1, 100])
     """
 
     control_sizes: dict[str, int]

@@ -15,6 +15,15 @@ class FMDrumSynth(DrumSynth):
     Args:
         sample_rate: Samples per second.
         noise_samples: Samples of noise drawn once for all hits; 0 draws anew each time.
+
+    Examples:
+        >>> import torch
+        >>> drum = FMDrumSynth(44100)
+        >>> middle = {name: torch.full((1, 1, 1), 0.5) for name in drum.control_sizes}
+        >>> drum(middle, num_samples=22050).shape
+        torch.Size([1, 22050])
+        >>> drum.to_units(middle)["osc.freq_hz"].item()
+        1010.0
     """
 
     def __init__(self, sample_rate: int, noise_samples: int = 0) -> None:

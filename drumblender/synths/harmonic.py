@@ -30,6 +30,15 @@ class HarmonicSynth(Synth):
         roll_off_delay: Samples by which that filter delays; 2 as published.
         fade: A harmonic on its way to Nyquist fades from the last frame below it, as in Torres et al. (ICASSP
             2024), instead of stopping at the sample that reaches it.
+
+    Examples:
+        >>> import torch
+        >>> synth = HarmonicSynth(num_harmonics=3, sample_rate=16000)
+        >>> f0_hz, amp = torch.full((1, 1, 1), 3000.0), torch.ones(1, 1, 3)
+        >>> two = synth({"f0_hz": f0_hz, "amp": amp * torch.tensor([1.0, 1.0, 0.0])}, num_samples=1000)
+        >>> three = synth({"f0_hz": f0_hz, "amp": amp}, num_samples=1000)
+        >>> torch.allclose(three, two)  # the third, at 9 kHz, is above Nyquist
+        True
     """
 
     def __init__(

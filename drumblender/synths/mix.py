@@ -16,6 +16,11 @@ class MixSynth(Synth):
 
     Raises:
         ValueError: There is no synth, two controls get one name, or the synths play at different rates.
+
+    Examples:
+        >>> from drumblender.synths import HarmonicSynth, NoiseSynth
+        >>> MixSynth({"tone": HarmonicSynth(8), "breath": NoiseSynth(16)}).control_sizes
+        {'tone_f0_hz': 1, 'tone_amp': 8, 'breath_magnitude': 16}
     """
 
     def __init__(self, synths: dict[str, Synth]) -> None:

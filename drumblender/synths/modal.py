@@ -28,6 +28,12 @@ class ModalSynth(Synth):
         freq_rad: Frequencies that a control ``freq`` in (0, 1) can have; None: the control is ``freq_rad``.
         phase_rad: Phases that a control ``phase`` in (0, 1) can have; None: the control is ``phase_rad``.
         quadrature: ``quadrature`` is one of its controls.
+
+    Examples:
+        >>> synth = ModalSynth(num_modes=1, with_phase=False)
+        >>> quarter = {"freq_rad": torch.full((1, 1, 1), torch.pi / 2), "amp": torch.ones(1, 1, 1)}
+        >>> [round(sample) for sample in synth(quarter, num_samples=8)[0].tolist()]  # a quarter of the rate
+        [1, 0, -1, 0, 1, 0, -1, 0]
     """
 
     def __init__(
@@ -90,6 +96,13 @@ class DampedModalSynth(Synth):
         t60_s: Times in which a mode can fall by 60 dB, above 0.
         max_amp: Linear amplitude of a mode at time 0 when its ``amp`` is 1.
         level_db: Amplitudes that ``level`` can have; None: the control is ``amp``.
+
+    Examples:
+        >>> bell = DampedModalSynth(1, 16000, freq_hz=Range(50, 5000, log=True), t60_s=Range(0.05, 4))
+        >>> sound = bell(bell.from_units({"freq_hz": 440.0, "t60_s": 0.5, "amp": 0.3}), num_samples=16000)[0]
+        >>> start, later = (sound[n : n + 400].abs().max() for n in (0, 8000))  # half a second apart
+        >>> round(20 * torch.log10(later / start).item())
+        -60
     """
 
     def __init__(

@@ -27,6 +27,13 @@ class NoiseSynth(Synth):
         level_db: Gains that ``level`` can have; None: the control is ``magnitude``.
         filter: ``linear`` keeps bands apart: two bands away, one is 40 dB down. ``published`` lets each leak
             into all others, as the published system and its checkpoints do.
+
+    Examples:
+        >>> synth = NoiseSynth(num_bands=5, win_length=256, seed=0)
+        >>> rumble = synth({"magnitude": torch.tensor([[[1.0, 0.5, 0.0, 0.0, 0.0]]])}, num_samples=16000)
+        >>> spectrum = torch.fft.rfft(rumble)[0].abs()  # the upper half is more than 40 dB down
+        >>> bool(spectrum[4000:].mean() < 0.01 * spectrum[:1000].mean())
+        True
     """
 
     def __init__(

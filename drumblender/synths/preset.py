@@ -64,6 +64,12 @@ def load_controls(path: str | Path, synth: Synth) -> Controls:
     Raises:
         FileNotFoundError: No such file, neither here nor among the presets of the package.
         ValueError: The file is no preset, or a name is missing, unknown, or out of its range.
+
+    Examples:
+        >>> from drumblender.synths import Snare808
+        >>> controls = load_controls("cfg/presets/808_snare_1.json", Snare808(44100))
+        >>> len(controls), controls["osc1.freq"].shape
+        (14, torch.Size([1, 1, 1]))
     """
     values = _section(path, _read(path), "preset", synth)
     if missing := sorted(set(synth.control_sizes) - set(values)):
@@ -82,6 +88,14 @@ def save_preset(
 
     Raises:
         ValueError: A control is missing or has another shape.
+
+    Examples:
+        >>> from drumblender.synths import SimpleDrumSynth
+        >>> drum = SimpleDrumSynth(44100)
+        >>> controls = {name: torch.full((1, 1, 1), 0.5) for name in drum.control_sizes}
+        >>> save_preset("kick.json", drum, controls)
+        >>> torch.allclose(load_controls("kick.json", drum)["osc.freq"], controls["osc.freq"])
+        True
     """
     synth.check(controls)
     listed = {name: listed_frames(value) for name, value in real_units(synth, controls).items()}

@@ -15,6 +15,14 @@ class SimpleDrumSynth(DrumSynth):
     Args:
         sample_rate: Samples per second.
         noise_samples: Samples of noise drawn once for all hits; 0 draws anew each time.
+
+    Examples:
+        >>> import torch
+        >>> drum = SimpleDrumSynth(44100)
+        >>> drum.num_params
+        9
+        >>> drum.play(torch.rand(3, drum.num_params), num_samples=22050).shape
+        torch.Size([3, 22050])
     """
 
     def __init__(self, sample_rate: int, noise_samples: int = 0) -> None:

@@ -21,6 +21,13 @@ class Snare808(DrumSynth):
         noise_samples: Samples of noise drawn once for all hits; 0 draws anew each time.
         clamp: Limit the filtered noise to [-1, 1], as published.
         noise_env_post_filter: Shape the noise after the filter, as the plug-in does, instead of before it.
+
+    Examples:
+        >>> from drumblender.synths import load_controls
+        >>> snare = Snare808(44100)
+        >>> hit = snare(load_controls("cfg/presets/808_snare_1.json", snare), num_samples=22050)
+        >>> hit.shape, bool(hit.abs().max() < 1)
+        (torch.Size([1, 22050]), True)
     """
 
     def __init__(

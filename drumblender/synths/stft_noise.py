@@ -138,6 +138,13 @@ class BandEqualiser(_BandSynth):
     """Filters the sounds before it, band by band and frame by frame.
 
     Control ``gain_db``; 0 dB everywhere gives the sound back. As a voice it replaces the mix that it hears.
+
+    Examples:
+        >>> equaliser = BandEqualiser(sample_rate=16000, num_bands=8)
+        >>> sound = torch.randn(1, 16000)
+        >>> quieter = equaliser({"gain_db": torch.full((1, 1, 8), -20.0)}, num_samples=16000, source=sound)
+        >>> torch.allclose(quieter, sound / 10, atol=1e-4)
+        True
     """
 
     unit = "gain_db"

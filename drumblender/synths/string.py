@@ -87,6 +87,14 @@ class StringSynth(Synth):
         unvoiced: A frame with a pitch of 0 or NaN is an ``error``, or must ``hold`` the one before it.
         f0_hz: Pitches that a control ``f0`` in (0, 1) can have; None: the control is ``f0_hz``.
         kernel: Who computes the recursions.
+
+    Examples:
+        >>> string = StringSynth(sample_rate=16000, excitation="burst", onset_s=(0.0,))
+        >>> units = {"f0_hz": 220.0, "loop_taps": 0.5, "loop_gain": 0.98, "burst_db": -20.0}
+        >>> controls = string.from_units(units | {"excitation_taps": 0.5, "excitation_gain": 0.9})
+        >>> sound = string(controls, num_samples=8000)
+        >>> sound.shape, bool(sound[:, :2000].std() > 10 * sound[:, 6000:].std())
+        (torch.Size([1, 8000]), True)
     """
 
     noise: Float[Tensor, "windows window"]

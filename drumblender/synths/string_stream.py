@@ -23,6 +23,15 @@ class StringStream:
         synth: What is played; with ``interpolate="logits"``. One that hears a source needs equal rates.
         controls: As in a call of the synth.
         num_samples: Length that the frames are spread over.
+
+    Examples:
+        >>> string = StringSynth(16000, internal_rate=16000, excitation="burst", onset_s=(0.0,))
+        >>> units = {"f0_hz": 220.0, "loop_taps": 0.5, "loop_gain": 0.98, "burst_db": -20.0}
+        >>> controls = string.from_units(units | {"excitation_taps": 0.5, "excitation_gain": 0.9})
+        >>> stream = StringStream(string, controls, num_samples=4000)
+        >>> blocks = torch.cat([stream.render(1000) for _ in range(4)], dim=1)
+        >>> torch.allclose(blocks, string(controls, num_samples=4000), atol=1e-5)
+        True
     """
 
     def __init__(self, synth: StringSynth, controls: Controls, num_samples: int) -> None:

@@ -28,6 +28,11 @@ class TransientTCN(Synth):
 
     Raises:
         ValueError: The channels do not add up, or FiLM lacks its size.
+
+    Examples:
+        >>> tcn = TransientTCN(hidden_channels=4, num_layers=2)
+        >>> tcn({}, num_samples=1000, source=torch.randn(2, 1000)).shape
+        torch.Size([2, 1000])
     """
 
     needs_source = True

@@ -23,6 +23,7 @@ class Voice(nn.Module):
         ValueError: The controller cannot play the synth.
 
     Examples:
+        >>> import torch
         >>> from drumblender.controllers import FreeControls
         >>> from drumblender.synths import NoiseSynth
         >>> voice = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
