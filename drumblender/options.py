@@ -43,8 +43,9 @@ def render() -> Parser:
     parser.add_argument("controls", type=Path, metavar="CONTROLS.json", help="controls in real units")
     parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float)")
     parser.add_argument(
-        "--synth", metavar="FILE.yaml", help="what plays them, such as cfg/synths/snare808.yaml (default: the synth "
-        "that the controls name)"
+        "--synth",
+        metavar="FILE.yaml",
+        help="what plays them, such as cfg/synths/snare808.yaml (default: the synth that the controls name)",
     )
     parser.add_argument("--seconds", type=float, help="how long (default: as the controls say, else 1)")
     parser.add_argument("--seed", type=int, help="of the noise in the sound (default: as the controls say)")

@@ -76,7 +76,9 @@ def _folder(folder: Path, output: Path, given: Namespace) -> int:
             return 130
     failed = sum(bool(row["reason"]) for row in rows)
     left_out = f", {failed} left out" if failed else ""
-    sys.stdout.write(f"{len(rows) - failed} of {len(rows)} sounds matched{left_out}; wrote {output}/summary.csv\n")
+    sys.stdout.write(
+        f"{len(rows) - failed} of {len(rows)} sounds matched{left_out}; wrote {output}/summary.csv\n"
+    )
     return 1 if failed else 0
 
 

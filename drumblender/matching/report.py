@@ -120,7 +120,9 @@ def read_start(path: Path, synth: Synth) -> Controls:
     try:
         content = read_json(path)
     except ValueError as error:
-        raise ValueError(f'{path} holds no controls: expected {{"preset": {{...}}}} in JSON. {error}') from error
+        raise ValueError(
+            f'{path} holds no controls: expected {{"preset": {{...}}}} in JSON. {error}'
+        ) from error
     if not isinstance(content, dict) or "preset" in content or "controls" not in content:
         return load_controls(path, synth)
     try:

@@ -137,7 +137,9 @@ def _of_modes(
     amp = _no_louder(target, hz, seconds, amp, sample_rate)
     values = {freq: hz, t60: seconds}
     values[level] = amp if synth.level_db is None else 20 * torch.log10(amp.clamp(min=1e-8))
-    return {name: synth.ranges[name].normalize(value).clamp(0, 1)[None, None] for name, value in values.items()}
+    return {
+        name: synth.ranges[name].normalize(value).clamp(0, 1)[None, None] for name, value in values.items()
+    }
 
 
 def _partials(

@@ -57,7 +57,9 @@ def measure(prefix: str, sound: Tensor, target: Tensor, rate: int) -> dict[str, 
     return {f"{prefix}mrstft": loss(*pair).item(), f"{prefix}lsd": distance.per_item(*pair).item()}
 
 
-def row_of(path: Path, seconds: float, renders: int, method: Method, names: Sequence[str]) -> dict[str, object]:
+def row_of(
+    path: Path, seconds: float, renders: int, method: Method, names: Sequence[str]
+) -> dict[str, object]:
     """Match one sound, and measure it beside what needs no search."""
     target, rate = heard(path, seconds)
     synths = shipped_synths(rate, names)
@@ -87,7 +89,9 @@ def row_of(path: Path, seconds: float, renders: int, method: Method, names: Sequ
 
 def table(rows: list[dict[str, str]], group: str) -> str:
     """Means and shares of each group, as Markdown."""
-    head = f"| {group} | sounds | MR-STFT / LSD | coloured noise | band noise | beats coloured noise in both |"
+    head = (
+        f"| {group} | sounds | MR-STFT / LSD | coloured noise | band noise | beats coloured noise in both |"
+    )
     head += " level within 1 dB | attack within 5 ms | CPU s |"
     lines = [head, "|---|---|---|---|---|---|---|---|---|"]
     for name in [*dict.fromkeys(row[group] for row in rows), "all"]:
@@ -104,7 +108,9 @@ def table(rows: list[dict[str, str]], group: str) -> str:
         ]
         level = [abs(float(row["level_db"])) <= 1 for row in part]
         attack = [float(row["attack_ms"]) <= 5 for row in part]
-        pairs = [f"{mean[f'{key}mrstft']:.3f} / {mean[f'{key}lsd']:.2f}" for key in ("", "coloured_", "band_")]
+        pairs = [
+            f"{mean[f'{key}mrstft']:.3f} / {mean[f'{key}lsd']:.2f}" for key in ("", "coloured_", "band_")
+        ]
         shares = [f"{sum(hits)}/{len(part)}" for hits in (beats, level, attack)]
         cells = [name, str(len(part)), *pairs, *shares, f"{mean['cpu_s']:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -147,7 +153,9 @@ def main(args: Sequence[str] | None = None) -> None:
                     writer.writerows(rows)
                 logger.info("%s %s: %s", file, method, " ".join(f"{k}={v}" for k, v in numbers.items()))
     command = shlex.join(["python", "-m", "experiments.match_all", "DATA", *(args or sys.argv[1:])[1:]])
-    said = f"`{command}`, {time.strftime('%Y-%m-%d')}\n\n{table(rows, 'method' if given.methods else 'class')}"
+    said = (
+        f"`{command}`, {time.strftime('%Y-%m-%d')}\n\n{table(rows, 'method' if given.methods else 'class')}"
+    )
     (given.results / f"{study}.md").write_text(said)
     sys.stdout.write(said)
 
