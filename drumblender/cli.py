@@ -25,7 +25,8 @@ HELP = """\
 [bold]Use a model[/bold]
   synth CKPT IN OUT             resynthesise a recording, or a folder of them
   match IN --synth cfg/synths/S.yaml --output DIR
-                                fit a synth to one recording, without training
+                                fit a synth to a recording, or to each of a folder, without training
+  render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
   remap CKPT IN OUT             play a drum synth from a recording of another drum
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
   import \\[OLD.yaml] OLD.ckpt OUT
@@ -54,6 +55,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
         "matching.command",
         None,
     ),  # depends on the synth: it parses its own options
+    "render": ("matching.render", options.render),
     "remap": ("inference.remap", options.remap),
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
@@ -147,9 +149,12 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
         config, checkpoint, source = (
             getattr(given, name, None) for name in ("config", "checkpoint", "input")
         )
-        configs, checkpoints = [config] if config else [], [checkpoint]
-        sources = [] if source is None else [source]
+        configs, checkpoints = [config] if config else [], [] if checkpoint is None else [checkpoint]
+        sources = [path for path in (source, getattr(given, "source", None)) if path is not None]
+        played = [path for path in (getattr(given, "controls", None),) if path is not None]
+        configs += [path for path in (getattr(given, "synth", None),) if path is not None]
     else:
+        played = []
         options = [part for arg in given for part in arg.split("=", 1)]
         pairs = list(zip(options, options[1:], strict=False))
         configs = [value for name, value in pairs if name in ("-c", "--config")]
@@ -169,6 +174,7 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
             raise UsageError(str(error)) from error
     for path, what in [
         *((path, "checkpoint") for path in checkpoints),
+        *((path, "controls") for path in played),
         *((path, "recording") for path in sources),
     ]:
         if not Path(path).exists():

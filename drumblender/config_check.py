@@ -16,13 +16,16 @@ from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.trust import LISTED, Config, Trust, UntrustedError, check_names, plain_copy, remedy, shown
 
 
-def checked_config(config: object, *, source: str, trust: Trust | None = None) -> Config:
-    """A copy of a configuration's ``model`` and ``data`` that is safe to build.
+def checked_config(
+    config: object, *, source: str, trust: Trust | None = None, names: Sequence[str] = ("model", "data")
+) -> Config:
+    """A copy of a configuration's ``model`` and ``data``, or of other sections, that is safe to build.
 
     Args:
         config: As it was read: from a checkpoint, or by an importer.
         source: The file, for messages.
         trust: What the user trusts.
+        names: Which sections; each names a class.
 
     Returns:
         Plain values only, independent of ``config``.
@@ -40,7 +43,7 @@ def checked_config(config: object, *, source: str, trust: Trust | None = None) -
     plain = plain_copy(config, source=source)
     if not isinstance(plain, dict):
         raise ValueError(f"{source}: its configuration is a {type(config).__name__}, not a mapping.")
-    sections = {key: plain[key] for key in ("model", "data") if key in plain}
+    sections = {key: plain[key] for key in names if key in plain}
     for key, section in sections.items():
         if not isinstance(section, dict) or not isinstance(section.get("class_path"), str):
             raise ValueError(f"{source}: its {key} names no class.")

@@ -1,4 +1,4 @@
-"""The options of `synth`, `remap`, `export` and `import`: nothing heavy is imported, --help is quick."""
+"""The options of `synth`, `render`, `remap`, `export` and `import`: nothing heavy is imported, --help is quick."""
 
 import argparse
 from pathlib import Path
@@ -32,6 +32,25 @@ def synth() -> Parser:
         "--batch-stats", action="store_true", help="normalise by this one input, as the original program did"
     )
     return _with_device(parser)
+
+
+def render() -> Parser:
+    """`drumblender render CONTROLS.json OUT.wav`."""
+    parser = Parser(
+        prog="drumblender render",
+        description="Play controls that `drumblender match` wrote, edited by hand or not, or any preset.",
+    )
+    parser.add_argument("controls", type=Path, metavar="CONTROLS.json", help="controls in real units")
+    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float)")
+    parser.add_argument(
+        "--synth",
+        metavar="FILE.yaml",
+        help="what plays them, such as cfg/synths/snare808.yaml (default: the synth that the controls name)",
+    )
+    parser.add_argument("--seconds", type=float, help="how long (default: as the controls say, else 1)")
+    parser.add_argument("--seed", type=int, help="of the noise in the sound (default: as the controls say)")
+    parser.add_argument("--source", type=Path, help="the sound that a synth works on which hears one")
+    return _with_trust(parser)
 
 
 def remap() -> Parser:

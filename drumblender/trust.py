@@ -152,6 +152,7 @@ def listed_imports_only(trust: Trust, *more: str) -> Iterator[None]:
 
     before = dict(parsing_settings)
     own = [f"drumblender.{name}" for name in OWN_PACKAGES]
+    own += ["drumblender.Range"]  # jsonargparse calls a class as the package's face does
     homes = {_home(path) for path in LISTED if path.partition(".")[0] in sys.modules}
     parsing_settings["import_path_verdicts"] = {}
     set_parsing_settings(

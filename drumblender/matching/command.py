@@ -1,142 +1,233 @@
-"""`drumblender match`: fit a synth to one recording."""
+"""`drumblender match`: fit a synth to one recording, or to each of a folder."""
 
-import argparse
+import csv
+import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 from torch import nn
 
+from drumblender.atomic import atomic_write
+from drumblender.audio_io import BadAudioError
+from drumblender.matching.arguments import match_parser
+from drumblender.matching.auto import match_best
 from drumblender.matching.match import Match, match
-from drumblender.matching.search import Breeding
+from drumblender.matching.search import GeneticSettings
+from drumblender.matching.synth_files import AUTO, rates, synth_config
+from drumblender.matching.telling import told
 from drumblender.shipped import shipped_dir
+from drumblender.sound_files import distinct_outputs, find_sounds, printable
 from drumblender.synths.base import Synth
+from drumblender.synths.preset import controls_of
 
 __all__ = ["Match", "command", "match"]
 
+log = logging.getLogger(__name__)
+
 
 def command(args: list[str]) -> int:
-    """`drumblender match IN.wav --synth ... --output DIR`.
+    """`drumblender match IN --synth ... --output DIR`.
 
     Returns:
-        Exit status: 0, or 130 after an interruption; then the best until there is written.
+        Exit status: 0, 1 where a sound of a folder could not be matched, or 130 after an interruption; then
+        the best until there is written.
     """
-    given = _parser().parse_args(["--loss", str(shipped_dir("cfg") / "losses" / "mrstft.yaml"), *args])
+    args, auto = _without_auto(args)
+    given = match_parser().parse_args(["--loss", str(shipped_dir("cfg") / "losses" / "mrstft.yaml"), *args])
+    if given.synth is None and not auto:
+        raise ValueError("Which synth? Give one with --synth cfg/synths/NAME.yaml, or --synth auto.")
+    path, output = Path(given.input), Path(given.output)
+    if path.is_dir():
+        return _folder(path, output, given)
+    row = _match_file(path, output, given)
+    sys.stdout.write(_summary(row) + "\n")
+    return 130 if row["interrupted"] else 0
+
+
+def _without_auto(args: list[str]) -> tuple[list[str], bool]:
+    """``--synth auto`` names no class: the parser must not see it."""
+    for place, arg in enumerate(args):
+        if arg == "--synth=auto":
+            return args[:place] + args[place + 1 :], True
+        if arg == "--synth" and args[place + 1 : place + 2] == ["auto"]:
+            return args[:place] + args[place + 2 :], True
+    return args, False
+
+
+def _folder(folder: Path, output: Path, given: Namespace) -> int:
+    """Every sound into a folder of its own, a line a sound, and all in ``summary.csv``."""
+    sounds = find_sounds(folder)
+    if not sounds:
+        raise ValueError(f"{folder} holds no sounds.")
+    rows: list[dict[str, Any]] = []
+    for sound, place in distinct_outputs(sounds, folder, output).items():
+        name = printable(sound.relative_to(folder))
+        try:
+            rows.append(_match_file(sound, place.with_suffix(""), given) | {"file": name, "reason": ""})
+            sys.stdout.write(_summary(rows[-1]) + "\n")
+        except (BadAudioError, ValueError) as error:
+            log.warning("%s is left out: %s", name, error)
+            rows.append({"file": name, "reason": " ".join(str(error).split())})
+        _write_summary(output / "summary.csv", rows)
+        if rows[-1].get("interrupted"):
+            return 130
+    failed = sum(bool(row["reason"]) for row in rows)
+    left_out = f", {failed} left out" if failed else ""
+    sys.stdout.write(
+        f"{len(rows) - failed} of {len(rows)} sounds matched{left_out}; wrote {output}/summary.csv\n"
+    )
+    return 1 if failed else 0
+
+
+def _write_summary(path: Path, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("folder", "interrupted")))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as aside, Path(aside).open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
+    """Match one recording and write its report; returns what the summary says of it."""
     # Data modules import Lightning, which takes seconds that --help need not wait for.
     from drumblender.matching import inputs
-    from drumblender.matching.report import read_controls, write_report
+    from drumblender.matching.report import write_report
 
-    if given.synth is None:
-        raise ValueError("Which synth? Give one with --synth cfg/synths/NAME.yaml.")
-    path = Path(given.input)
+    given = given.clone()
     rate = inputs.work_rate(given, path)
     target = inputs.heard(path, rate, given.seconds, given.keep_silence)
+    synths, configs, loss = _parts(given, rate)
+    settings = _settings(given, next(iter(synths.values())), target, rate)
+    output.mkdir(parents=True, exist_ok=True)  # before the search, not after
+    device = torch.device(given.device)
+    target, loss = target.to(device), loss.to(device).eval()
+    synths = {name: synth.to(device) for name, synth in synths.items()}
+    with told(path.name, given.renders) as tell:
+        if len(synths) == 1:
+            ((name, synth),) = synths.items()
+            found = match(target, synth, loss, renders=given.renders, tell=tell, **settings)
+            tried = {}
+        else:
+            trials = match_best(target, synths, loss, renders=given.renders, tell=tell, **settings)
+            name, found, tried = trials.name, trials.match, trials.losses
+    kept = {
+        "synth": configs[name],
+        "sample_rate": rate,
+        "num_samples": len(target),
+        "seed": given.seed,
+        "loss": type(loss).__name__,
+        "best_loss": found.loss,
+        "start_loss": found.history[0].best,
+        "baselines": found.baselines,
+        "method": given.method,
+        "renders": found.renders,
+        "found_db": found.found_db,
+        "level_db": found.level_db,
+    } | ({"tried": tried} if tried else {})
+    write_report(output, found, target, rate, synths[name], kept)
+    return _row(path, output, name, found, given.method)
+
+
+def _settings(given: Namespace, first: Synth, target: torch.Tensor, rate: int) -> dict[str, Any]:
+    """The arguments of :func:`match` that the command line gives."""
+    from drumblender.matching import inputs
+    from drumblender.matching.report import read_start
+
+    device = torch.device(given.device)
     counts = dict(inputs.split_option("--frames", item, inputs.frame_count, "") for item in given.frames)
     fixed = dict(inputs.split_option("--fix", item, inputs.held_numbers) for item in given.fix)
     regions = dict(inputs.split_option("--range", item, inputs.search_range) for item in given.range)
-    init = None if given.init is None else read_controls(Path(given.init))
-    with torch.random.fork_rng():
-        torch.manual_seed(given.seed)  # some synths draw their noise when they are made
-        parts = _parser().instantiate(given)
-    source = inputs.given_source(
-        given.source or ("target" if parts.synth.needs_source else None), target, rate
-    )
-    device = torch.device(given.device)
-    Path(given.output).mkdir(parents=True, exist_ok=True)  # before the search, not after
-    found = match(
-        target.to(device),
-        parts.synth.to(device).eval(),
-        parts.loss.to(device).eval(),
-        given.method,
-        renders=given.renders,
-        restarts=given.restarts,
-        lr=given.lr,
-        breeding=Breeding(given.population, given.parents),
-        patience=given.patience,
-        min_delta=given.min_delta,
-        seed=given.seed,
-        frames={"": 32} | counts,
-        fixed=inputs.placed_controls(fixed, parts.synth, device),
-        regions=regions,
-        init=None if init is None else inputs.placed_controls(init, parts.synth, device),
-        source=None if source is None else source.to(device),
-        sample_rate=rate,
-    )
-    settings = {"synth": type(parts.synth).__name__, "loss": type(parts.loss).__name__}
-    settings |= {"method": given.method, "sample_rate": rate, "num_samples": len(target)}
-    settings |= {"seed": given.seed, "best_loss": found.loss}
-    write_report(Path(given.output), found, target, rate, settings)
-    sys.stdout.write(_summary(path, found, given) + "\n")
-    return 130 if found.interrupted else 0
+    source = inputs.given_source(given.source or ("target" if first.needs_source else None), target, rate)
+    start = None if given.start is None else read_start(Path(given.start), first)
+    held = controls_of(fixed, first, source="--fix") if fixed else {}
+    return {
+        "method": given.method,
+        "restarts": given.restarts,
+        "lr": given.lr,
+        "genetic": GeneticSettings(given.population, given.parents),
+        "patience": given.patience,
+        "min_delta": given.min_delta,
+        "seed": given.seed,
+        "frames": {"": 32} | counts,
+        "fixed": {name: value.to(device) for name, value in held.items()},
+        "regions": regions,
+        "init": start and {name: value.to(device) for name, value in start.items()},
+        "analyse": not given.random_start,
+        "match_level": not given.keep_level,
+        "source": None if source is None else source.to(device),
+        "sample_rate": rate,
+    }
 
 
-def _summary(path: Path, found: Match, given: Namespace) -> str:
-    troubles = {"steps skipped": found.skipped, "renders without a finite loss": found.failed}
+def _parts(given: Namespace, rate: int) -> tuple[dict[str, Synth], dict[str, dict[str, Any]], nn.Module]:
+    """The synths by name, what names each in a file, and the loss."""
+    chosen = {"": given.synth} if given.synth is not None else {}
+    if not chosen:
+        for name in AUTO:
+            chosen[name] = synth_config(shipped_dir("cfg") / "synths" / f"{name}.yaml")
+            for section, key in rates(chosen[name]):
+                section[key] = rate
+    synths, configs = {}, {}
+    parser = match_parser()
+    for name, config in chosen.items():
+        one = given.clone()
+        one.synth = config
+        with torch.random.fork_rng():
+            torch.manual_seed(given.seed)  # some synths draw their noise when they are made
+            parts = parser.instantiate(one)
+        label = name or config.class_path.rpartition(".")[2]
+        synths[label], loss = parts.synth.eval(), parts.loss
+        configs[label] = {"class_path": config.class_path, "init_args": _plain(config.get("init_args")) or {}}
+    return synths, configs, loss
+
+
+def _plain(value: Any) -> Any:
+    """Settings as JSON holds them."""
+    if isinstance(value, Namespace):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _row(path: Path, output: Path, synth: str, found: Match, method: str) -> dict[str, Any]:
+    losses = {f"loss of {name}": round(loss, 5) for name, loss in found.baselines.items()}
+    return {
+        "file": path.name,
+        "synth": synth,
+        "method": method,
+        "start_loss": round(found.history[0].best, 5),
+        "loss": round(found.loss, 5),
+        **losses,
+        "found_db": round(found.found_db, 3),
+        "level_db": round(found.level_db, 3),
+        "renders": found.renders,
+        "seconds": round(found.seconds, 2),
+        "skipped": found.skipped,
+        "failed": found.failed,
+        "interrupted": found.interrupted,
+        "folder": str(output),
+    }
+
+
+def _summary(row: dict[str, Any]) -> str:
+    """One line."""
+    troubles = {"steps skipped": row["skipped"], "renders without a finite loss": row["failed"]}
     said = "".join(f", {count} {what}" for what, count in troubles.items() if count)
-    stopped = ", interrupted" if found.interrupted else ""
+    stopped = ", interrupted" if row["interrupted"] else ""
+    beside = ", ".join(
+        f"{key.removeprefix('loss of ')} {value:.4f}"
+        for key, value in row.items()
+        if key.startswith("loss of ")
+    )
     return (
-        f"{path.name}: loss {found.history[0].best:.4f} -> {found.loss:.4f} by {given.method} search, "
-        f"{found.renders} renders in {found.seconds:.1f} s{said}{stopped}; wrote {given.output}/"
+        f"{row['file']}: loss {row['start_loss']:.4f} -> {row['loss']:.4f}{f' ({beside})' if beside else ''} "
+        f"by {row['method']} search with {row['synth']}, {row['renders']} renders in {row['seconds']:.1f} s{said}"
+        f"{stopped}; level {row['level_db']:+.1f} dB (search: {row['found_db']:+.1f} dB); wrote {row['folder']}/"
     )
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="drumblender match",
-        description="Fit a synth to one recording, without training. Writes match.wav, target.wav, "
-        "controls.json (real units), loss.csv, loss.png and match.png.",
-        exit_on_error=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("input", type=str, help="a sound file of any format, rate and channels (their mean is taken)")
-    add("--output", type=str, required=True, help="folder to write to")
-    add("--method", choices=["gradient", "genetic", "hybrid"], default="gradient", help="how to search")
-    add("--renders", type=int, default=1000, help="budget: how many sounds to render at most")
-    add("--restarts", type=int, default=4, help="starts of the gradient search, which run as one batch")
-    add("--lr", type=float, default=0.1, help="learning rate of the gradient search, on logits")
-    add("--population", type=int, default=20, help="candidates in a generation of the genetic search")
-    add("--parents", type=int, default=10, help="how many of them survive")
-    add("--patience", type=int, default=50, help="steps or generations without progress that end a search")
-    add("--min-delta", type=float, default=1e-4, help="what counts as progress")
-    add("--seed", type=int, default=0, help="of all draws")
-    add(
-        "--frames",
-        action="append",
-        default=[],
-        metavar="N|NAME=N",
-        help="frames of controls that may have any number, or of one of them (default: 32; pitch: 1)",
-    )
-    add(
-        "--fix",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE[,...]",
-        help="a control that is known: one number, or one for each of its parts",
-    )
-    add(
-        "--range",
-        action="append",
-        default=[],
-        metavar="NAME=LOW:HIGH[:log]",
-        help="where to look for a control in a unit",
-    )
-    add("--init", type=str, default=None, help="a controls.json to start from")
-    add(
-        "--source",
-        type=str,
-        default=None,
-        help="what a synth that hears works on: a file (default: the target)",
-    )
-    add("--sample-rate", type=int, default=None, help="play and compare at this rate, not at the synth's")
-    add("--seconds", type=float, default=None, help="use this much of the recording")
-    add("--keep-silence", action="store_true", help="keep the silence before the sound")
-    add("--device", type=str, default="cpu", help="where to run: cpu, cuda, mps")
-    parser.add_subclass_arguments(
-        Synth, "synth", help="the synth: a YAML file such as cfg/synths/harmonic.yaml"
-    )
-    parser.add_subclass_arguments(
-        nn.Module, "loss", help="the loss: a YAML file (default: cfg/losses/mrstft.yaml)"
-    )
-    return parser

@@ -1,19 +1,18 @@
 """What `drumblender match` is given: recordings, options of names and values, sample rates."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import Namespace
 from torch import Tensor, nn
 
-from drumblender.audio_io import BadAudioError, read_audio
+from drumblender.audio_io import BadAudioError, header_of, read_audio
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.units import Range
-from drumblender.matching.report import as_control
-from drumblender.synths.base import Synth
-from drumblender.types import Controls
+from drumblender.matching.synth_files import rates
+
+_HIGHEST_RATE = 48_000  # of synths that have no rate of their own yet
 
 
 def work_rate(given: Namespace, path: Path) -> int:
@@ -23,33 +22,20 @@ def work_rate(given: Namespace, path: Path) -> int:
         ValueError: Parts of the synth play at different rates, or the rate is out of reason.
     """
     if given.sample_rate is None:
-        rates = {section[key] for section, key in _rates(given.synth) if section[key] is not None}
-        if len(rates) > 1:
-            raise ValueError(f"Parts of the synth play at {sorted(rates)} Hz; give --sample-rate.")
-        rate = rates.pop() if rates else read_audio(path)[1]
+        named = {section[key] for section, key in rates(given.synth) if section[key] is not None}
+        if len(named) > 1:
+            raise ValueError(f"Parts of the synth play at {sorted(named)} Hz; give --sample-rate.")
+        rate = named.pop() if named else header_of(path)[0]
+        rate = min(rate, _HIGHEST_RATE) if given.synth is None else rate
     else:
         rate = given.sample_rate
-        for section, key in _rates(given.synth):
+        for section, key in rates(given.synth):
             section[key] = rate
     if not 1000 <= rate <= 384_000:
         raise ValueError(f"A sample rate lies between 1000 and 384000, got {rate}.")
-    for section, key in _rates(given.loss):
+    for section, key in rates(given.loss):
         section[key] = rate
     return rate
-
-
-def _rates(config: Any) -> Iterator[tuple[Any, str]]:
-    """Every place of a configuration that is called sample_rate."""
-    if isinstance(config, Namespace | dict):
-        values = vars(config) if isinstance(config, Namespace) else config
-        for key, value in list(values.items()):
-            if key == "sample_rate":
-                yield values, key
-            else:
-                yield from _rates(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _rates(value)
 
 
 def heard(path: Path, rate: int, seconds: float | None, keep_silence: bool) -> Tensor:
@@ -71,16 +57,6 @@ def given_source(given: str | None, target: Tensor, rate: int) -> Tensor | None:
     audio, _ = read_audio(Path(given), rate)
     audio = audio[: len(target)]
     return nn.functional.pad(audio, (0, len(target) - len(audio)))
-
-
-def placed_controls(controls: Controls, synth: Synth, device: torch.device) -> Controls:
-    """On the device; one number is meant for all parts of its control, and for all frames it must have."""
-    placed = {}
-    for name, value in controls.items():
-        size, frames = synth.control_sizes.get(name, value.shape[2]), synth.control_frames.get(name)
-        value = value.expand(-1, -1, size) if value.shape[2] == 1 else value
-        placed[name] = (value.expand(-1, frames, -1) if frames and value.shape[1] == 1 else value).to(device)
-    return placed
 
 
 def split_option(
@@ -106,9 +82,10 @@ def frame_count(text: str) -> int:
     return count
 
 
-def held_numbers(text: str) -> Tensor:
-    """One frame of a control."""
-    return as_control([float(part) for part in text.split(",")])
+def held_numbers(text: str) -> float | list[float]:
+    """One number, or one for each part of a control."""
+    numbers = [float(part) for part in text.split(",")]
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def search_range(text: str) -> Range:

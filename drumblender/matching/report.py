@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.atomic import atomic_write
+from drumblender.atomic import atomic_write, read_json
 from drumblender.audio_io import write_wav
 from drumblender.matching.match import Match
-from drumblender.matching.search import Progress
+from drumblender.matching.objective import Progress
+from drumblender.synths.base import Synth
+from drumblender.synths.preset import listed_frames, load_controls, real_units
 from drumblender.types import Controls
 
 if TYPE_CHECKING:
@@ -25,23 +27,30 @@ def write_report(
     found: Match,
     target: Float[Tensor, "samples"],
     sample_rate: int,
+    synth: Synth,
     settings: dict[str, Any],
 ) -> None:
     """Write ``match.wav``, ``target.wav``, ``controls.json``, ``loss.csv``, ``loss.png`` and ``match.png``.
+
+    ``a_target.wav`` and ``b_match.wav`` are the same two at equal RMS, for comparing by ear.
+    ``controls.json`` is a preset: it holds the controls in real units, and the synth that plays them.
 
     Args:
         folder: Made where it is not there; files in it are replaced.
         found: What the search found.
         target: What was to be imitated.
         sample_rate: Of both sounds.
-        settings: Written in front of the controls, so that the file says what it belongs to.
+        synth: What plays the controls.
+        settings: Written after the controls, so that the file says what it belongs to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target, audio = target.float().cpu(), found.audio.float().cpu()
     write_wav(folder / "match.wav", audio, sample_rate)
     write_wav(folder / "target.wav", target, sample_rate)
+    for name, sound in zip(("a_target.wav", "b_match.wav"), _at_one_level(target, audio), strict=True):
+        write_wav(folder / name, sound, sample_rate)
     with atomic_write(folder / "controls.json") as aside:
-        Path(aside).write_text(_controls_text(found, settings))
+        Path(aside).write_text(_controls_text(found, synth, settings))
     with atomic_write(folder / "loss.csv") as aside, Path(aside).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Progress._fields)
@@ -89,54 +98,55 @@ def _draw_curve(
         axes.spines[side].set_visible(False)
 
 
-def read_controls(path: Path) -> Controls:
-    """The controls of a ``controls.json``, ``(1, frames, size)`` as a synth takes them.
+def _at_one_level(*sounds: Float[Tensor, "samples"]) -> list[Float[Tensor, "samples"]]:
+    """The sounds with the RMS of the first, or as much less as keeps the highest peak below full scale."""
+    rms = [sound.square().mean().sqrt().clamp(min=1e-9) for sound in sounds]
+    levelled = [sound * (rms[0] / own) for sound, own in zip(sounds, rms, strict=True)]
+    peak = max(float(sound.abs().max()) for sound in levelled)
+    return [sound / max(peak, 1.0) for sound in levelled]
 
-    A control may also be one number, or a list of numbers: one frame.
+
+def read_start(path: Path, synth: Synth) -> Controls:
+    """The controls of a ``controls.json`` or any preset, ``(1, frames, size)`` as the synth takes them.
+
+    Files of version 0.2 and before, which hold ``controls`` in (0, 1), are read as well.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: No JSON, or a control is not numbers of equal rows.
+        ValueError: No JSON, or it holds no controls of this synth.
     """
     if not path.is_file():
         raise FileNotFoundError(f"No controls {path}.")
     try:
-        content = json.loads(path.read_text())
-        listed = content.get("controls", content)
-        return {name: as_control(value) for name, value in listed.items()}
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
+        content = read_json(path)
+    except ValueError as error:
         raise ValueError(
-            f'{path} holds no controls: expected {{"controls": {{name: [[...], ...]}}}} in JSON. {error}'
+            f'{path} holds no controls: expected {{"preset": {{...}}}} in JSON. {error}'
         ) from error
+    if not isinstance(content, dict) or "preset" in content or "controls" not in content:
+        return load_controls(path, synth)
+    try:
+        return {
+            name: torch.tensor(value, dtype=torch.float32).reshape(1, -1, synth.control_sizes[name])
+            for name, value in content["controls"].items()
+        }
+    except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} holds no controls of {type(synth).__name__}: {error}.") from error
 
 
-def as_control(value: float | list[float] | list[list[float]]) -> Float[Tensor, "1 frames size"]:
-    """One number, numbers of one frame, or frames of numbers."""
-    tensor = torch.tensor(value, dtype=torch.float32)
-    if tensor.ndim > 2 or tensor.numel() == 0:
-        raise ValueError(
-            f"A control is a number, a list or a list of lists, got shape {tuple(tensor.shape)}."
-        )
-    return tensor.reshape(1, *((1,) * (2 - tensor.ndim)), *tensor.shape)
+def _controls_text(found: Match, synth: Synth, settings: dict[str, Any]) -> str:
+    """JSON with one line a frame, so that people can read it, edit it and compare two."""
+    values = {
+        synth.unit_name(name): listed_frames(value)
+        for name, value in real_units(synth, found.controls).items()
+    }
+    rows = (f"    {json.dumps(name)}: {_frames(value)}" for name, value in values.items())
+    preset = '  "preset": {\n' + ",\n".join(rows) + "\n  }"
+    parts = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items()]
+    return "{\n" + ",\n".join([preset, *parts]) + "\n}\n"
 
 
-def _controls_text(found: Match, settings: dict[str, Any]) -> str:
-    """JSON with one line a frame, so that people can read it and compare two."""
-    parts = [*(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items())]
-    # Two sections: units are for people; a string shares its taps out, and no unit leads back from there.
-    parts += [f'  "{name}": {_named(group)}' for name, group in _groups(found)]
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _groups(found: Match) -> Iterable[tuple[str, Controls]]:
-    return ("units", found.units), ("controls", found.controls)
-
-
-def _named(controls: Controls) -> str:
-    rows = (f"    {json.dumps(name)}: {_frames(value[0])}" for name, value in controls.items())
-    return "{\n" + ",\n".join(rows) + "\n  }"
-
-
-def _frames(value: Float[Tensor, "frames size"]) -> str:
-    lines = [json.dumps([float(f"{number:.9g}") for number in row]) for row in value.float().cpu().tolist()]
-    return f"[{lines[0]}]" if len(lines) == 1 else "[\n      " + ",\n      ".join(lines) + "\n    ]"
+def _frames(value: float | list[float] | list[list[float]]) -> str:
+    if not (isinstance(value, list) and value and isinstance(value[0], list)):
+        return json.dumps(value)
+    return "[\n      " + ",\n      ".join(json.dumps(row) for row in value) + "\n    ]"

@@ -1,84 +1,14 @@
-"""Two searches for the controls of one sound: down the gradient, and by breeding."""
+"""Two searches for the controls of one sound: down the gradient, and genetic."""
 
 import logging
-import time
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from drumblender.controllers.free import FreeControls
-from drumblender.losses.calling import call_loss
-from drumblender.matching.space import SearchSpace
-from drumblender.synths.base import Synth
-from drumblender.types import Audio, Controls
-
-
-class Progress(NamedTuple):
-    """Where a search stands after a batch of renders."""
-
-    renders: int  # sounds rendered so far
-    seconds: float  # since the search began
-    loss: float  # lowest of the batch; NaN where none was finite
-    best: float  # lowest so far
-
-
-@dataclass
-class Judge:
-    """Renders candidates, compares each with the target, and remembers the best.
-
-    Attributes:
-        best_unit: Searched controls of the best candidate, ``(1, frames, size)`` in (0, 1).
-        best_audio: Its sound, ``(samples,)``.
-        history: A line for each batch.
-        failed: Candidates whose loss was not finite.
-    """
-
-    target: Float[Tensor, "samples"]
-    synth: Synth
-    loss: nn.Module
-    space: SearchSpace
-    source: Float[Tensor, "samples"] | None = None
-    best_loss: float = float("inf")
-    best_unit: Controls = field(default_factory=dict)
-    best_audio: Tensor | None = None
-    history: list[Progress] = field(default_factory=list)
-    renders: int = 0
-    failed: int = 0
-    _start: float = field(default_factory=time.perf_counter)
-
-    def __call__(self, unit: Controls) -> Float[Tensor, "sounds"]:
-        """The loss of each candidate on its own; differentiable."""
-        controls = self.space.controls(unit)
-        count = len(next(iter(controls.values())))
-        source = None if self.source is None else self.source.expand(count, -1)
-        audio = self.synth(controls, len(self.target), source).expand(count, -1)
-        losses = item_losses(self.loss, audio, self.target)
-        self.renders += count
-        self._remember(unit, audio, losses.detach())
-        return losses
-
-    def _remember(self, unit: Controls, audio: Audio, losses: Float[Tensor, "sounds"]) -> None:
-        finite = losses.isfinite()
-        self.failed += int((~finite).sum())
-        lowest = float("nan")
-        if finite.any():
-            index = int(torch.where(finite, losses, torch.inf).argmin())
-            lowest = float(losses[index])
-            if lowest < self.best_loss:
-                self.best_loss = lowest
-                self.best_unit = {
-                    name: value[index : index + 1].detach().clone() for name, value in unit.items()
-                }
-                self.best_audio = audio[index].detach().clone()
-        self.history.append(Progress(self.renders, time.perf_counter() - self._start, lowest, self.best_loss))
-
-
-def item_losses(loss: nn.Module, audio: Audio, target: Float[Tensor, "samples"]) -> Float[Tensor, "sounds"]:
-    """Each sound's loss as though it were alone: losses may divide by norms of the whole batch."""
-    return torch.stack([call_loss(loss, sound[None], target[None]) for sound in audio])
+from drumblender.matching.objective import Objective
 
 
 class Patience:
@@ -97,14 +27,16 @@ class Patience:
         return self.waited >= self.patience
 
 
-def gradient_search(judge: Judge, free: FreeControls, renders: int, lr: float, patience: Patience) -> int:
+def gradient_search(
+    objective: Objective, free: FreeControls, renders: int, lr: float, patience: Patience
+) -> int:
     """Adam on all sounds of ``free`` as one batch; each goes its own way.
 
     A sound whose gradient is not finite stays where it is in that step. One whose loss is not finite goes
     back to where it last was, without its momentum.
 
     Args:
-        judge: Renders and remembers.
+        objective: Renders and remembers.
         free: The starts; holds the last controls afterwards.
         renders: Budget: steps times sounds is at most this.
         lr: Learning rate, on logits.
@@ -118,8 +50,8 @@ def gradient_search(judge: Judge, free: FreeControls, renders: int, lr: float, p
     safe = [param.detach().clone() for param in params]
     skipped = 0
     for _ in range(renders // free.num_sounds):
-        losses = judge(free.values())
-        if patience.is_over(judge.best_loss):
+        losses = objective(free.values())
+        if patience.is_over(objective.best_loss):
             break
         lost = ~losses.detach().isfinite()
         optimizer.zero_grad()
@@ -138,7 +70,7 @@ def gradient_search(judge: Judge, free: FreeControls, renders: int, lr: float, p
 
 
 @dataclass(frozen=True)
-class Breeding:
+class GeneticSettings:
     """How a generation follows another (the operators of the published study).
 
     The fittest survive unchanged. A child takes its first numbers from one of them and the rest from the
@@ -166,17 +98,22 @@ class Breeding:
 
 
 def genetic_search(
-    judge: Judge, free: FreeControls, renders: int, breeding: Breeding, patience: Patience, seed: int
+    objective: Objective,
+    free: FreeControls,
+    renders: int,
+    settings: GeneticSettings,
+    patience: Patience,
+    seed: int,
 ) -> Float[Tensor, "sounds genes"]:
     """PyGAD on the logits of all controls; a generation is rendered as one batch.
 
     Survivors are not rendered again. A candidate whose loss is not finite is the worst.
 
     Args:
-        judge: Renders and remembers.
+        objective: Renders and remembers.
         free: The first generation.
         renders: Budget: at most this many candidates are rendered.
-        breeding: How a generation follows another.
+        settings: How a generation follows another.
         patience: Ends the search early; a generation is a round.
         seed: Of all draws.
 
@@ -193,34 +130,34 @@ def genetic_search(
             'A genetic search needs PyGAD: pip install "drumblender[experiments]".'
         ) from error
 
-    space = judge.space
-    device = judge.target.device
+    space = objective.space
+    device = objective.target.device
     worst = -torch.finfo(torch.float32).max
 
     def fitness(_ga, genes, _indices):
         rows = torch.as_tensor(genes, dtype=torch.float32, device=device)
         with torch.no_grad():
-            losses = judge(space.from_genes(rows.reshape(-1, space.num_genes)))
+            losses = objective(space.from_genes(rows.reshape(-1, space.num_genes)))
         return torch.where(losses.isfinite(), -losses, worst).double().tolist()
 
     def on_generation(_ga):
-        return "stop" if patience.is_over(judge.best_loss) else None
+        return "stop" if patience.is_over(objective.best_loss) else None
 
-    children = breeding.population - breeding.parents
+    children = settings.population - settings.parents
     ga = pygad.GA(
-        num_generations=max((renders - breeding.population) // children, 0),
-        num_parents_mating=breeding.parents,
-        keep_parents=breeding.parents,
+        num_generations=max((renders - settings.population) // children, 0),
+        num_parents_mating=settings.parents,
+        keep_parents=settings.parents,
         keep_elitism=0,
         fitness_func=fitness,
-        fitness_batch_size=breeding.population,
+        fitness_batch_size=settings.population,
         initial_population=space.genes(free).cpu().double().numpy(),
         parent_selection_type="sss",
         crossover_type="single_point",
         mutation_type="random",
-        mutation_num_genes=max(1, int(breeding.mutation * space.num_genes)),
-        random_mutation_min_val=-breeding.step,
-        random_mutation_max_val=breeding.step,
+        mutation_num_genes=max(1, int(settings.mutation * space.num_genes)),
+        random_mutation_min_val=-settings.step,
+        random_mutation_max_val=settings.step,
         on_generation=on_generation,
         random_seed=seed,
         suppress_warnings=True,

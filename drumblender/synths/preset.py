@@ -74,10 +74,32 @@ def load_controls(path: str | Path, synth: Synth) -> Controls:
     values = _section(path, _read(path), "preset", synth)
     if missing := sorted(set(synth.control_sizes) - set(values)):
         raise ValueError(f"{path} lacks {', '.join(missing)}.")
+    return controls_of(values, synth, source=path)
+
+
+def controls_of(values: Mapping[str, object], synth: Synth, *, source: str | Path) -> Controls:
+    """Some or all controls, ``(1, frames, size)`` as the synth takes them, from values as a preset holds them.
+
+    Args:
+        values: By the names of the controls, with or without their unit.
+        synth: What they are for.
+        source: The file or the option that they come from, for messages.
+
+    Raises:
+        ValueError: A name is unknown, or a value does not fit or is out of its range.
+
+    >>> from drumblender.synths import NoiseSynth
+    >>> from drumblender.dsp.units import Range
+    >>> synth = NoiseSynth(2, 64, level_db=Range(-80, 0))
+    >>> controls_of({"level_db": -20}, synth, source="--fix")
+    {'level': tensor([[[0.7500, 0.7500]]])}
+    """
+    named = _section(source, {"preset": dict(values)}, "preset", synth)
     controls = {}
     for name, size in synth.control_sizes.items():
-        numbers = _frames(path, name, values[name], synth.control_frames.get(name), size)
-        controls[name] = numbers if has_unit(name) else _normalized(path, name, numbers, synth)
+        if name in named:
+            numbers = _frames(source, name, named[name], synth.control_frames.get(name), size)
+            controls[name] = numbers if has_unit(name) else _normalized(source, name, numbers, synth)
     return controls
 
 

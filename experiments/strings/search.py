@@ -20,7 +20,7 @@ from drumblender.data import NSynthDataModule, random_strings
 from drumblender.dsp.units import midi_to_hz
 from drumblender.losses import ControlLoss
 from drumblender.matching.match import match
-from drumblender.matching.search import Breeding
+from drumblender.matching.search import GeneticSettings
 from drumblender.synths import StringSynth
 from drumblender.types import Controls
 from experiments.strings.inference import load_part
@@ -89,10 +89,12 @@ def fit(note: Note, method: str, excitation: str, loss: nn.Module, config: DictC
         renders=config.renders,
         restarts=config.restarts,
         lr=config.lr,
-        breeding=Breeding(config.population, config.parents),
+        genetic=GeneticSettings(config.population, config.parents),
         patience=config.patience,
         min_delta=config.min_delta,
         seed=config.seed,
+        analyse=False,  # the published search
+        match_level=False,
         fixed={"f0_hz": torch.full((1, 1, 1), note.f0_hz)},
         source=note.audio if synth.needs_source else None,
     )

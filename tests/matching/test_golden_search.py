@@ -5,7 +5,7 @@ import torch
 
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.match import match
-from drumblender.matching.search import Judge
+from drumblender.matching.objective import Objective
 from drumblender.matching.space import SearchSpace
 from drumblender.synths.string import StringSynth
 
@@ -51,6 +51,7 @@ def test_gradient_search_takes_the_published_steps(golden):
         fixed={"f0_hz": f0_hz},
         init={"f0_hz": f0_hz, **as_controls(*raw)},
         source=target,
+        match_level=False,
     )
     losses = torch.tensor([row.loss for row in found.history])
     assert torch.allclose(losses.double(), case["out_losses"], rtol=2e-5)
@@ -68,6 +69,6 @@ def test_fitness_of_a_population_is_the_published_one(golden):
     )
     synth = published_string(case.config)
     space = SearchSpace(synth, fixed={"f0_hz": case["in_f0_frames"][..., None]})
-    judge = Judge(target, synth, published_loss(case.config), space, source=target)
-    fitness = -judge(as_controls(loop, gain, excitation))
+    objective = Objective(target, synth, published_loss(case.config), space, source=target)
+    fitness = -objective(as_controls(loop, gain, excitation))
     assert torch.allclose(fitness.double(), case["out_fitness"], rtol=5e-5)

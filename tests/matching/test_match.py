@@ -10,7 +10,7 @@ from drumblender.features.pitch import guess_f0
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.command import command
 from drumblender.matching.match import match
-from drumblender.matching.search import Breeding
+from drumblender.matching.search import GeneticSettings
 from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth
@@ -38,7 +38,9 @@ def struck(synth, *values):
 def test_a_search_finds_the_sound_of_its_own_synth(method):
     synth = modes(1)
     truth, target = struck(synth, [0.4], [0.6], [0.7])
-    found = match(target, synth, SMALL, method, renders=400, restarts=8, patience=400)
+    found = match(
+        target, synth, SMALL, method, renders=400, restarts=8, patience=400, analyse=False, match_level=False
+    )
     start = found.history[0].loss
     assert found.loss < 0.2 * start
     assert found.loss == pytest.approx(min(row.best for row in found.history))
@@ -86,7 +88,7 @@ def test_a_seed_repeats_a_search_and_another_does_not(method):
 def test_a_search_goes_on_from_controls():
     synth = modes()
     _, target = struck(synth, [0.3, 0.6], [0.5, 0.5], [0.5, 0.5])
-    first = match(target, synth, SMALL, "gradient", renders=80)
+    first = match(target, synth, SMALL, "gradient", renders=80, match_level=False)
     for method in ("gradient", "genetic"):
         second = match(target, synth, SMALL, method, renders=40, init=first.controls)
         assert second.history[0].best <= first.loss * 1.001
@@ -128,7 +130,7 @@ def test_a_string_hears_its_target():
         (torch.full((1000,), torch.nan), {}, "finite"),
         (torch.zeros(0), {}, "finite samples in a row"),
         (torch.ones(1000), {"method": "luck"}, "'luck'"),
-        (torch.ones(1000), {"renders": 3, "method": "gradient"}, "4 renders"),
+        (torch.ones(1000), {"renders": 3, "restarts": 4}, "4 renders"),
         (torch.ones(1000), {"renders": 39, "method": "hybrid"}, "40 renders"),
         (torch.ones(1000), {"restarts": 0}, "restarts=0"),
         (torch.ones(1000), {"lr": 0.0}, "lr=0"),
@@ -166,7 +168,8 @@ def synth_yaml(tmp_path):
     return path
 
 
-def test_the_command_writes_what_it_found(note, synth_yaml, tmp_path, capsys):
+@pytest.mark.parametrize("option", ["--start", "--init"])
+def test_the_command_writes_what_it_found(note, synth_yaml, tmp_path, capsys, option):
     out = tmp_path / "out"
     base = [str(note), "--synth", str(synth_yaml), "--synth.num_modes", "3", *LOSS, "--output"]
     assert command([*base, str(out), "--renders", "120", "--method", "gradient"]) == 0
@@ -183,12 +186,15 @@ def test_the_command_writes_what_it_found(note, synth_yaml, tmp_path, capsys):
     assert int(rows[-1]["renders"]) == 120
     assert float(rows[-1]["best"]) < float(rows[0]["best"])
     written = json.loads((out / "controls.json").read_text())
-    assert len(written["units"]["freq_hz"][0]) == 3
-    assert all(100 <= freq <= 2000 for freq in written["units"]["freq_hz"][0])
+    assert len(written["preset"]["freq_hz"]) == 3
+    assert all(100 <= freq <= 2000 for freq in written["preset"]["freq_hz"])
+    assert set(written["baselines"]) == {"silence", "coloured noise", "band noise"}
+    for name in ("a_target.wav", "b_match.wav"):
+        assert (out / name).exists()
     more = tmp_path / "more"
     assert (
         command(
-            [*base, str(more), "--renders", "8", "--init", str(out / "controls.json")]
+            [*base, str(more), "--renders", "8", option, str(out / "controls.json")]
             + ["--method", "gradient"]
         )
         == 0
@@ -219,8 +225,8 @@ def test_controls_can_be_fixed_and_given_ranges(note, tmp_path):
     synth += ["--synth.sample_rate", "8000"]
     args = [str(note), *synth, *LOSS, "--renders", "40", "--output", str(tmp_path / "out")]
     assert command([*args, "--range", "f0_hz=300:360:log", "--fix", "amp=0.5,0", "--frames", "f0_hz=2"]) == 0
-    units = json.loads((tmp_path / "out" / "controls.json").read_text())["units"]
-    assert units["amp"] == [[0.5, 0]]
+    units = json.loads((tmp_path / "out" / "controls.json").read_text())["preset"]
+    assert units["amp"] == [0.5, 0]
     assert len(units["f0_hz"]) == 2 and all(300 <= f0[0] <= 360 for f0 in units["f0_hz"])
 
 
@@ -231,7 +237,9 @@ def test_controls_can_be_fixed_and_given_ranges(note, tmp_path):
         (["--frames", "level=many"], "--frames level=many"),
         (["--range", "freq=1:2:linear"], "LOW:HIGH:log"),
         (["--seconds", "0"], "--seconds"),
-        (["--init", "nowhere.json"], "nowhere.json"),
+        (["--start", "nowhere.json"], "nowhere.json"),
+        (["--fix", "freq_hz=5"], "--fix: freq is 5, 5; it goes from 100 to 2000"),
+        (["--fix", "pitch=5"], "--fix names pitch"),
         (["--sample-rate", "5"], "between 1000"),
     ],
 )
@@ -275,7 +283,7 @@ def test_interrupted_it_keeps_the_best_until_then():
 def test_a_population_may_be_any_size():
     synth = modes()
     _, target = struck(synth, [0.3, 0.6], [0.5, 0.5], [0.5, 0.5])
-    found = match(target, synth, SMALL, "genetic", renders=30, breeding=Breeding(6, 3))
+    found = match(target, synth, SMALL, "genetic", renders=30, genetic=GeneticSettings(6, 3))
     assert found.history[0].renders == 6
 
 

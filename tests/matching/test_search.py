@@ -3,15 +3,8 @@ import torch
 from torch import nn
 
 from drumblender.dsp.units import Range
-from drumblender.losses.spectral import MultiResolutionSTFTLoss
-from drumblender.matching.search import (
-    Breeding,
-    Judge,
-    Patience,
-    genetic_search,
-    gradient_search,
-    item_losses,
-)
+from drumblender.matching.objective import Objective
+from drumblender.matching.search import GeneticSettings, Patience, genetic_search, gradient_search
 from drumblender.matching.space import Around, SearchSpace
 from drumblender.synths.base import Synth
 from drumblender.synths.harmonic import HarmonicSynth
@@ -43,27 +36,18 @@ class Square(nn.Module):
 TARGET = torch.tensor([0.8, 0.8, 0.3, 0.3])
 
 
-def judge_of(synth):
-    return Judge(TARGET, synth, Square(), SearchSpace(synth))
+def objective_of(synth):
+    return Objective(TARGET, synth, Square(), SearchSpace(synth))
 
 
-def starts(judge, *rows):
+def starts(objective, *rows):
     values = torch.tensor(rows)[:, None, :]
     start = {"first": values[..., :1], "second": values[..., 1:]}
-    return judge.space.free(len(rows), torch.Generator().manual_seed(0), start)
-
-
-def test_each_loss_is_that_of_the_sound_alone(generator):
-    loss = MultiResolutionSTFTLoss([64], [16], [64])
-    audio = torch.randn(3, 400, generator=generator) * torch.tensor([[1.0], [0.01], [5.0]])
-    target = torch.randn(400, generator=generator)
-    alone = torch.stack([loss(sound[None], target[None]) for sound in audio])
-    assert torch.equal(item_losses(loss, audio, target), alone)
-    assert not torch.allclose(alone.mean(), loss(audio, target.expand(3, -1)), rtol=1e-3)
+    return objective.space.free(len(rows), torch.Generator().manual_seed(0), start)
 
 
 def test_a_start_goes_its_way_whatever_lies_beside_it():
-    alone, among = judge_of(Constant()), judge_of(Constant())
+    alone, among = objective_of(Constant()), objective_of(Constant())
     one, many = starts(alone, (0.2, 0.6)), starts(among, (0.2, 0.6), (0.9, 0.1), (0.5, 0.5))
     gradient_search(alone, one, 20, 0.1, Patience(50, 0))
     gradient_search(among, many, 60, 0.1, Patience(50, 0))
@@ -72,28 +56,30 @@ def test_a_start_goes_its_way_whatever_lies_beside_it():
 
 
 def test_the_gradient_finds_the_bottom_within_its_budget():
-    judge = judge_of(Constant())
-    assert gradient_search(judge, starts(judge, (0.5, 0.5), (0.9, 0.9)), 401, 0.1, Patience(400, 0)) == 0
-    assert judge.renders == 400 and judge.synth.played == [2] * 200
-    assert judge.best_loss < 1e-6
-    assert judge.best_unit["first"].item() == pytest.approx(0.8, abs=2e-3)
-    assert judge.best_unit["second"].item() == pytest.approx(0.3, abs=2e-3)
+    objective = objective_of(Constant())
+    assert (
+        gradient_search(objective, starts(objective, (0.5, 0.5), (0.9, 0.9)), 401, 0.1, Patience(400, 0)) == 0
+    )
+    assert objective.renders == 400 and objective.synth.played == [2] * 200
+    assert objective.best_loss < 1e-6
+    assert objective.best_unit["first"].item() == pytest.approx(0.8, abs=2e-3)
+    assert objective.best_unit["second"].item() == pytest.approx(0.3, abs=2e-3)
 
 
 def test_patience_ends_a_search_that_stands_still():
-    judge = judge_of(Constant())
-    gradient_search(judge, starts(judge, (0.5, 0.5)), 1000, 1e-7, Patience(5, 1e-4))
-    assert judge.renders == 6  # the first is progress, five are not
+    objective = objective_of(Constant())
+    gradient_search(objective, starts(objective, (0.5, 0.5)), 1000, 1e-7, Patience(5, 1e-4))
+    assert objective.renders == 6  # the first is progress, five are not
 
 
 def test_a_sound_that_is_nan_goes_back_and_the_others_go_on():
-    judge = judge_of(Constant(refuses_above=0.7))
-    free = starts(judge, (0.69, 0.3), (0.2, 0.9), (0.95, 0.3))
-    skipped = gradient_search(judge, free, 300, 0.1, Patience(400, 0))
+    objective = objective_of(Constant(refuses_above=0.7))
+    free = starts(objective, (0.69, 0.3), (0.2, 0.9), (0.95, 0.3))
+    skipped = gradient_search(objective, free, 300, 0.1, Patience(400, 0))
     assert skipped >= 100  # the third never had a finite loss, the first met the edge
-    assert judge.failed > 0
+    assert objective.failed > 0
     assert all(value.isfinite().all() for value in free.params.values())
-    assert judge.best_unit["first"].item() == pytest.approx(0.7, abs=0.01)
+    assert objective.best_unit["first"].item() == pytest.approx(0.7, abs=0.01)
     assert free.params["second"][1].sigmoid().item() < 0.5  # from 0.9 on its way to 0.3
     assert torch.allclose(free.params["first"][2].sigmoid(), torch.tensor(0.95))
 
@@ -105,47 +91,47 @@ def test_a_gradient_that_is_not_finite_is_left_out_and_counted():
         def forward(self, controls, num_samples, source=None):
             return super().forward(controls, num_samples) + (controls["second"][:, 0] * 0).sqrt()
 
-    judge = judge_of(Edgy())
-    free = starts(judge, (0.5, 0.5))
+    objective = objective_of(Edgy())
+    free = starts(objective, (0.5, 0.5))
     before = {name: value.detach().clone() for name, value in free.params.items()}
-    assert gradient_search(judge, free, 4, 0.1, Patience(50, 0)) == 4
+    assert gradient_search(objective, free, 4, 0.1, Patience(50, 0)) == 4
     assert all(torch.equal(before[name], value) for name, value in free.params.items())
-    assert judge.failed == 0
+    assert objective.failed == 0
 
 
 def test_survivors_are_not_rendered_again():
-    judge = judge_of(Constant())
-    free = judge.space.free(20, torch.Generator().manual_seed(0))
-    genetic_search(judge, free, 100, Breeding(20, 10), Patience(100, 0), seed=0)
-    assert judge.synth.played[0] == 20
-    assert all(count <= 10 for count in judge.synth.played[1:])
-    assert 90 <= judge.renders <= 100
+    objective = objective_of(Constant())
+    free = objective.space.free(20, torch.Generator().manual_seed(0))
+    genetic_search(objective, free, 100, GeneticSettings(20, 10), Patience(100, 0), seed=0)
+    assert objective.synth.played[0] == 20
+    assert all(count <= 10 for count in objective.synth.played[1:])
+    assert 90 <= objective.renders <= 100
 
 
 def test_breeding_finds_the_region_and_keeps_the_fittest_first():
-    judge = judge_of(Constant())
-    free = judge.space.free(20, torch.Generator().manual_seed(0))
-    bred = genetic_search(judge, free, 400, Breeding(20, 10), Patience(100, 0), seed=0)
-    assert judge.best_loss < 1e-3 < judge.history[0].best
-    losses = judge(judge.space.from_genes(bred)).detach()
-    assert losses[0] == pytest.approx(judge.best_loss, abs=1e-7)
+    objective = objective_of(Constant())
+    free = objective.space.free(20, torch.Generator().manual_seed(0))
+    bred = genetic_search(objective, free, 400, GeneticSettings(20, 10), Patience(100, 0), seed=0)
+    assert objective.best_loss < 1e-3 < objective.history[0].best
+    losses = objective(objective.space.from_genes(bred)).detach()
+    assert losses[0] == pytest.approx(objective.best_loss, abs=1e-7)
     assert (losses.diff() >= -1e-7).all()
 
 
 def test_a_candidate_that_is_nan_is_the_worst():
-    judge = judge_of(Constant(refuses_above=0.5))
-    free = judge.space.free(20, torch.Generator().manual_seed(0))
-    bred = genetic_search(judge, free, 200, Breeding(20, 10), Patience(100, 0), seed=0)
-    assert judge.failed > 0
-    losses = judge(judge.space.from_genes(bred)).detach()
+    objective = objective_of(Constant(refuses_above=0.5))
+    free = objective.space.free(20, torch.Generator().manual_seed(0))
+    bred = genetic_search(objective, free, 200, GeneticSettings(20, 10), Patience(100, 0), seed=0)
+    assert objective.failed > 0
+    losses = objective(objective.space.from_genes(bred)).detach()
     assert losses[:10].isfinite().all()
-    assert judge.best_unit["first"].item() == pytest.approx(0.5, abs=0.05)
+    assert objective.best_unit["first"].item() == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("settings", [{"parents": 1}, {"parents": 20}, {"mutation": 0}, {"step": 0}])
 def test_breeding_that_cannot_work_is_refused(settings):
     with pytest.raises(ValueError):
-        Breeding(**settings)
+        GeneticSettings(**settings)
 
 
 def test_controls_leave_the_unit_only_where_they_have_a_region():
