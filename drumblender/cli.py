@@ -26,12 +26,15 @@ HELP = """\
                                 fit a synth to one recording, without training
   remap CKPT IN OUT             play a drum synth from a recording of another drum
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
+  pitch IN OUT.csv              the pitch and the notes of a recording, or of a folder of them
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base
 
 [bold]Judge[/bold]
   kad TARGET_DIR PRED_DIR       how far apart two folders of sounds are (KAD, FAD)
   report RUN_DIR \\[RUN_DIR ...]  a page on which tested runs are heard, seen and compared
+  audit LOSS.yaml \\[LOSS.yaml ...]
+                                where the gradients of losses point: at the target, or away from it
 
 [bold]Prepare data[/bold]
   drumblender-dataset cfg/data/Y.yaml [--preprocess]
@@ -56,6 +59,8 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "import": ("originals.command", options.importing),
     "kad": ("evaluation.command", options.kad),
     "report": ("evaluation.report", options.report),
+    "pitch": ("inference.pitch", options.pitch),
+    "audit": ("evaluation.audit_command", options.audit),
 }
 
 
@@ -123,7 +128,7 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
         config, checkpoint, source = (
             getattr(given, name, None) for name in ("config", "checkpoint", "input")
         )
-        configs, checkpoints = [config] if config else [], [checkpoint]
+        configs, checkpoints = [config] if config else [], [checkpoint] if checkpoint else []
         sources = [] if source is None else [source]
     else:
         options = [part for arg in given for part in arg.split("=", 1)]
