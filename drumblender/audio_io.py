@@ -41,6 +41,7 @@ _LOWEST_RATE, _HIGHEST_RATE = 1000, 768_000  # Hz; headers with others are damag
 _LOUDEST = 1e5  # beyond what a program makes that forgot to scale 16 bits to [-1, 1]
 _MAX_TABLE = 1 << 22  # weights of a resampler held at once: 16 MB
 _BLOCK = 1 << 22  # samples of all channels that are decoded at once: 16 MB
+_STREAMED = 1 << 18  # and where a recording streams by: seconds
 _STEADY_S = 0.1  # two periods of the lowest tone that is heard
 
 
@@ -178,6 +179,28 @@ def header_of(path: Path) -> tuple[int, int, int]:
         with soundfile.SoundFile(os.fsencode(path)) as file:
             return file.samplerate, file.channels, file.frames
     except (soundfile.SoundFileError, OSError) as error:
+        raise BadAudioError(path, _why(path, error)) from error
+
+
+def read_blocks(path: Path) -> Iterator[Float[Tensor, "samples"]]:
+    """A recording of any length in mono (the mean of its channels), a few seconds at a time.
+
+    Memory does not grow with its length. Integer formats lie in [-1, 1); float formats as they are.
+
+    Raises:
+        BadAudioError: As :func:`read_audio`, with the block in which it shows.
+    """
+    rate, channels, _ = header_of(path)
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+        raise BadAudioError(path, f"has a sample rate of {rate} Hz, which is no sound's")
+    try:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            for block in file.blocks(max(1, _STREAMED // channels), dtype="float32", always_2d=True):
+                mono = torch.from_numpy(block.mean(axis=1))
+                if not mono.isfinite().all():
+                    raise BadAudioError(path, "has NaN or infinite samples")
+                yield mono
+    except (soundfile.SoundFileError, OSError, OverflowError) as error:
         raise BadAudioError(path, _why(path, error)) from error
 
 

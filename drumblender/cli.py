@@ -29,12 +29,15 @@ HELP = """\
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
   remap CKPT IN OUT             play a drum synth from a recording of another drum
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
+  pitch IN OUT.csv              the pitch and the notes of a recording, or of a folder of them
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base
 
 [bold]Judge[/bold]
   kad TARGET_DIR PRED_DIR       how far apart two folders of sounds are (KAD, FAD)
   report RUN_DIR \\[RUN_DIR ...]  a page on which tested runs are heard, seen and compared
+  audit LOSS.yaml \\[LOSS.yaml ...]
+                                where the gradients of losses point: at the target, or away from it
 
 [bold]Prepare data[/bold]
   drumblender-dataset cfg/data/Y.yaml [--preprocess]
@@ -61,6 +64,8 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "import": ("originals.command", options.importing),
     "kad": ("evaluation.command", options.kad),
     "report": ("evaluation.report", options.report),
+    "pitch": ("inference.pitch", options.pitch),
+    "audit": ("evaluation.audit_command", options.audit),
 }
 
 

@@ -172,6 +172,63 @@ def report() -> Parser:
     return parser
 
 
+def pitch() -> Parser:
+    """`drumblender pitch IN OUT`."""
+    parser = Parser(
+        prog="drumblender pitch",
+        description="Write the pitch of a recording, or of every recording of a folder, as CSV: time, f0 in "
+        "Hz, confidence and voicing of each frame, and beside it the notes that they make.",
+    )
+    parser.add_argument("input", type=Path, help="a sound file of any format, rate and length, or a folder")
+    parser.add_argument("output", type=Path, help="the CSV file to write, or a folder")
+    parser.add_argument(
+        "--tracker",
+        metavar="NAME",
+        help="swift-f0, pesto, crepe, fcnf0, pyin or yin (default: the first that is installed), or a "
+        "checkpoint of `drumblender fit -c cfg/pitch.yaml`",
+    )
+    parser.add_argument(
+        "--hop",
+        type=float,
+        default=0.01,
+        metavar="S",
+        help="seconds from a frame to the next (default: 0.01)",
+    )
+    parser.add_argument(
+        "--threshold", type=float, help="confidence from which a frame is voiced (default: the tracker's own)"
+    )
+    parser.add_argument("--plot", action="store_true", help="draw each track beside its CSV, as PNG")
+    return _with_trust(parser)
+
+
+def audit() -> Parser:
+    """`drumblender audit LOSS [LOSS ...]`."""
+    parser = Parser(
+        prog="drumblender audit",
+        description="Tell where the gradients of losses point: at the target, or away from it. By default as "
+        "the pitch of four tones is turned, else a control of your synth.",
+    )
+    parser.add_argument(
+        "losses",
+        nargs="+",
+        metavar="LOSS",
+        help="a configuration of a loss, such as cfg/losses/transport.yaml",
+    )
+    parser.add_argument(
+        "--synth", metavar="FILE", help="a configuration of a synth, such as cfg/synths/modal.yaml"
+    )
+    parser.add_argument("--control", metavar="NAME", help="the control of the synth that is turned")
+    parser.add_argument("--low", type=float, help="its lowest value")
+    parser.add_argument("--high", type=float, help="its highest value")
+    parser.add_argument("--linear", action="store_true", help="differences of it count, not ratios")
+    parser.add_argument("--samples", type=_count, default=4096, metavar="N", help="length (default: 4096)")
+    parser.add_argument(
+        "--steps", type=_count, default=100, metavar="N", help="values on the grid of it (default: 100)"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write audit.csv and pictures there")
+    return _with_trust(parser)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed, got {text!r}")

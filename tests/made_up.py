@@ -85,3 +85,21 @@ def write_hits(folder: Path, count: int = 8, sample_rate: int = 16000) -> str:
         sound = torch.cat([torch.zeros(sample_rate // 10), hit * (number + 1) / count])
         soundfile.write(folder / f"{number:02}.wav", sound.numpy(), sample_rate)
     return str(folder)
+
+
+class ToneBatches(_MadeUp):
+    """Tones of one held pitch, with a transform that a network may hear instead."""
+
+    def __init__(self, num_samples: int = 4096, sample_rate: int = 16000):
+        super().__init__()
+        self.num_samples, self.sample_rate = num_samples, sample_rate
+
+    def item(self, generator):
+        f0_hz = 100 + 400 * torch.rand(1, generator=generator)
+        time_s = torch.arange(self.num_samples) / self.sample_rate
+        return {
+            "audio": 0.5 * torch.sin(2 * torch.pi * f0_hz * time_s),
+            "f0_hz": f0_hz,
+            "amp": torch.full((1, 1), 0.5),
+            "cqt": torch.rand(1, 285, generator=generator),
+        }

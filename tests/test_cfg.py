@@ -21,6 +21,7 @@ PARTS = sorted(
 SYSTEMS = {
     "drums": lambda folder: ["--data", "made_up.ModalBatches"],
     "strings": lambda folder: ["--data", "made_up.StringBatches"],
+    "pitch": lambda folder: ["--data", "made_up.ToneBatches"],
     "remap": lambda folder: ["--data.path", write_hits(folder / "hits")],
 }
 RUNS = [

@@ -5,7 +5,7 @@ that overlap, so memory does not grow with their length.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -71,24 +71,40 @@ class Tracker(ABC):
             )
         if not audio.isfinite().all():
             raise ValueError("The sound has samples that are not finite.")
-        num_frames = 1 + int((len(audio) - 1) / sample_rate / self.hop_s)
-        parts = [
-            self._on_grid(audio[start:stop], sample_rate, times - start / sample_rate)
-            for times, start, stop in self._spans(len(audio), sample_rate, num_frames, span_s)
-        ]
-        f0, confidence = (torch.from_numpy(np.concatenate(part)).float() for part in zip(*parts, strict=True))
+        return self.stream(iter([audio]), sample_rate, span_s)
+
+    @torch.no_grad()
+    def stream(
+        self, blocks: Iterable[Float[Tensor, "samples"]], sample_rate: int, span_s: float = 20.0
+    ) -> Track:
+        """Track a sound that comes in blocks of any length; no more than a span of it is held.
+
+        Raises:
+            ValueError: There is no sound.
+        """
+        found = list(self._parts(blocks, sample_rate, span_s))
+        if not found:
+            raise ValueError("There is no sound to track: it has 0 samples.")
+        f0, confidence = (torch.from_numpy(np.concatenate(part)).float() for part in zip(*found, strict=True))
         return Track(f0, confidence, confidence >= self.threshold, self.hop_s)
 
-    def _spans(
-        self, num_samples: int, rate: int, num_frames: int, span_s: float
-    ) -> Iterator[tuple[np.ndarray, int, int]]:
-        """Times of the frames of each span, and the samples to hear for them."""
-        per_span = max(1, round(span_s / self.hop_s))
-        reach = round(self.reach_s * rate)
-        for first in range(0, num_frames, per_span):
-            times = np.arange(first, min(first + per_span, num_frames)) * self.hop_s
-            start = max(0, round(times[0] * rate) - reach)
-            yield times, start, min(num_samples, round(times[-1] * rate) + reach + 1)
+    def _parts(
+        self, blocks: Iterable[Tensor], rate: int, span_s: float
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pitches and confidences span by span, each as soon as all that it hears has come."""
+        per_span, reach = max(1, round(span_s / self.hop_s)), round(self.reach_s * rate)
+        held, start, first = torch.zeros(0), 0, 0  # the sound from sample `start` on; the next frame
+        for block in blocks:
+            held = torch.cat([held, block]) if len(held) else block
+            while start + len(held) > (end := round((first + per_span - 1) * self.hop_s * rate) + reach):
+                times = np.arange(first, first + per_span) * self.hop_s
+                yield self._on_grid(held[: end + 1 - start], rate, times - start / rate)
+                first += per_span
+                gone = max(0, round(first * self.hop_s * rate) - reach - start)
+                held, start = held[gone:].clone(), start + gone
+        last = int((start + len(held) - 1) / rate / self.hop_s)
+        if start + len(held) and first <= last:
+            yield self._on_grid(held, rate, np.arange(first, last + 1) * self.hop_s - start / rate)
 
     def _on_grid(self, audio: Tensor, rate: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pitch (in octaves) and confidence at the wanted times, on lines between the tracker's own."""

@@ -15,7 +15,7 @@ from drumblender.metrics.pitch import (
     RawPitchAccuracy,
     WaveformMSE,
 )
-from drumblender.metrics.pitch_ratios import RatioLockedAccuracy
+from drumblender.metrics.pitch_ratios import RatioHistogram, RatioLockedAccuracy
 from drumblender.metrics.spectral import LogSpectralDistance, MFCCError
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "ModeFrequencyError",
     "OnsetStrengthDistance",
     "OnsetTimeError",
+    "RatioHistogram",
     "RatioLockedAccuracy",
     "RawChromaAccuracy",
     "RawPitchAccuracy",

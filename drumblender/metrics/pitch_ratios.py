@@ -5,12 +5,12 @@ metric on sound, can see the difference. These can.
 """
 
 import math
-from collections import Counter
 from fractions import Fraction
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torchmetrics import Metric
 
 from drumblender.dsp.checks import check_sounds
 from drumblender.metrics.pitch import Hz, PitchMetric, cents_apart
@@ -67,20 +67,45 @@ def ratio_histogram(prediction: Hz, target: Hz, *, largest: int = 6, cents: floa
         largest: Largest numerator and denominator that are told apart.
         cents: A frame counts for the nearest ratio within so many cents; else as ``"other"``.
     """
-    check_sounds(prediction, target)
-    if largest < 1 or not cents > 0:
-        raise ValueError(f"Need largest >= 1 and cents above 0, got {largest=}, {cents=}.")
-    apart, known = cents_apart(prediction, target)
-    known_ratios = ratios(largest)
-    steps = 1200 * torch.tensor([float(r) for r in known_ratios], dtype=apart.dtype).log2()
-    distance, nearest = (apart[..., None] - steps.to(apart.device)).abs().min(dim=-1)
-    found = Counter()
-    for number, near in zip(nearest[known].tolist(), (distance[known] < cents).tolist(), strict=True):
-        ratio = known_ratios[number]
-        found[f"{ratio.numerator}/{ratio.denominator}" if near else "other"] += 1
-    if silent := int((~known).sum()):
-        found["no pitch"] = silent
-    return {name: count / target.numel() for name, count in found.most_common()}
+    histogram = RatioHistogram(largest, cents)
+    histogram.update(prediction, target)
+    return histogram.compute()
+
+
+class RatioHistogram(Metric):
+    """Share of frames at each ratio of prediction to target, by name, most frequent first.
+
+    Frames at no ratio count as ``"other"``, those where either side is 0 Hz or less as ``"no pitch"``.
+
+    Args:
+        largest: Largest numerator and denominator that are told apart.
+        cents: How near a ratio a frame must be.
+    """
+
+    is_differentiable, full_state_update = False, False
+    counts: Tensor
+
+    def __init__(self, largest: int = 6, cents: float = 50.0) -> None:
+        super().__init__()
+        if largest < 1 or not cents > 0:
+            raise ValueError(f"Need largest >= 1 and cents above 0, got {largest=}, {cents=}.")
+        self.ratios, self.cents = ratios(largest), cents
+        self.names = [f"{r.numerator}/{r.denominator}" for r in self.ratios] + ["other", "no pitch"]
+        self.add_state("counts", torch.zeros(len(self.names), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, prediction: Hz, target: Hz) -> None:
+        check_sounds(prediction, target)
+        apart, known = cents_apart(prediction, target)
+        steps = 1200 * torch.tensor([float(r) for r in self.ratios], dtype=apart.dtype).log2()
+        distance, nearest = (apart[..., None] - steps.to(apart.device)).abs().min(dim=-1)
+        place = torch.where(distance < self.cents, nearest, len(self.ratios))
+        place = torch.where(known, place, len(self.ratios) + 1)
+        self.counts = self.counts + torch.bincount(place.flatten(), minlength=len(self.names))
+
+    def compute(self) -> dict[str, float]:
+        order = self.counts.sort(descending=True, stable=True).indices.tolist()
+        whole = max(1, int(self.counts.sum()))
+        return {self.names[n]: int(self.counts[n]) / whole for n in order if self.counts[n]}
 
 
 def ratios(largest: int) -> list[Fraction]:

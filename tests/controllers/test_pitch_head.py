@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from drumblender.controllers.pitch_head import PitchHead
+from drumblender.controllers import HeardControls, PitchHead
 from drumblender.dsp.units import Range
 from drumblender.encoders.pitch_cnn import PitchCNN
+from drumblender.synths import HarmonicSynth
 
 SIZES = {"f0_hz": 1, "amp": 20}
 
@@ -69,8 +70,27 @@ def test_names_what_it_cannot_make():
         ({"temperature": 0.0}, "temperature=0.0"),
         ({"first_amp": 3.0}, "first_amp=3.0"),
         ({"range_hz": Range(30, 3000)}, "log: true"),
+        ({"amp_rise": 0.5}, "amp_rise=0.5"),
     ],
 )
 def test_rejects(init, message):
     with pytest.raises(ValueError, match=message):
         PitchHead(**init)
+
+
+def test_no_partial_rises_above_the_one_before_by_more_than_it_may():
+    head = built(first_amp=0.6, amp_rise=2.0, pitch_scale=0.0)
+    amp = head(5 * torch.randn(1, 50, 855))["amp"]
+    assert (amp[..., 1:] <= 2.0 * amp[..., :-1]).all()
+    start = built(first_amp=0.6, amp_rise=2.0, amp_scale=0.0)(torch.randn(1, 1, 855))["amp"]
+    torch.testing.assert_close(start[0, 0], 0.6 * 0.8 ** torch.arange(20.0))
+
+
+def test_plays_a_harmonic_synth_from_what_an_encoder_hears():
+    controls = HeardControls(PitchCNN(), PitchHead())
+    controls.serve(HarmonicSynth(20, 16000))
+    made = controls({"audio": torch.randn(2, 4096)})
+    assert {name: tuple(value.shape) for name, value in made.items()} == {
+        "f0_hz": (2, 16, 1),
+        "amp": (2, 16, 20),
+    }

@@ -1,0 +1,147 @@
+"""`drumblender pitch`: the pitch of recordings, as tables."""
+
+import argparse
+import csv
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.atomic import atomic_write
+from drumblender.audio_io import BadAudioError, header_of, read_blocks
+from drumblender.checkpoints import load_checkpoint
+from drumblender.console import track as progress
+from drumblender.dsp.cqt import cqt
+from drumblender.features.note_segments import segment_notes
+from drumblender.features.trackers import TRACKERS, Track, Tracker, tracker
+from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.tasks.pitch import PitchTask
+from drumblender.trust import Trust, trusted
+
+log = logging.getLogger(__name__)
+_SEMITONE = 3  # bins of pitch to either side that count as one pitch
+
+
+class NetworkTracker(Tracker):
+    """A network that :class:`~drumblender.tasks.pitch.PitchTask` trained.
+
+    Confidence is the share of its bins within a semitone of the pitch; silence has none.
+
+    Args:
+        task: Its controller hears a constant-Q transform and ends in a pitch head.
+        hop_s, threshold: As every tracker.
+    """
+
+    reach_s, threshold = 0.8, 0.6  # the lowest bin hears 1.6 s
+
+    def __init__(self, task: PitchTask, hop_s: float = 0.01, threshold: float | None = None) -> None:
+        super().__init__(hop_s, threshold)
+        self.sample_rate = task.sample_rate
+        controls = task.voices["tone"].controls
+        self.encoder, self.head = controls.encoder.eval(), controls.head.eval()
+
+    def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        settings = self.encoder.cqt.settings
+        heard = cqt(audio[None], settings).abs().mT[0]
+        place, shares = self.head.pitch(self.encoder.net(heard))
+        place, shares = place[:, 0], shares[:, 0]
+        bins = torch.arange(shares.shape[1])
+        near = (bins - place[:, None] * (shares.shape[1] - 1)).abs() <= _SEMITONE
+        sure = (shares * near).sum(dim=1) * (heard.amax(dim=1) > 1e-4)
+        at = np.arange(len(heard)) * settings.hop_length / self.sample_rate
+        return at, self.head.range_hz.denormalize(place).numpy(), sure.numpy()
+
+
+def make_tracker(name: str | None, trust: Trust | None = None, **settings: object) -> Tracker:
+    """A tracker by its name, or by the checkpoint of a trained one.
+
+    Raises:
+        ValueError: No such tracker, or the checkpoint holds no pitch network.
+    """
+    if name is None or name in TRACKERS or not Path(name).is_file():
+        return tracker(name, **settings)
+    task = load_checkpoint(name, trust).task
+    if not isinstance(task, PitchTask):
+        raise ValueError(f"{name} holds a {type(task).__name__}; a tracker is a PitchTask.")
+    return NetworkTracker(task, **settings)
+
+
+def write_track(found: Track, path: Path) -> None:
+    """Write a track as CSV, and its notes as ``<name>.notes.csv`` beside it."""
+    times = np.arange(len(found.f0_hz)) * found.hop_s
+    frames = zip(
+        times.tolist(), found.f0_hz.tolist(), found.confidence.tolist(), found.voiced.tolist(), strict=True
+    )
+    rows = ((f"{t:.4f}", f"{f0:.3f}", f"{sure:.3f}", int(voiced)) for t, f0, sure, voiced in frames)
+    _write_rows(path, ("time_s", "f0_hz", "confidence", "voiced"), rows)
+    notes = (
+        (f"{note.start_s:.4f}", f"{note.end_s:.4f}", f"{note.f0_hz:.3f}", f"{note.midi:.2f}")
+        for note in segment_notes(found)
+    )
+    _write_rows(path.with_suffix(".notes.csv"), ("start_s", "end_s", "f0_hz", "midi"), notes)
+
+
+def _write_rows(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def draw_track(found: Track, path: Path) -> None:
+    """Draw a track as a PNG: pitch in octaves over time, darker where it is surer, and its notes."""
+    from matplotlib.figure import Figure  # slow to import
+
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    axes = figure.subplots()
+    voiced = found.voiced.numpy()
+    times = np.arange(len(voiced)) * found.hop_s
+    axes.scatter(
+        times[voiced], found.f0_hz.numpy()[voiced], 3, found.confidence.numpy()[voiced], cmap="viridis"
+    )
+    for note in segment_notes(found):
+        axes.hlines(note.f0_hz, note.start_s, note.end_s, colors="tab:red", linewidth=1)
+    axes.set(yscale="log", xlabel="s", ylabel="Hz")
+    with atomic_write(path) as aside:
+        figure.savefig(aside, format="png")
+
+
+def command(given: argparse.Namespace) -> int:
+    """`drumblender pitch IN OUT`; see :func:`drumblender.options.pitch`."""
+    ear = make_tracker(given.tracker, trusted(given.trust), hop_s=given.hop, threshold=given.threshold)
+    sounds = find_sounds(given.input)
+    if not sounds:
+        raise FileNotFoundError(f"No recordings in {given.input}.")
+    targets = _targets(given.input, given.output, sounds)
+    rejected = []
+    for source in progress(sounds, len(sounds), "Tracking"):
+        try:
+            found = _track_file(ear, source)
+        except BadAudioError as error:
+            rejected.append(error)
+            continue
+        write_track(found, targets[source])
+        if given.plot:
+            draw_track(found, targets[source].with_suffix(".png"))
+    for error in rejected:
+        log.warning("Left out: %s", error)
+    log.info("Wrote %d of %d tracks to %s.", len(sounds) - len(rejected), len(sounds), given.output)
+    return 0 if len(rejected) < len(sounds) else 1
+
+
+def _targets(source: Path, output: Path, sounds: list[Path]) -> dict[Path, Path]:
+    if source.is_dir():
+        named = distinct_outputs(sounds, source, output, ("", ".notes"))
+        return {sound: path.with_suffix(".csv") for sound, path in named.items()}
+    target = output / f"{source.stem}.csv" if output.is_dir() else output
+    if target.suffix.lower() != ".csv":
+        raise ValueError(f"Output is a CSV file, so {target.name} should be {target.stem}.csv.")
+    return {source: target}
+
+
+def _track_file(ear: Tracker, path: Path) -> Track:
+    rate, _, frames = header_of(path)
+    if not frames:
+        raise BadAudioError(path, "holds no samples")
+    return ear.stream(read_blocks(path), rate)
