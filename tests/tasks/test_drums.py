@@ -76,7 +76,7 @@ def test_gains_scale_the_modes_that_the_batch_brings(generator):
     item = batch(generator=generator)
     with torch.no_grad():
         plain = task({"modal": voice})(item)
-        for gain in voice.gains.parameters():
+        for gain in voice.controls.gains.parameters():
             gain.fill_(2.0)
         assert torch.allclose(task({"modal": voice})(item), 2 * plain, atol=1e-6)
 
