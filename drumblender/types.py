@@ -17,6 +17,7 @@ class AudioBatch(TypedDict):
 
     audio: Audio
     name: NotRequired[list[str]]
+    file: NotRequired[list[str]]  # the recordings they were made from, for people
 
 
 class ModalBatch(AudioBatch):
@@ -92,3 +93,11 @@ class HasHits(Protocol):
     hits: HitFeatures
     onset_offset: Float[Tensor, "onset_features"]
     sample_rate: int
+
+
+@runtime_checkable
+class ComparesBaselines(Protocol):
+    """A task that knows what needs no training, and how it measures beside the model."""
+
+    def compare(self, batch: AudioBatch, batch_idx: int = 0) -> dict[str, dict[str, Tensor]]:
+        """By ``model`` and name of baseline, then by measure: a value an item; the first measure decides."""

@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from drumblender.audio_io import write_wav
+from drumblender.callbacks.baselines import Row, means, rows_of, told, worst, write_baselines
 from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
+from drumblender.types import ComparesBaselines
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
@@ -25,14 +27,18 @@ class ExportWavs(L.Callback):
 
     The folders hold nothing else, as tools that compare two sets of sounds (KAD) ask for. A test also writes
     ``metrics.csv``, a row for each item with its name, every metric of the task that has a value per item and
-    what the step returns as ``item_metrics``, and ``metrics_mean.csv``, the means over items.
+    what the step returns as ``item_metrics``, and ``metrics_mean.csv``, the means over items. Where the task
+    knows what needs no training, ``baselines.csv`` has its means beside the model's, and
+    ``baselines_items.csv`` every item.
 
-    Items are named as ``batch["name"]`` says, else by batch and place. Under several processes each writes
-    its own items, whose names then end in the number of the process.
+    Items are named as ``batch["file"]`` or ``batch["name"]`` says, else by batch and place. Under several
+    processes each writes its own items, whose names then end in the number of the process.
 
     Args:
         output_dir: Where the folders go; by default ``test/`` or ``predict/`` in the folder of the run.
         max_items: Items whose sounds each process writes at most; None for all. The metrics are of all items.
+        voices: Write each voice of a test as ``voices/<voice>/<name>.wav`` as well, where there are several.
+        baselines: Compare the model with what needs no training, on all items of a test.
 
     Raises:
         ValueError: ``max_items`` below 1.
@@ -43,13 +49,21 @@ class ExportWavs(L.Callback):
         >>> trainer = L.Trainer(callbacks=[export], logger=False)
     """
 
-    def __init__(self, output_dir: str | None = None, max_items: int | None = None) -> None:
+    def __init__(
+        self,
+        output_dir: str | None = None,
+        max_items: int | None = None,
+        voices: bool = False,
+        baselines: bool = True,
+    ) -> None:
         if max_items is not None and max_items < 1:
             raise ValueError(f"max_items starts at 1, got {max_items}; None writes all.")
         self.output_dir, self.max_items = output_dir, max_items
+        self.voices, self.baselines = voices, baselines
         self.folder = Path()
         self._names: set[str] = set()
         self._rows: list[dict[str, Any]] = []
+        self._compared: list[Row] = []
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start("test", trainer)
@@ -68,6 +82,10 @@ class ExportWavs(L.Callback):
     ) -> None:
         names = self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
         self._rows += _measure(pl_module, outputs, names)
+        if self.voices and names:
+            self._write_voices(pl_module, batch, batch_idx, names)
+        if self.baselines and isinstance(pl_module, ComparesBaselines) and names:
+            self._compared += rows_of(pl_module.compare(batch, batch_idx), names)
 
     def on_predict_batch_end(
         self,
@@ -81,7 +99,9 @@ class ExportWavs(L.Callback):
         self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        rows = _gather(self._rows, trainer)
+        rows, compared = _gather(self._rows, trainer), _gather(self._compared, trainer)
+        if trainer.is_global_zero and compared:
+            write_baselines(self.folder / "baselines.csv", compared)
         if trainer.is_global_zero and rows:
             _write_table(self.folder / "metrics.csv", rows)
             _write_table(self.folder / "metrics_mean.csv", [_means(rows)])
@@ -91,12 +111,31 @@ class ExportWavs(L.Callback):
         rows = [("sounds", str(self.folder))] if self._names else []
         if self._rows:
             rows.append(("metrics of each item", str(self.folder / "metrics.csv")))
+        if self._compared:
+            rows += told(means(self._compared))
+            rows += [
+                ("worst", f"{value:.4g}  {self.folder / 'pred' / name}.wav")
+                for name, value in worst(self._compared)
+            ]
         return rows
+
+    def _write_voices(
+        self, module: L.LightningModule, batch: Any, batch_idx: int, names: Sequence[str]
+    ) -> None:
+        if len(module.voices) < 2:
+            return
+        with torch.no_grad(), module.repeatable(batch_idx):
+            stems = module.stems(batch)
+        for voice, sounds in stems.items():
+            for name, sound in zip(names, sounds.detach().float().cpu(), strict=True):
+                if (self.folder / "pred" / f"{name}.wav").is_file():
+                    path = self.folder / "voices" / safe_name(voice) / f"{name}.wav"
+                    write_wav(path, sound, sample_rate_of(module))
 
     def _start(self, stage: str, trainer: L.Trainer) -> None:
         default = run_folder(trainer) / stage  # asked for by all processes
         self.folder = Path(self.output_dir) if self.output_dir else default
-        self._names, self._rows = set(), []
+        self._names, self._rows, self._compared = set(), [], []
         if trainer.is_global_zero and any(self.folder.glob("pred/*.wav")):
             raise FileExistsError(
                 f"{self.folder} holds the sounds of another run, which would mix with these. "
@@ -114,7 +153,7 @@ class ExportWavs(L.Callback):
         dataloader_idx: int,
     ) -> list[str]:
         sounds = _sounds(outputs)
-        given = batch.get("name") if isinstance(batch, Mapping) else None
+        given = (batch.get("file") or batch.get("name")) if isinstance(batch, Mapping) else None
         place = f"{batch_idx:05d}" if dataloader_idx == 0 else f"{dataloader_idx}-{batch_idx:05d}"
         wanted = list(given) if given else [f"{place}-{index:02d}" for index in range(len(sounds))]
         suffix = f"-r{trainer.global_rank}" if trainer.world_size > 1 else ""

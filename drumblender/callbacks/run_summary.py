@@ -1,23 +1,35 @@
 """What a training has left behind, told when it ends."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from drumblender.callbacks.baselines import Row, means, rows_of, told, write_baselines
 from drumblender.callbacks.sounds import run_folder
+from drumblender.types import ComparesBaselines
 
 _LOSS = "validation/loss"
 
 
 class RunSummary(L.Callback):
-    """Knows, after a fit, how far the validation loss fell, where everything lies and what to try next.
+    """Knows, after a fit, how far the validation loss fell, whether the model beats what needs no training,
+    where everything lies and what to try next.
 
-    The command line shows its ``rows`` once the progress bar has gone.
+    The command line shows its ``rows`` once the progress bar has gone. The figures of model and baselines go
+    to ``baselines.csv`` in the folder of the run.
 
     The first loss is that of the sanity check where that covers the whole validation set
     (``num_sanity_val_steps: -1``), so of the untrained model; else that of the first epoch.
+
+    Args:
+        compared: Items of the validation set that model and baselines are compared on; 0: none.
+
+    Raises:
+        ValueError: ``compared`` below 0.
 
     Examples:
         >>> summary = RunSummary()
@@ -27,7 +39,11 @@ class RunSummary(L.Callback):
         ('validation loss', '2 -> 1.5 (-25 %)')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, compared: int = 32) -> None:
+        if compared < 0:
+            raise ValueError(f"compared is a number of items, got {compared}; 0 compares none.")
+        self.compared = compared
+        self.figures: dict[str, dict[str, float]] = {}
         self.losses: list[float] = []
         self._folder = Path()
 
@@ -39,6 +55,30 @@ class RunSummary(L.Callback):
         if whole and _LOSS in trainer.callback_metrics:
             self.losses.append(float(trainer.callback_metrics[_LOSS]))
 
+    @torch.no_grad()
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.fast_dev_run or not isinstance(pl_module, ComparesBaselines):
+            return
+        training = pl_module.training
+        pl_module.eval()
+        rows = self._compare(trainer, pl_module)
+        pl_module.train(training)
+        if rows:
+            write_baselines(self._folder / "baselines.csv", rows)
+            self.figures = means(rows)
+
+    def _compare(self, trainer: L.Trainer, module: L.LightningModule) -> list[Row]:
+        rows: list[Row] = []
+        loaders = trainer.val_dataloaders
+        for number, batch in enumerate([] if loaders is None else loaders):
+            if not isinstance(batch, Mapping) or len({row["name"] for row in rows}) >= self.compared:
+                break
+            compared = module.compare(trainer.strategy.batch_to_device(batch), number)
+            count = len(next(iter(compared["model"].values())))
+            names = batch.get("file") or batch.get("name") or [f"{number:05d}-{i:02d}" for i in range(count)]
+            rows += rows_of(compared, names)
+        return rows
+
     def rows(self, trainer: L.Trainer) -> list[tuple[str, str]]:
         """What is shown: a name and a value each."""
         rows = []
@@ -46,6 +86,7 @@ class RunSummary(L.Callback):
             first, last = self.losses[0], self.losses[-1]
             change = f" ({100 * (last / first - 1):+.0f} %)" if first > 0 else ""
             rows.append(("validation loss", f"{first:.4g} -> {last:.4g}{change}"))
+        rows += told(self.figures)
         checkpoint = _checkpoint(trainer)
         if checkpoint:
             rows.append(("checkpoint", checkpoint))

@@ -28,7 +28,7 @@ _DAMAGED = (  # what torch.load raises for files with changed bytes
 
 
 class AudioItems(Dataset[dict[str, Any]]):
-    """``{"audio": (samples,), "name": key}`` of each key.
+    """``{"audio": (samples,), "name": key, "file": path of the raw recording}`` of each key.
 
     Args:
         folder: The prepared folder.
@@ -56,7 +56,8 @@ class AudioItems(Dataset[dict[str, Any]]):
         return len(self.keys)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"audio": self.audio(self.keys[index]), "name": self.keys[index]}
+        key = self.keys[index]
+        return {"audio": self.audio(key), "name": key, "file": self.manifest[key].source or key}
 
     def audio(self, key: str) -> Tensor:
         """Samples of one file.

@@ -11,6 +11,7 @@ from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
 from drumblender.features.residual import ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
+from drumblender.features.string_decay import StringDecay
 
 __all__ = [
     "CQT",
@@ -41,5 +42,6 @@ __all__ = [
     "SpectralFlux",
     "SpectralMap",
     "SpectralSpread",
+    "StringDecay",
     "TemporalCentroid",
 ]

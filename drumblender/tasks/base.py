@@ -10,13 +10,17 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torchmetrics import Metric
 
 from drumblender import __version__
+from drumblender.dsp.coloured_noise import coloured_noise
 from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
+from drumblender.tasks.exchange import exchanged, mean_of_others, of_another
+from drumblender.tasks.measures import measured
 from drumblender.tasks.voices import Voice
-from drumblender.types import Audio, AudioBatch, HasLoudnessStatistics, NormalisesLoudness
+from drumblender.types import Audio, AudioBatch, Controls, HasLoudnessStatistics, NormalisesLoudness
 from drumblender.upgrade import is_earlier, upgrade
 
 Step = dict[str, Tensor]
@@ -63,6 +67,7 @@ class SynthesisTask(L.LightningModule, ABC):
         self.metrics = nn.ModuleDict(metrics or {})
         self.eval_seed = eval_seed
         self.config: dict[str, Any] = {}  # what the command line ran with; travels in the checkpoint
+        self.start = {name: value.detach().clone() for name, value in self.state_dict().items()}
 
     def save_arguments(self) -> None:
         """``save_hyperparameters`` for the caller's arguments, without its remark that some are modules."""
@@ -81,24 +86,77 @@ class SynthesisTask(L.LightningModule, ABC):
 
     def forward(self, batch: AudioBatch, noise: Tensor | None = None) -> Audio:
         """Render the batch; ``noise`` replaces the draw of the noise voices."""
+        return self.render(batch, self.voice_controls(batch), noise)
+
+    def voice_controls(self, batch: AudioBatch) -> dict[str, Controls]:
+        """What each voice is played with, by name."""
+        return {name: voice.controls(batch) for name, voice in self.voices.items()}
+
+    def render(self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None = None) -> Audio:
+        """The mix of the voices, played with these controls."""
         mix = None
-        for _, voice, sound in self._play(batch, noise):
-            mix = voice.join(mix, sound)
+        for name, sound in self._play(batch, controls, noise):
+            mix = self.voices[name].join(mix, sound)
         return mix
 
     def stems(self, batch: AudioBatch, noise: Tensor | None = None) -> dict[str, Audio]:
         """The sound of each voice alone, by name."""
-        return {name: sound for name, _, sound in self._play(batch, noise)}
+        return dict(self._play(batch, self.voice_controls(batch), noise))
+
+    @torch.no_grad()
+    def baselines(self, batch: AudioBatch) -> dict[str, Audio]:
+        """What a model has to beat, none of it trained: the sounds of each, as the batch.
+
+        Silence, coloured noise, the task as it was built, and, where the batch has several items, the mean of
+        the controls that were made for the others, and those made for another: if they sound no worse, then
+        nothing of the recording was heard. A final task adds what its system can do without training.
+        """
+        controls = self.voice_controls(batch)
+        target = batch["audio"]
+        found = {
+            "silence": torch.zeros_like(target),
+            "coloured noise": coloured_noise(target, sample_rate=self.sample_rate),
+            "untrained": self.untrained(batch),
+        }
+        if len(target) > 1:
+            found["mean controls"] = self.render(batch, exchanged(controls, batch, mean_of_others))
+            found["controls of another"] = self.render(batch, exchanged(controls, batch, of_another))
+        return found
+
+    @torch.no_grad()
+    def untrained(self, batch: AudioBatch) -> Audio:
+        """What the task made of a batch when it was built."""
+        start = {name: value.to(self.device) for name, value in self.start.items()}
+        return functional_call(self, start, (batch,))
+
+    @torch.no_grad()
+    def compare(self, batch: AudioBatch, batch_idx: int = 0) -> dict[str, dict[str, Tensor]]:
+        """Figures of the ``model`` and of each of its baselines: a value for every item, by measure.
+
+        All are better when smaller; the first decides.
+        """
+        with self.repeatable(batch_idx):
+            sounds = {"model": self(batch)}
+        with self.repeatable(batch_idx):
+            sounds |= self.baselines(batch)
+        target = self.judged(batch["audio"])
+        return {
+            name: measured(self.judged(sound), target, self.sample_rate) for name, sound in sounds.items()
+        }
+
+    def judged(self, audio: Audio) -> Audio:
+        """The part of a sound that figures are taken of; a final task leaves out what it was given."""
+        return audio
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         return self._step(batch, "train")
 
     def validation_step(self, batch: AudioBatch, batch_idx: int) -> Step:
-        with self._repeatable(batch_idx):
+        with self.repeatable(batch_idx):
             return self._step(batch, "validation")
 
     def test_step(self, batch: AudioBatch, batch_idx: int) -> Step:
-        with self._repeatable(batch_idx):
+        with self.repeatable(batch_idx):
             step = self._step(batch, "test")
         for name, metric in self.metrics.items():
             metric.update(step["prediction"], step["target"])
@@ -106,7 +164,7 @@ class SynthesisTask(L.LightningModule, ABC):
         return step
 
     def predict_step(self, batch: AudioBatch, batch_idx: int) -> Step:
-        with self._repeatable(batch_idx):
+        with self.repeatable(batch_idx):
             return {"prediction": self(batch), "target": batch["audio"]}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -155,11 +213,13 @@ class SynthesisTask(L.LightningModule, ABC):
                 sync_dist=stage != "train",
             )
 
-    def _play(self, batch: AudioBatch, noise: Tensor | None) -> Iterator[tuple[str, Voice, Audio]]:
+    def _play(
+        self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None
+    ) -> Iterator[tuple[str, Audio]]:
         mix, num_samples = None, self.length_of(batch)
         for name, voice in self.voices.items():
-            sound = voice(batch, mix, noise, num_samples=num_samples)
-            yield name, voice, sound
+            sound = voice.play(controls[name], batch, mix, noise, num_samples=num_samples)
+            yield name, sound
             mix = voice.join(mix, sound)
 
     def length_of(self, batch: AudioBatch) -> int:
@@ -167,7 +227,8 @@ class SynthesisTask(L.LightningModule, ABC):
         return batch["audio"].shape[-1]
 
     @contextmanager
-    def _repeatable(self, batch_idx: int) -> Iterator[None]:
+    def repeatable(self, batch_idx: int) -> Iterator[None]:
+        """Draw noise from ``eval_seed`` within, as validation and test do for this batch."""
         if self.eval_seed is None:
             yield
             return

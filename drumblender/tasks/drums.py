@@ -1,10 +1,13 @@
 """Percussion resynthesis: voices that play together (Shier et al., Forum Acusticum 2023)."""
 
+import torch
 from torch import nn
 from torchmetrics import Metric
 
+from drumblender.synths import ModalSynth
 from drumblender.tasks.base import SynthesisTask
 from drumblender.tasks.voices import Voice
+from drumblender.types import Audio, ModalBatch
 
 
 class DrumTask(SynthesisTask):
@@ -34,3 +37,13 @@ class DrumTask(SynthesisTask):
     ) -> None:
         super().__init__(voices, loss, sample_rate, metrics, eval_seed)
         self.save_arguments()
+
+    @torch.no_grad()
+    def baselines(self, batch: ModalBatch) -> dict[str, Audio]:
+        """As of every task; and the modal stem, which is what the analysis of the recording left behind."""
+        found = super().baselines(batch)
+        stems = self.stems(batch)
+        if len(self.voices) == 1:
+            return found
+        modal = [name for name, voice in self.voices.items() if isinstance(voice.synth, ModalSynth)]
+        return found | {f"{name} stem": stems[name] for name in modal}

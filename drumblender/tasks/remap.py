@@ -146,7 +146,7 @@ class RemapTask(SynthesisTask):
             self.log("validation/loss", loss, batch_size=1, sync_dist=True)
 
     def test_step(self, batch: OnsetBatch, batch_idx: int) -> Step:
-        with self._repeatable(batch_idx):
+        with self.repeatable(batch_idx):
             step = self._step(batch, "test")
         prediction, target = step["difference"], step["target_difference"]
         still = self.reference.expand_as(target)
@@ -158,7 +158,7 @@ class RemapTask(SynthesisTask):
         return step | {"item_metrics": dict(zip(self._metric_names(), errors.unbind(dim=1), strict=True))}
 
     def predict_step(self, batch: OnsetBatch, batch_idx: int) -> Step:
-        with self._repeatable(batch_idx):
+        with self.repeatable(batch_idx):
             audio = self(batch)
         difference = self.features(audio) - self.reference
         return {"prediction": audio, "difference": difference, "target_difference": batch["difference"]}

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from drumblender.controllers import Controller
+from drumblender.features.string_decay import StringDecay
 from drumblender.synths import StringSynth, Synth
 from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.voices import Voice
-from drumblender.types import Controls, StringBatch
+from drumblender.types import Audio, Controls, StringBatch
 
 
 class StringTask(SynthesisTask):
@@ -57,6 +58,38 @@ class StringTask(SynthesisTask):
             "loop_coefficients": found["loop_coefficients"] * found["loop_gain"],
             "excitation_coefficients": found["excitation_coefficients"],
         }
+
+    @torch.no_grad()
+    def baselines(self, batch: StringBatch) -> dict[str, Audio]:
+        """As of every task; and the loop that the fading of the recording tells, with nothing learned."""
+        found = super().baselines(batch)
+        voice = self.voices["string"]
+        synth = voice.synth
+        if not isinstance(synth, StringSynth) or synth.control_sizes["loop_taps"] != 3:
+            return found
+        analysis = StringDecay(
+            self.sample_rate,
+            synth.internal_rate,
+            synth.control_frames["loop_gain"],
+            synth.control_frames["excitation_gain"],
+            synth.control_sizes["excitation_taps"],
+            synth.loop_gain.low,
+            synth.loop_gain.high,
+        )
+        controls = voice.controls(batch) | analysis(batch).controls
+        sound = voice.play(controls, batch, num_samples=self.length_of(batch))
+        return found | {"measured decay": sound}
+
+    def judged(self, audio: Audio) -> Audio:
+        """Without the windows whose excitation is the recording itself, whatever the weights."""
+        synth = self.voices["string"].synth
+        if not isinstance(synth, StringSynth) or synth.excitation != "resynthesis":
+            return audio
+        kept = torch.ones(audio.shape[-1], dtype=torch.bool, device=audio.device)
+        for onset_s in synth.onset_s:
+            first = round(onset_s * self.sample_rate)
+            kept[first : first + round(synth.window / synth.internal_rate * self.sample_rate)] = False
+        return audio[:, kept]
 
     def _step(self, batch: StringBatch, stage: str) -> Step:
         if self.mode == "audio":

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from drumblender.controllers import Controller, GivenControls
 from drumblender.synths import NoiseSynth, Synth
-from drumblender.types import Audio
+from drumblender.types import Audio, Controls
 
 
 class Voice(nn.Module):
@@ -68,7 +68,18 @@ class Voice(nn.Module):
             noise: White noise for a noise synth, instead of its own draw.
             num_samples: Length of the sound.
         """
-        controls = self.controls(batch)
+        return self.play(self.controls(batch), batch, mix, noise, num_samples=num_samples)
+
+    def play(
+        self,
+        controls: Controls,
+        batch: dict[str, Tensor],
+        mix: Audio | None = None,
+        noise: Tensor | None = None,
+        *,
+        num_samples: int,
+    ) -> Audio:
+        """The sound of these controls; the rest as of a call."""
         if noise is not None and isinstance(self.synth, NoiseSynth):
             return self.synth(controls, num_samples, noise=noise)
         if not self.synth.needs_source:

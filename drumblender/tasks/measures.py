@@ -1,0 +1,53 @@
+"""The figures by which a model is compared with what needs no training."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.losses.spectral import MultiResolutionSTFTLoss
+from drumblender.metrics import (
+    AttackTimeDifference,
+    BandLevelDistance,
+    ItemMetric,
+    LevelDifference,
+    LossMetric,
+    LoudSpectralDistance,
+)
+from drumblender.types import Audio
+
+_SHORTEST = 4096  # samples: what the longest window still sees whole
+
+
+def measures(sample_rate: int) -> dict[str, ItemMetric]:
+    """By name, all better when smaller; the first decides which of two is better."""
+    return {
+        "mrstft": LossMetric(MultiResolutionSTFTLoss(), over="item"),
+        "lsd_db": LoudSpectralDistance(),
+        "bld_db": BandLevelDistance(sample_rate),
+        "level_db": LevelDifference(absolute=True),
+        "attack_ms": AttackTimeDifference(sample_rate),
+    }
+
+
+@torch.no_grad()
+def measured(prediction: Audio, target: Audio, sample_rate: int) -> dict[str, Float[Tensor, "batch"]]:
+    """All measures of each item, over its own length: zeros that fill the target up are left out.
+
+    >>> sound = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
+    >>> {name: round(value.item(), 2) for name, value in measured(2 * sound, sound, 16000).items()}
+    {'mrstft': 1.69, 'lsd_db': 6.02, 'bld_db': 6.02, 'level_db': 6.02, 'attack_ms': 0.0}
+    """
+    found: dict[str, list[Tensor]] = {}
+    for item in range(len(target)):
+        end = own_length(target[item])
+        pair = prediction[item : item + 1, :end], target[item : item + 1, :end]
+        for name, metric in measures(sample_rate).items():
+            found.setdefault(name, []).append(metric.to(target.device).per_item(*pair))
+    return {name: torch.cat(values) for name, values in found.items()}
+
+
+def own_length(sound: Float[Tensor, "samples"]) -> int:
+    """Samples up to the last that is not 0, though no fewer than a spectrum needs."""
+    sounding = sound.nonzero()
+    last = int(sounding[-1]) + 1 if len(sounding) else 0
+    return min(len(sound), max(last, _SHORTEST))
