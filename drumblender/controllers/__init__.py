@@ -1,13 +1,19 @@
 """Modules, batch -> named controls."""
 
+from drumblender.controllers.base import Controller
+from drumblender.controllers.exp_sigmoid import ExpSigmoidHead
 from drumblender.controllers.free import FreeControls, ModeGains
+from drumblender.controllers.harmonic import HarmonicControls
 from drumblender.controllers.heads import LinearHead, SplitHead
 from drumblender.controllers.mapper import LinearMapping, Mapper, MLPMapping
 from drumblender.controllers.onset_scale import OnsetScale
 from drumblender.controllers.parameter_mapper import ParameterMapper
 
 __all__ = [
+    "Controller",
+    "ExpSigmoidHead",
     "FreeControls",
+    "HarmonicControls",
     "LinearHead",
     "LinearMapping",
     "MLPMapping",

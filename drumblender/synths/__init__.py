@@ -1,6 +1,7 @@
 """Modules, controls -> audio."""
 
 from drumblender.synths.base import Synth
+from drumblender.synths.filtered_noise import FilteredNoiseSynth
 from drumblender.synths.fm_drum import FMDrumSynth
 from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
@@ -15,6 +16,7 @@ from drumblender.synths.transient import TransientTCN
 __all__ = [
     "DampedModalSynth",
     "FMDrumSynth",
+    "FilteredNoiseSynth",
     "HarmonicSynth",
     "MixSynth",
     "ModalSynth",
