@@ -2,6 +2,7 @@
 
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
+from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
@@ -19,6 +20,7 @@ __all__ = [
     "Feature",
     "FeatureCollection",
     "FeatureExtractor",
+    "FrameLoudness",
     "Loudness",
     "NoModesError",
     "NoPitchError",
