@@ -1,0 +1,122 @@
+"""Controls that begin with what an instrument is known to sound like, and learn a bounded correction."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.controllers.base import Controller
+from drumblender.controllers.harmonic import below_nyquist, rms_of, roles_of
+from drumblender.controllers.spectrum_table import KernelSpectra, SpectrumTable
+from drumblender.dsp.bands import straight_lines
+from drumblender.dsp.precision import raise_half
+from drumblender.dsp.units import db_to_gain
+from drumblender.encoders.base import Encoder
+from drumblender.types import Controls
+
+_LOWEST_BAND_HZ = 40.0
+
+
+class CorrectedSpectra(Controller):
+    """A table gives each frame its spectrum; an encoder corrects it by some decibels, at first by none.
+
+    What both give is only the colour: harmonics that cannot be played are taken out, then all is scaled so
+    that harmonics and noise together have the power that the loudness says. Plays what
+    :class:`~drumblender.controllers.HarmonicControls` plays, and hears what table and encoder hear.
+
+    Args:
+        base: The table.
+        encoder: Makes the correction; None for none.
+        harmonic_bound_db: Most that a harmonic is corrected by.
+        noise_bound_db: Most that a band of noise is.
+        sample_rate: Samples per second.
+    """
+
+    def __init__(
+        self,
+        base: SpectrumTable | KernelSpectra,
+        encoder: Encoder | None = None,
+        harmonic_bound_db: float = 12.0,
+        noise_bound_db: float = 12.0,
+        sample_rate: int = 16000,
+    ) -> None:
+        super().__init__()
+        if not (harmonic_bound_db > 0 and noise_bound_db > 0) or sample_rate < 1:
+            raise ValueError(f"Need more than 0: {harmonic_bound_db=}, {noise_bound_db=}, {sample_rate=}.")
+        self.base, self.encoder, self.sample_rate = base, encoder, sample_rate
+        bounds = [harmonic_bound_db] * base.num_harmonics + [noise_bound_db] * base.num_bands
+        self.register_buffer("bounds_db", torch.tensor(bounds), persistent=False)
+
+    def serve(self, synth_name: str, control_sizes: dict[str, int], control_frames: dict[str, int]) -> None:
+        self.names = roles_of(synth_name, control_sizes, control_frames)
+        harmonics = control_sizes[self.names["amp"]]
+        if harmonics != self.base.num_harmonics or "magnitude" not in self.names:
+            raise ValueError(
+                f"The table has {self.base.num_harmonics} harmonics, {synth_name} takes {control_sizes}."
+            )
+        lines = straight_lines(
+            self.base.num_bands,
+            _LOWEST_BAND_HZ,
+            self.sample_rate / 2,
+            control_sizes[self.names["magnitude"]],
+            self.sample_rate / 2,
+        )
+        self.register_buffer("lines", lines, persistent=False)
+        if self.encoder is not None:
+            self.layer = nn.Linear(self.encoder.num_features, len(self.bounds_db))
+            nn.init.zeros_(self.layer.weight)  # what the table says, until something is learned
+            nn.init.zeros_(self.layer.bias)
+
+    def forward(self, batch: dict[str, Any]) -> Controls:
+        features = None
+        if self.encoder is not None:
+            features = self.encoder(*(batch[name] for name in self.encoder.hears))
+        return self.controls(features, batch)
+
+    def controls(
+        self, features: Float[Tensor, "batch frames features"] | None, batch: dict[str, Any]
+    ) -> Controls:
+        """Controls of frames that are encoded already; frames do not depend on each other any more."""
+        harmonic_db, noise_db = self.levels_db(features, batch)
+        amp = db_to_gain(harmonic_db)
+        amp = torch.where(below_nyquist(batch["f0_hz"], amp.shape[-1], self.sample_rate), amp, 0.0)
+        magnitude = db_to_gain(noise_db @ self.lines.to(noise_db))
+        gain = db_to_gain(batch["loudness_db"])[..., None] / rms_of(amp, magnitude)
+        made = {"f0_hz": batch["f0_hz"][..., None], "amp": amp * gain, "magnitude": magnitude * gain}
+        return {name: made[role] for role, name in self.names.items()}
+
+    def levels_db(
+        self, features: Tensor | None, batch: dict[str, Any]
+    ) -> tuple[Float[Tensor, "batch frames harmonics"], Float[Tensor, "batch frames bands"]]:
+        """Harmonics and noise relative to the loudness, before they are scaled to it."""
+        level_db = self.base(batch)
+        if features is not None:
+            level_db = level_db + self.bounds_db * torch.tanh(raise_half(self.layer(features)))
+        return tuple(level_db.split([self.base.num_harmonics, self.base.num_bands], dim=-1))
+
+
+def measured_frames(
+    batches: list[dict[str, Any]], sample_rate: int, quietest_db: float = -65.0, sure: float = 0.4
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Curves, spectra relative to the loudness, and what of these was measured, of all frames that sound.
+
+    Args:
+        batches: Items with the fields of a phrase, without a batch axis.
+        sample_rate: Of the sound.
+        quietest_db: Frames below are left out.
+        sure: As are those whose pitch is less sure.
+    """
+    fields = {
+        name: torch.cat([item[name] for item in batches])
+        for name, value in batches[0].items()
+        if isinstance(value, Tensor) and name != "audio"
+    }
+    kept = (fields["loudness_db"] > quietest_db) & (fields["periodicity"] > sure)
+    if not kept.any():
+        raise ValueError(f"Nothing to learn from: no frame above {quietest_db:g} dB has a sure pitch.")
+    fields = {name: value[kept] for name, value in fields.items()}
+    harmonic_db, noise_db = fields.pop("harmonic_db"), fields.pop("noise_db")
+    spectra = torch.cat([harmonic_db, noise_db], dim=-1) - fields["loudness_db"][:, None]
+    playable = below_nyquist(fields["f0_hz"][None], harmonic_db.shape[-1], sample_rate)[0]
+    return fields, spectra, torch.cat([playable, torch.ones_like(noise_db, dtype=torch.bool)], dim=-1)
