@@ -97,7 +97,7 @@ class CorrectedSpectra(Controller):
 
 
 def measured_frames(
-    batches: list[dict[str, Any]], sample_rate: int, quietest_db: float = -65.0, sure: float = 0.4
+    batches: list[dict[str, Any]], sample_rate: int, quietest_db: float = -65.0, sure: float = 0.1
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Curves, spectra relative to the loudness, and what of these was measured, of all frames that sound.
 

@@ -4,7 +4,10 @@ Phrases put together from recorded notes share those notes. A phrase that is lef
 only where none of the recordings that it is made of sounds there.
 """
 
+import bisect
+import itertools
 import json
+import math
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -17,9 +20,10 @@ import torch
 from drumblender.data.splits import Split
 
 _PITCH = re.compile(r"([a-g])(b|#)?(-?\d)_", re.IGNORECASE)
+_LAYER = re.compile(r"_vl(\d+)")
 _SEMITONES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _ACCIDENTALS = {"b": -1, "#": 1, "": 0}
-_REACH = 2  # semitones that a sampler may transpose a recording by
+_MOST_WAYS = 20_000
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,10 @@ def take_of(sample: str) -> str:
 def notes_of(path: Path) -> dict[str, Any]:
     """Tags of a recording from the ``.notes.json`` beside it: ``takes``, and ``notes`` with those of each.
 
-    A file does not say which recording a note plays: every one within two semitones of it may, and where no
-    recording has a pitch in its name, every one. Without such a file, a recording is its own take.
+    A file does not say which recording a note plays. Every one may that a sampler can have chosen: those
+    nearest in pitch, and of these the ones in a velocity layer (``_vl3``) that a louder note does not have
+    to leave to a softer one. Where a name says no pitch, every recording may. Without a file, a recording
+    is its own take.
 
     Raises:
         ValueError: The file is no JSON of that form.
@@ -51,23 +57,63 @@ def notes_of(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
         takes = sorted({take_of(sample) for sample in said["samples"]})
-        starts = sorted((float(note["onset_s"]), float(note["midi_pitch"])) for note in said["notes"])
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        played = sorted(
+            (float(note["onset_s"]), float(note["midi_pitch"]), float(note.get("velocity", 0)))
+            for note in said["notes"]
+        )
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{beside} lacks samples or notes with onset_s and midi_pitch ({error}).") from error
-    stops = [start for start, _ in starts[1:]] + [float("inf")]
-    notes = [
-        [start, min(stop, 1e6), _may_sound(takes, pitch)]
-        for (start, pitch), stop in zip(starts, stops, strict=True)
-    ]
-    return {"takes": takes, "notes": notes}
+    stops = [start for start, *_ in played[1:]] + [1e6]
+    near = [_near(takes, pitch) for _, pitch, _ in played]
+    velocities = [velocity for *_, velocity in played]
+    chosen = _in_layer(near, velocities)
+    return {
+        "takes": takes,
+        "notes": [[start, stop, some] for (start, *_), stop, some in zip(played, stops, chosen, strict=True)],
+    }
 
 
-def _may_sound(takes: list[str], midi_pitch: float) -> list[str]:
+def _near(takes: list[str], midi_pitch: float) -> list[str]:
+    """The recordings nearest in pitch, several where they are as near."""
     distance = {take: abs(pitch - midi_pitch) for take in takes if (pitch := _pitch_of(take)) is not None}
     if len(distance) < len(takes):
         return takes
-    reach = max(_REACH, min(distance.values()))
-    return [take for take in takes if distance[take] <= reach]
+    return [take for take in takes if distance[take] == min(distance.values())]
+
+
+def _in_layer(near: list[list[str]], velocities: list[float]) -> list[list[str]]:
+    """Of the recordings near each note those in a layer that it can have.
+
+    Layers are the same for all pitches and rise with the velocity, and every recording sounds. All ways to
+    divide the velocities of which that holds are tried; what any of them allows is kept.
+    """
+    layers = sorted({layer for some in near for take in some if (layer := _layer_of(take)) is not None})
+    steps = sorted(set(velocities))
+    if len(layers) < 2 or any(_layer_of(take) is None for some in near for take in some):
+        return near
+    if len(steps) < len(layers) or math.comb(len(steps) - 1, len(layers) - 1) > _MOST_WAYS:
+        return near
+    there: dict[tuple[str, ...], set[int]] = {
+        tuple(some): {_layer_of(take) for take in some} for some in near
+    }
+    allowed: list[set[int]] = [set() for _ in near]
+    for cuts in itertools.combinations(steps[1:], len(layers) - 1):
+        said = [layers[bisect.bisect_right(cuts, velocity)] for velocity in velocities]
+        heard: dict[tuple[str, ...], set[int]] = {}
+        for some, layer in zip(near, said, strict=True):
+            heard.setdefault(tuple(some), set()).add(layer)
+        if heard == there:
+            for own, layer in zip(allowed, said, strict=True):
+                own.add(layer)
+    return [
+        [take for take in some if _layer_of(take) in own] if own else some
+        for some, own in zip(near, allowed, strict=True)
+    ]
+
+
+def _layer_of(take: str) -> int | None:
+    found = _LAYER.search(take)
+    return None if found is None else int(found[1])
 
 
 def _pitch_of(take: str) -> int | None:

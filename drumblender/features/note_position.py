@@ -35,7 +35,7 @@ class NotePosition:
         rise_db: float = 3.0,
         step_semitones: float = 0.7,
         lowest_db: float = -60.0,
-        voiced_above: float = 0.4,
+        voiced_above: float = 0.1,
         look_back: int = 4,
         shortest_s: float = 0.06,
     ) -> None:

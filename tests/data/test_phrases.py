@@ -69,6 +69,16 @@ def test_a_note_may_play_every_recording_near_its_pitch(raw):
         notes_of(raw / "mic_first.wav")
 
 
+def test_a_louder_note_never_plays_a_softer_layer(tmp_path):
+    samples = [f"c4_vl{layer}_rr{take}_1.wav" for layer, take in ((1, 1), (2, 1), (2, 2))]
+    notes = [(0.1, 60, 20), (0.4, 60, 90), (0.7, 61, 100)]
+    said = [{"onset_s": on, "midi_pitch": midi, "velocity": velocity} for on, midi, velocity in notes]
+    (tmp_path / "one.notes.json").write_text(json.dumps({"samples": samples, "notes": said}))
+    allowed = [some for *_, some in notes_of(tmp_path / "one.wav")["notes"]]
+    assert allowed[0] == ["c4_vl1_rr1"] and allowed[2] == ["c4_vl2_rr1", "c4_vl2_rr2"]
+    assert allowed[1] == ["c4_vl1_rr1", "c4_vl2_rr1", "c4_vl2_rr2"] or allowed[1] == allowed[2]
+
+
 def test_left_out_performances_are_named_or_drawn():
     names = [f"p{number}" for number in range(8)]
     drawn = choose(names, None, None, 0.15, 1)
