@@ -7,6 +7,7 @@ from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
+from drumblender.synths.reverb import Room
 from drumblender.synths.simple_drum import SimpleDrumSynth
 from drumblender.synths.snare808 import Snare808
 from drumblender.synths.string import StringSynth
@@ -21,6 +22,7 @@ __all__ = [
     "MixSynth",
     "ModalSynth",
     "NoiseSynth",
+    "Room",
     "SimpleDrumSynth",
     "Snare808",
     "StringStream",
