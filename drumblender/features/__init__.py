@@ -6,6 +6,7 @@ from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
+from drumblender.features.note_curves import NoteCurves
 from drumblender.features.note_position import NotePosition, note_position
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
@@ -28,6 +29,7 @@ __all__ = [
     "NoModesError",
     "NoPitchError",
     "NormSum",
+    "NoteCurves",
     "NotePosition",
     "OnsetSegment",
     "PYINPitch",
