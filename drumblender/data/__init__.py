@@ -3,15 +3,19 @@
 from drumblender.data.base import AudioDataModule
 from drumblender.data.drums import ModalDataModule
 from drumblender.data.fake import FakeDrumsDataModule
+from drumblender.data.guitarset import GuitarSetDataModule
 from drumblender.data.nsynth import NSynthDataModule
+from drumblender.data.phrases import PhraseDataModule
 from drumblender.data.remap import RemapDataModule
 from drumblender.data.strings import SyntheticStringsDataModule, random_strings
 
 __all__ = [
     "AudioDataModule",
     "FakeDrumsDataModule",
+    "GuitarSetDataModule",
     "ModalDataModule",
     "NSynthDataModule",
+    "PhraseDataModule",
     "RemapDataModule",
     "SyntheticStringsDataModule",
     "random_strings",
