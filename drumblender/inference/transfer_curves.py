@@ -35,7 +35,6 @@ class Transfer:
         glide_s: Time in which the pitch moves from note to note; 0 as sung.
         pluck: Every onset starts as loud as its note gets, and dies away by ``pluck_db_s``.
         pluck_db_s: Decay of plucks, in dB a second.
-        room: Whether a learned room is heard.
         normalize: ``peak``: the largest sample is 0.95. ``lufs``: -23 LUFS. ``none``: as rendered.
         seed: Of the noise.
     """
@@ -49,7 +48,6 @@ class Transfer:
     glide_s: float = 0.0
     pluck: bool = False
     pluck_db_s: float = 30.0
-    room: bool = True
     normalize: Literal["peak", "lufs", "none"] = "peak"
     seed: int = 0
 
