@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import compare, cost
-from drumblender.dsp.harmonics import harmonic_bank, plain_harmonic_bank
+from drumblender.dsp.harmonics import harmonic_bank, harmonic_bank_plain
 
 RATE = 16_000
 
@@ -45,7 +45,7 @@ def published_way(
 
 
 def measure(title: str, inputs: list[Tensor], **settings) -> None:
-    exact = forward_backward(plain_harmonic_bank, [value.double() for value in inputs], **settings)
+    exact = forward_backward(harmonic_bank_plain, [value.double() for value in inputs], **settings)
     print(f"{title}, {torch.get_num_threads()} threads")
     print("error against float64:     audio     f0_hz       amp")
     for name, render in (("ours", harmonic_bank), ("plain, float32", published_way)):

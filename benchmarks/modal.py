@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmarks.measure import compare, cost
 from drumblender.dsp.noise import filtered_noise, white_noise
-from drumblender.dsp.oscillators import damped_sines, modal_bank, plain_modal_bank
+from drumblender.dsp.oscillators import damped_sines, modal_bank, modal_bank_plain
 
 MODES, FRAMES, SAMPLES, RATE = 64, 376, 96_000, 48_000
 
@@ -28,7 +28,7 @@ def fused(freq: Tensor, amp: Tensor, phase: Tensor) -> Tensor:
 
 
 def plain(freq: Tensor, amp: Tensor, phase: Tensor) -> Tensor:
-    return plain_modal_bank(freq, amp, phase[..., 0], num_samples=SAMPLES)
+    return modal_bank_plain(freq, amp, phase[..., 0], num_samples=SAMPLES)
 
 
 @cache

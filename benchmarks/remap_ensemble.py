@@ -21,7 +21,7 @@ import soundfile
 import torch
 
 from benchmarks.remap import RATE, plain_features, plain_snare, published_features
-from drumblender.controllers import LinearMapping
+from drumblender.controllers import LinearMapping, MappedControls
 from drumblender.data import RemapDataModule
 from drumblender.features import RMS, CascadingFrameExtractor, SpectralCentroid, SpectralFlatness
 from drumblender.shipped import shipped_dir
@@ -84,11 +84,13 @@ def ensemble_epoch(folders: list[Path]) -> None:
 
 def separate_epoch(folder: Path, preset: str, plain: bool) -> None:
     L.seed_everything(SEED, verbose=False)
+    mapper, synth = parts()
+    controls = MappedControls(mapper, preset)
     if plain:
-        task = PlainTask(*parts(), PlainFeatures(), RATE, preset)
+        task = PlainTask(controls, synth, PlainFeatures(), RATE)
     else:
-        task = RemapTask(*parts(), published_features(), RATE, preset)
-    task.configure_optimizers = lambda: torch.optim.Adam(task.mapper.parameters(), lr=0.005)
+        task = RemapTask(controls, synth, published_features(), RATE)
+    task.configure_optimizers = lambda: torch.optim.Adam(task.mapping.mapper.parameters(), lr=0.005)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = L.Trainer(max_epochs=1, accelerator="cpu", enable_checkpointing=False, **quiet)
     trainer.fit(task, datamodule=data_of(folder))

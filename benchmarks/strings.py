@@ -15,8 +15,8 @@ from torchlpc import sample_wise_lpc
 from benchmarks.measure import compare, cost
 from drumblender.dsp.all_pole import place_windows, sparse_all_pole
 from drumblender.dsp.resample import kaiser_resample
-from drumblender.dsp.splines import _plain_hermite, _slope_matrix
-from drumblender.dsp.strings import _plain_taps, constrain_loop_coefficients
+from drumblender.dsp.splines import _hermite_plain, _slope_matrix
+from drumblender.dsp.strings import _taps_plain, constrain_loop_coefficients
 from drumblender.synths import StringSynth
 
 
@@ -33,12 +33,12 @@ def dense_resynthesis(synth: StringSynth, raw: dict[str, Tensor], source: Tensor
 
     def spread(frames: Tensor) -> Tensor:
         slopes = _slope_matrix(frames.shape[1]).to(frames) @ frames
-        return _plain_hermite(frames, slopes, 0, num_samples, num_samples)
+        return _hermite_plain(frames, slopes, 0, num_samples, num_samples)
 
     loop = constrain_loop_coefficients(spread(raw["loop_taps"]), spread(raw["loop_gain"]))
     period = spread(synth.internal_rate / raw["f0_hz"])[..., 0]
     width = synth.max_delay + loop.shape[2] + 1
-    rows = dense_rows(*_plain_taps(period, loop, synth.max_delay), width)
+    rows = dense_rows(*_taps_plain(period, loop, synth.max_delay), width)
     past = torch.nn.functional.pad(heard, (width, -1)).unfold(1, width, 1).flip(2)
     whitened = heard + (rows * past).sum(dim=2)
     ones = whitened.new_ones(len(whitened), len(synth.onset_s), synth.window)

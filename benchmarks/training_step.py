@@ -25,7 +25,8 @@ import torch
 from torch import nn
 
 from benchmarks.measure import compare, interleaved
-from drumblender.encoders import SoundStreamAttentionEncoder, SoundStreamEncoder
+from drumblender.controllers import HeardControls, SplitHead
+from drumblender.encoders import Encoder, SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
 from drumblender.tasks.drums import DrumTask
@@ -60,10 +61,14 @@ def task_of(sizes: Sizes) -> DrumTask:
     """Configuration 05."""
     torch.manual_seed(0)
     size, hidden, strides = sizes.embedding_size, sizes.hidden_channels, sizes.strides
+
+    def heard(encoder: Encoder) -> HeardControls:
+        return HeardControls(encoder, SplitHead())
+
     tcn = TransientTCN(**sizes.tcn, film_conditioning=True, film_embedding_size=size)
-    transient = Voice(tcn, SoundStreamAttentionEncoder(hidden, size, strides=strides), head="split")
-    synth = NoiseSynth(num_bands=sizes.num_bands, window_size=256)
-    noise = Voice(synth, SoundStreamEncoder(hidden, sizes.num_bands, strides=strides), head="split")
+    transient = Voice(tcn, heard(SoundStreamAttentionEncoder(hidden, size, strides=strides)))
+    synth = NoiseSynth(num_bands=sizes.num_bands, win_length=256)
+    noise = Voice(synth, heard(SoundStreamEncoder(hidden, sizes.num_bands, strides=strides)))
     voices = {"modal": Voice(ModalSynth(num_modes=sizes.num_modes)), "transient": transient, "noise": noise}
     return DrumTask(voices, MultiResolutionSTFTLoss(), sample_rate=48000)
 
@@ -94,7 +99,7 @@ def step_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) 
 
 def encoder_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> Callable[[], None]:
     """One encoder alone, forward and backward."""
-    return there_and_back(task.voices["noise"].encoder, dtype, batch["audio"])
+    return there_and_back(task.voices["noise"].controls.encoder, dtype, batch["audio"])
 
 
 def tcn_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> Callable[[], None]:

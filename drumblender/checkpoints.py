@@ -1,17 +1,55 @@
 """Checkpoints that rebuild themselves: the task, its data and its sample rate from one file."""
 
+import io
 import pickle
+import struct
 import warnings
-from copy import deepcopy
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from drumblender.atomic import atomic_write
+from drumblender.config_check import checked_config
+from drumblender.console import config_reason
+from drumblender.data.upgrade import upgrade_data
 from drumblender.tasks import SynthesisTask
+from drumblender.trust import Trust, listed_imports_only
+from drumblender.upgrade import is_earlier, upgrade
+
+_HIGHEST_RATE = 1_000_000
+_MOST_BYTES = 4 << 30  # of one tensor of a model
+_UNBUILDABLE = (
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    AssertionError,
+    StopIteration,
+)
+# What torch's reader raises on bytes that are no checkpoint: found by cutting and changing good ones.
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +63,8 @@ class Loaded:
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of any code base; nothing in the file is executed.
+
+    What an earlier version of ours wrote comes as of today.
 
     Raises:
         FileNotFoundError: No such file.
@@ -41,15 +81,48 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
             raise ValueError(f"{path} holds more than tensors and plain values; it is not loaded.") from error
         raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
-    except (RuntimeError, EOFError, KeyError) as error:
+    except OSError as error:
+        if error.errno is not None:  # of the disk or of its permissions, not of the content
+            raise
+        raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
+    except _DAMAGE as error:
         raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, no checkpoint.")
-    return content
+    return _of_today(content)
+
+
+def _of_today(content: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of an earlier version of ours as this one writes it; any other as it is."""
+    record, weights = content.get("drumblender"), content.get("state_dict")
+    if not (
+        isinstance(record, dict) and isinstance(record.get("config"), dict) and isinstance(weights, dict)
+    ):
+        return content
+    config = dict(record["config"])
+    if is_earlier(str(record.get("version"))):
+        config, weights = upgrade(config, weights)
+        if isinstance(config.get("data"), dict):
+            config["data"] = upgrade_data(config["data"])
+    return content | {"drumblender": record | {"config": config}, "state_dict": weights}
+
+
+def save_checkpoint(content: dict[str, Any], path: str | Path) -> None:
+    """Write a checkpoint that is whole under its name or absent.
+
+    Raises:
+        OSError: The disk is full, or the folder is not writable.
+    """
+    buffer = io.BytesIO()  # to a file, torch's own writer would hide the reason of a failure
+    torch.save(content, buffer)
+    with atomic_write(Path(path)) as aside:
+        aside.write_bytes(buffer.getbuffer())
 
 
 def own_record(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
     """What our tasks write into their checkpoints: version, sample rate and configuration.
+
+    Its configuration is as the file gives it: :func:`build` checks it before anything of it is used.
 
     Raises:
         ValueError: The checkpoint has no such record, or was made outside the command line.
@@ -59,40 +132,84 @@ def own_record(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} is not a drumblender checkpoint. `drumblender import` brings those of the original code."
         )
-    if not record.get("config", {}).get("model"):
+    config = record.get("config", {})
+    if not isinstance(config, dict) or not config.get("model"):
         raise ValueError(f"{path} carries no configuration: only runs started by `drumblender fit` do.")
-    lacking = [name for name in ("model", "data") if name not in record["config"]]
+    lacking = [name for name in ("model", "data") if name not in config]
     lacking += [name for name in ("sample_rate",) if name not in record]
     lacking += [name for name in ("state_dict",) if name not in content]
     if lacking:
         raise ValueError(f"{path} is incomplete: it has no {', '.join(lacking)}.")
+    rate = record["sample_rate"]
+    if type(rate) is not int or not 1 <= rate <= _HIGHEST_RATE:
+        raise ValueError(f"{path}: its sample_rate is {str(rate)[:50]}, not samples a second.")
     return record
 
 
-def load_checkpoint(path: str | Path) -> Loaded:
+def load_checkpoint(path: str | Path, trust: Trust | None = None) -> Loaded:
     """Rebuild a task and its data from a checkpoint of ours.
+
+    Args:
+        path: The file. Nothing in it is executed, and its configuration may name parts of this package and
+            a few of torch's only.
+        trust: Modules of your own whose classes it may name as well.
 
     Raises:
         FileNotFoundError: No such file.
+        UntrustedError: Its configuration asks for what a stranger's file may not have.
         ValueError: No checkpoint of ours, or its weights do not fit its configuration.
     """
     content = read_checkpoint(path)
     record = own_record(content, path)
-    task, data = build(record["config"])
+    task, data = build(record["config"], source=str(path), trust=trust)
     load_weights(task, content["state_dict"], source=str(path))
     task.config = record["config"]
     return Loaded(task.eval(), data, record["sample_rate"])
 
 
-def build(config: dict[str, Any]) -> tuple[SynthesisTask, L.LightningDataModule]:
-    """Instantiate the ``model`` and ``data`` sections of a configuration."""
+def build(
+    config: dict[str, Any], *, source: str = "the configuration", trust: Trust | None = None
+) -> tuple[SynthesisTask, L.LightningDataModule]:
+    """Instantiate the ``model`` and ``data`` sections of a configuration that a file brought.
+
+    Args:
+        config: Both sections; others are not looked at.
+        source: The file, for messages.
+        trust: Modules of your own whose classes it may name.
+
+    Raises:
+        UntrustedError: It asks for what a stranger's file may not have; nothing was imported for it.
+        ValueError: It does not fit the classes that it names.
+    """
+    trust = trust or Trust()
+    sections = checked_config(config, source=source, trust=trust)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SynthesisTask, "model", required=True)
     parser.add_subclass_arguments(L.LightningDataModule, "data", required=True)
-    sections = deepcopy({key: config[key] for key in ("model", "data")})  # the parser changes them
-    parsed: Namespace = parser.parse_object(sections)
-    parts = parser.instantiate(parsed)
+    with listed_imports_only(trust):
+        try:
+            parsed: Namespace = parser.parse_object(sections)
+        except ArgumentError as error:
+            raise ValueError(f"{source}: {config_reason(error)}") from error
+        try:
+            with _NothingHuge():
+                parts = parser.instantiate(parsed)
+        except _UNBUILDABLE as error:
+            reason = " ".join(str(error).split())[:150]
+            raise ValueError(
+                f"{source}: its parts cannot be built as it describes them: {type(error).__name__}: {reason}"
+            ) from error
     return parts.model, parts.data
+
+
+class _NothingHuge(TorchDispatchMode):
+    """Stops what would fill the memory: a file may ask for a network of any size."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.untyped_storage().nbytes() > _MOST_BYTES:
+            raise MemoryError(f"a tensor of {made.untyped_storage().nbytes() / 1e9:.0f} GB")
+        return made
 
 
 def load_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, source: str) -> None:
@@ -107,6 +224,10 @@ def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *,
     Raises:
         ValueError: A key is missing, left over, or has another shape; the message names the first few.
     """
+    if not isinstance(state_dict, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in state_dict.values()
+    ):
+        raise ValueError(f"The weights of {source} are no tensors by name.")
     own = task.state_dict()
     wrong = [f"{key} is missing" for key in own if key not in state_dict]
     wrong += [f"{key} is unknown" for key in state_dict if key not in own]

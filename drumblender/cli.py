@@ -2,6 +2,8 @@
 
 import os
 import sys
+from argparse import Namespace
+from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -27,12 +29,20 @@ HELP = """\
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base
 
+[bold]Judge[/bold]
+  kad TARGET_DIR PRED_DIR       how far apart two folders of sounds are (KAD, FAD)
+  report RUN_DIR \\[RUN_DIR ...]  a page on which tested runs are heard, seen and compared
+
 [bold]Prepare data[/bold]
   drumblender-dataset cfg/data/Y.yaml [--preprocess]
 
 cfg/... names the shipped files from any folder. --debug shows the traceback of an error.
+A checkpoint runs parts of drumblender alone; --trust MODULE lets it name those of your own module as well.
 Start with: drumblender fit -c cfg/quickstart.yaml
 """
+
+_PARTS = ("--data", "--model", "--optimizer", "--lr_scheduler", "--synth", "--loss")  # may be files
+_MAY_PREPARE = ("--data", "--allow-download")
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
@@ -44,6 +54,8 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "remap": ("inference.remap", options.remap),
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
+    "kad": ("evaluation.command", options.kad),
+    "report": ("evaluation.report", options.report),
 }
 
 
@@ -75,6 +87,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
         raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else ''} See --help.")
     module, parser = VERBS.get(verb, ("", None))
     given = parser().parse_args(rest) if parser else rest
+    _check_files(verb, given)
     # Threads without work spin by default, and starve those that have some where cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     log_to_terminal(debug=debug)
@@ -99,12 +112,73 @@ def _find_config(arg: str) -> str:
     return arg if found is None else f"{name}{equals}{found}"
 
 
-def _train(verb: str, args: list[str], debug: bool) -> int:
-    from drumblender.lightning_cli import run_verb
-    from drumblender.originals.rerun import expand_checkpoint
+def _check_files(verb: str, given: Namespace | list[str]) -> None:
+    """Tell what is missing before torch is imported, which takes seconds.
 
+    Raises:
+        FileNotFoundError: A checkpoint, a configuration or a recording that the command line names.
+        UsageError: A configuration that it names.
+    """
+    if isinstance(given, Namespace):
+        config, checkpoint, source = (
+            getattr(given, name, None) for name in ("config", "checkpoint", "input")
+        )
+        configs, checkpoints = [config] if config else [], [checkpoint]
+        sources = [] if source is None else [source]
+    else:
+        options = [part for arg in given for part in arg.split("=", 1)]
+        pairs = list(zip(options, options[1:], strict=False))
+        configs = [value for name, value in pairs if name in ("-c", "--config")]
+        configs += [value for name, value in pairs if name in _PARTS and value.endswith((".yaml", ".yml"))]
+        checkpoints = [value for name, value in pairs if name == "--ckpt_path" and value.endswith(".ckpt")]
+        first = given[:1] if given and not given[0].startswith("-") else []
+        checkpoints += first if verb in TRAINER_VERBS else []
+        sources = [] if verb in TRAINER_VERBS else first
+    for path in configs:
+        if not Path(path).exists():
+            raise UsageError(f"No configuration {path}.")
+    for path, what in [
+        *((path, "checkpoint") for path in checkpoints),
+        *((path, "recording") for path in sources),
+    ]:
+        if not Path(path).exists():
+            raise FileNotFoundError(f"No {what} {path}.")
+
+
+def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:
+    """The values of an option of ours, and the command line without it."""
+    values, rest = [], []
+    left = iter(args)
+    for arg in left:
+        if arg == name:
+            value = next(left, None)
+            if value is None:
+                raise UsageError(f"{name} needs a value. See drumblender --help.")
+            values.append(value)
+        elif arg.startswith(f"{name}="):
+            values.append(arg.partition("=")[2])
+        else:
+            rest.append(arg)
+    return values, rest
+
+
+def _train(verb: str, args: list[str], debug: bool) -> int:
     if not args:
         instead = "" if verb == "fit" else ", or a checkpoint"
         raise UsageError(f"What to {verb}? Give -c cfg/NAME.yaml{instead}. See drumblender --help.")
-    with expand_checkpoint(verb, args) as expanded:
-        return run_verb(verb, expanded, debug=debug)
+    from drumblender.lightning_cli import run_verb
+    from drumblender.originals.rerun import expand_checkpoint, names_checkpoint
+    from drumblender.trust import find_modules_in, listed_imports_only, trusted
+
+    modules, args = _take("--trust", args)
+    trust = trusted(modules)
+    prepared_only = names_checkpoint(args) and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args)
+    args = [arg for arg in args if arg != "--allow-download"]
+    stranger = names_checkpoint(args)
+    if not stranger:  # the configuration is the user's own, and so are the modules beside it
+        configs = [Path(args[i + 1]) for i in range(len(args) - 1) if args[i] in ("-c", "--config")]
+        find_modules_in([Path.cwd(), *(path.resolve().parent for path in configs if path.is_file())])
+    with expand_checkpoint(verb, args, trust) as expanded:
+        lock = listed_imports_only(trust, "lightning", "drumblender.callbacks") if stranger else nullcontext()
+        with lock:
+            return run_verb(verb, expanded, debug=debug, prepared_only=prepared_only)

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import time
 from argparse import ArgumentError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_SECONDS_A_LINE = 10.0  # of progress, in a file
 _KEY = re.compile(r'Parser key "([^"]*)": *')
 # Lines of jsonargparse that repeat the configuration or list types that were never meant.
 _TRIED = re.compile(
@@ -45,6 +47,10 @@ def exit_status(command: Callable[[], int | None], *, program: str, debug: bool 
         if debug:
             raise
         return _complain(program, one_line(error), 2)
+    except SystemError as error:
+        if debug or not is_interrupt(error):
+            raise
+        return _complain(program, "interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -52,6 +58,17 @@ def exit_status(command: Callable[[], int | None], *, program: str, debug: bool 
         if debug:
             raise
         return _complain(program, one_line(error), 1)
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl+C is behind an error: a compiled loop hands it on inside a ``SystemError``."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def log_to_terminal(*, debug: bool = False) -> None:
@@ -101,7 +118,10 @@ def _complain(program: str, message: str, status: int) -> int:
 
 
 def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
-    """Pass items through while a bar on stderr counts them; no bar where stderr is no terminal."""
+    """Pass items through while a bar on stderr counts them; lines where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield from _told_in_lines(items, total, description)
+        return
     # rich takes 0.1 s to import.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -113,6 +133,18 @@ def track(items: Iterable[T], total: int, description: str) -> Iterator[T]:
         for item in items:
             yield item
             progress.advance(task)
+
+
+def _told_in_lines(items: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """A line every ten seconds: how many are done, and the seconds left."""
+    began = told = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - told >= _SECONDS_A_LINE and done < total:
+            told = now
+            left = (now - began) / done * (total - done)
+            sys.stderr.write(f"{description}: {done}/{total}, {left:.0f} s left\n")
 
 
 @contextmanager

@@ -2,12 +2,17 @@
 
 import argparse
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
 from drumblender.shipped import find_shipped
+from drumblender.sound_files import printable
+from drumblender.yaml_check import check_yaml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning import LightningDataModule
 
     from drumblender.data.prepare.preparation import Report
@@ -120,7 +125,7 @@ def _report(report: "Report") -> bool:
 
 
 def _say(message: object) -> bool:
-    sys.stdout.write(f"{message}\n")
+    sys.stdout.write(f"{printable(str(message))}\n")
     return True
 
 
@@ -135,14 +140,36 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     path = Path(config) if Path(config).is_file() else find_shipped(config)
     if path is None:
         raise UsageError(f"No configuration {config}; see cfg/data/.")
+    try:
+        check_yaml(path)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     # Here, not above: with torch and Lightning they take seconds, and --help must not.
     from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse.typing import path_type
     from lightning import LightningDataModule
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
+    upgraded = _upgraded(path)
+    given = f"--data={path if upgraded is None else upgraded}"
+    # Names of files in a text are relative to the file that it was made from.
+    place = nullcontext() if upgraded is None else path_type("fr")(str(path)).relative_path_context()
     try:
-        parsed = parser.parse_args([f"--data={path}", *overrides])
+        with place:
+            parsed = parser.parse_args([given, *overrides])
         return parser.instantiate(parsed).data
     except (ArgumentError, ValueError) as error:
         raise UsageError(f"{config}: {config_reason(error)}") from error
+
+
+def _upgraded(path: "Path") -> str | None:
+    """The text of a configuration as this version takes it, if it is of an earlier one."""
+    import yaml
+
+    from drumblender.data.upgrade import upgrade_data
+
+    config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(config, dict) or (new := upgrade_data(config)) == config:
+        return None
+    return yaml.safe_dump(new)

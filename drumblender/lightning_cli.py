@@ -8,29 +8,44 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
+from lightning.pytorch.loggers import CSVLogger
 
-from drumblender.callbacks import RunSummary
+from drumblender.callbacks import (
+    ExportWavs,
+    PartSizes,
+    ProgressLines,
+    ResumeExactly,
+    RunSummary,
+    TrainingBar,
+)
 from drumblender.checkpoints import check_weights, read_checkpoint
-from drumblender.console import show_rows
+from drumblender.console import UsageError, is_interrupt, show_rows
+from drumblender.data.base import AudioDataModule
+from drumblender.data.nsynth_published import is_published
+from drumblender.data.prepare.preparation import is_complete
+from drumblender.option_order import in_order
+from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 
-_log = logging.getLogger(__name__)
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
+_HALF = ("bf16-true", "16-true")
+_NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
 _OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
 
 
-def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
+def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: bool = False) -> int:
     """Run one Lightning verb.
 
     Args:
         verb: ``fit``, ``validate``, ``test`` or ``predict``.
         args: The rest of the command line.
         debug: Leave Lightning's own messages on.
+        prepared_only: The data are named by a stranger's file: use them where they lie ready, and neither
+            download nor write any.
 
     Returns:
         Exit status: 0, or 130 after an interruption that was saved.
@@ -38,56 +53,14 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False) -> int:
     if not debug:
         _quieten()
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
-    cli_class = type("OneVerbCLI", (TaskCLI,), {"subcommands": staticmethod(lambda: one_verb)})
+    settings = {"subcommands": staticmethod(lambda: one_verb), "prepared_only": prepared_only}
+    cli_class = type("OneVerbCLI", (TaskCLI,), settings)
     try:
-        cli_class([verb, *_replace_data(args)])
+        cli_class([verb, *in_order(args)])
     except InterruptedRun as stop:
         sys.stderr.write(f"drumblender: {stop}\n")
         return 130
     return 0
-
-
-def _replace_data(args: list[str]) -> list[str]:
-    """Let ``--data X.yaml`` replace the data of the configuration; jsonargparse would mix the two.
-
-    Variants that change settings of the data change those of X where X is of the same class. Elsewhere they
-    are replaced with the data, which is told.
-    """
-    configs = [i + 1 for i, arg in enumerate(args[:-1]) if arg in ("-c", "--config")]
-    at = next((i for i, arg in enumerate(args) if arg == "--data" or arg.startswith("--data=")), None)
-    if at is None:
-        return args
-    size = 2 if args[at] == "--data" else 1
-    given = args[at : at + size]
-    rest = args[:at] + args[at + size :]
-    chosen = _data_class({"data": given[-1].removeprefix("--data=")}, Path())
-    parts = {i: _data_class(*_read_config(Path(args[i]))) for i in configs}
-    base = next((i for i in configs if parts[i]), None)
-    variants = [i for i in configs if i < at and base is not None and i > base and parts[i] == ""]
-    if variants and parts[base] == chosen:
-        after = max(i for i in configs if parts[i] and i < at) + 1
-        return [*args[:after], "--data=null", *given, *args[after:at], *args[at + size :]]
-    for i in variants:
-        _log.warning("%s replaces the data that %s changes.", given[-1], args[i])
-    return [*rest[:at], "--data=null", *given, *rest[at:]]
-
-
-def _read_config(path: Path) -> tuple[dict[str, Any], Path]:
-    """A configuration file, and the folder that its paths start from; nothing of what cannot be read."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}, path.parent
-    return content if isinstance(content, dict) else {}, path.parent
-
-
-def _data_class(config: dict[str, Any], folder: Path) -> str | None:
-    """The class of a configuration's data; "" where it only changes settings, None where it names no data."""
-    data = config.get("data")
-    if isinstance(data, str):
-        content, _ = _read_config(folder / data)
-        return content.get("class_path", "unknown")
-    return None if not isinstance(data, dict) else data.get("class_path", "")
 
 
 class InterruptedRun(Exception):
@@ -98,6 +71,7 @@ class TaskCLI(LightningCLI):
     """LightningCLI with our defaults, run folders and ``--resume``."""
 
     DEFAULTS = str(shipped_dir("cfg") / "defaults.yaml")
+    prepared_only = False
 
     def __init__(self, args: list[str]) -> None:
         defaults = {"default_config_files": [self.DEFAULTS], "exit_on_error": False}
@@ -106,7 +80,9 @@ class TaskCLI(LightningCLI):
             datamodule_class=L.LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
+            save_config_callback=SaveRunConfig,
             save_config_kwargs={"overwrite": True},  # --resume goes on in the same folder
+            trainer_defaults={"callbacks": [ResumeExactly()]},
             parser_kwargs={verb: dict(defaults) for verb in self.subcommands()} | {"exit_on_error": False},
             args=args,
         )
@@ -125,19 +101,72 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.run_name = "-".join(Path(str(path)).stem for path in config.config or []) or "run"
-        if config.trainer.logger is False and not config.trainer.default_root_dir:
-            config.trainer.default_root_dir = f"logs/{self.run_name}"  # not among the user's own files
+        precision = str(config.trainer.precision)
+        if precision in _HALF:
+            raise ValueError(
+                f"--trainer.precision {precision} would compute sound in 16 bits: use bf16-mixed, which "
+                "keeps synths and losses in 32."
+            )
+        if config.trainer.logger is False:
+            if not config.trainer.default_root_dir:
+                config.trainer.default_root_dir = f"logs/{self.run_name}"  # not among the user's own files
+            config.trainer.callbacks = [
+                each for each in config.trainer.callbacks or [] if not each.class_path.endswith(_NEEDS_LOGGER)
+            ]
         folder = _run_folder(config, self.run_name)
+        self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
         if config.get("resume"):
             _resume(config, folder)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+        """Lightning's own bar and table give way to ours, where they are wanted."""
+        shown = sys.stdout.isatty() or sys.stderr.isatty()
+        if config.get("enable_progress_bar") is None:
+            config["enable_progress_bar"] = shown
+        given = tuple(config.get("callbacks") or ())
+        if config["enable_progress_bar"] and not any(isinstance(each, ProgressBar) for each in given):
+            callbacks = [*callbacks, TrainingBar()]
+        summary = config.get("enable_model_summary") is not False and not config.get("fast_dev_run")
+        if summary and not any(isinstance(each, ModelSummary) for each in given):
+            callbacks = [*callbacks, PartSizes()]
+        if not shown:
+            callbacks = [*callbacks, ProgressLines()]
+        return super()._instantiate_trainer(config, callbacks)
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        trainer = super().instantiate_trainer(**kwargs)
+        for callback in trainer.callbacks:
+            if isinstance(callback, SaveRunConfig):
+                callback.keep(self.to_save)
+        keep_whole(trainer)
+        return trainer
+
+    @staticmethod
+    def configure_optimizers(
+        lightning_module: L.LightningModule, optimizer: Any, lr_scheduler: Any = None
+    ) -> Any:
+        """As Lightning's; a schedule that waits for a plateau looks when there has been a validation."""
+        chosen = LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
+        if isinstance(lr_scheduler, ReduceLROnPlateau):
+            every = lightning_module.trainer.check_val_every_n_epoch or 1
+            chosen["lr_scheduler"] |= {"strict": False, "frequency": every}
+        return chosen
 
     def _parse_ckpt_path(self) -> None:
         """The configuration says what the model is: a checkpoint of another one is an error."""
 
     def after_instantiate_classes(self) -> None:
-        path = self.config[self.subcommand].get("ckpt_path")
+        config = self.config[self.subcommand]
+        path = config.get("ckpt_path")
         if path and path not in _LIGHTNING_CHECKPOINTS:
             check_weights(self.model, read_checkpoint(path).get("state_dict", {}), source=path)
+        _check_rates(self.model, self.datamodule)
+        if self.prepared_only:
+            _check_prepared(self.datamodule)
+        if config.get("resume"):
+            for logger in self.trainer.loggers:
+                if isinstance(logger, CSVLogger):
+                    go_on_in(logger, newest_step(path))
         self._dump_config()
         self.model.config = {key: self.config_dump[key] for key in ("model", "data", "seed_everything")}
         self.model.config["name"] = self.run_name
@@ -148,15 +177,32 @@ class TaskCLI(LightningCLI):
         except SystemExit as stop:  # Lightning answers Ctrl+C so, once its callbacks have saved
             if not self.trainer.interrupted:
                 raise
-            raise InterruptedRun(
-                f"stopped in epoch {self.trainer.current_epoch}; {_saved(self.trainer)}."
-            ) from stop
+            raise self._interrupted() from stop
+        except SystemError as error:  # Ctrl+C inside a compiled loop
+            if not is_interrupt(error):
+                raise
+            raise self._interrupted() from error
+
+    def _interrupted(self) -> InterruptedRun:
+        return InterruptedRun(f"stopped in epoch {self.trainer.current_epoch}; {_saved(self.trainer)}.")
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             for callback in self.trainer.callbacks:
                 if isinstance(callback, RunSummary):
                     show_rows(callback.rows(self.trainer))
+
+    def after_test(self) -> None:
+        self._show_sounds()
+
+    def after_predict(self) -> None:
+        self._show_sounds()
+
+    def _show_sounds(self) -> None:
+        if self.trainer.is_global_zero:
+            for callback in self.trainer.callbacks:
+                if isinstance(callback, ExportWavs):
+                    show_rows(callback.rows())
 
 
 def _run_folder(config: Namespace, run_name: str) -> Path | None:
@@ -177,11 +223,33 @@ def _resume(config: Namespace, folder: Path | None) -> None:
         raise ValueError(
             "--resume knows the runs of TensorBoardLogger and CSVLogger; give --ckpt_path instead."
         )
-    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise FileNotFoundError(f"No run to resume in {folder}: run once without --resume.")
-    config.ckpt_path = str(found[-1])
-    config.trainer.logger.init_args.version = int(found[-1].parents[1].name.removeprefix("version_"))
+    found = resumable(folder)
+    config.ckpt_path = str(found)
+    config.trainer.logger.init_args.version = int(found.parents[1].name.removeprefix("version_"))
+
+
+def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:
+    rate = getattr(data, "sample_rate", model.sample_rate)
+    if rate != model.sample_rate and model.verb != "remap":  # which tells and allows it, as published
+        raise ValueError(
+            f"The model works at {model.sample_rate} Hz and its data are at {rate} Hz: "
+            "give both the same sample_rate."
+        )
+
+
+def _check_prepared(data: L.LightningDataModule) -> None:
+    """A checkpoint's own data are only read.
+
+    Raises:
+        UsageError: They would first be downloaded or prepared, to a folder that the checkpoint names.
+    """
+    if isinstance(data, AudioDataModule) and not (
+        is_complete(data.data_dir, data.meta_file) or is_published(data.data_dir)
+    ):
+        raise UsageError(
+            f"The data that the checkpoint names are not in {data.data_dir}: give your own with --data "
+            "cfg/data/NAME.yaml, or let it download or prepare them there with --allow-download."
+        )
 
 
 def _saved(trainer: L.Trainer) -> str:
@@ -205,5 +273,11 @@ def _quieten() -> None:
         ".*number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The dirpath has changed from.*",
+        ".*ended before the epoch ended and your dataloader is not resumable.*",  # ResumeExactly does it
+        ".*conditioned on metric .* which is not available.*",  # before the first validation
+        ".*`ModelCheckpoint.monitor=.*` could not find the monitored key.*",
+        ".*`torch.jit.*` is (deprecated|not supported).*",
+        ".*The `srun` command is available.*",
+        ".*Experiment logs directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message=message)

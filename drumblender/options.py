@@ -70,7 +70,7 @@ def export() -> Parser:
         help="rescale the noise filter to the plug-in's 20 to 24000 Hz",
     )
     parser.add_argument("--any-size", action="store_true", help="allow what the plug-in would not load")
-    return parser
+    return _with_trust(parser)
 
 
 def importing() -> Parser:
@@ -83,9 +83,87 @@ def importing() -> Parser:
     )
     parser.add_argument("checkpoint", help="the checkpoint (.ckpt, .pth)")
     parser.add_argument("output", help="the new checkpoint to write; its configuration is written beside it")
+    return _with_trust(parser)
+
+
+def kad() -> Parser:
+    """`drumblender kad TARGET_DIR PRED_DIR`."""
+    parser = Parser(
+        prog="drumblender kad",
+        description="Kernel and Fréchet Audio Distance of two folders of sounds, such as the target/ and "
+        "pred/ that `drumblender test` writes.",
+    )
+    parser.add_argument("target", type=Path, metavar="TARGET_DIR", help="a folder of the reference sounds")
+    parser.add_argument("prediction", type=Path, metavar="PRED_DIR", help="a folder of the sounds to judge")
+    parser.add_argument(
+        "--embedding",
+        default="aisfx",
+        metavar="NAME",
+        help="aisfx (default; one-shots), crepe or crepe-tiny (notes), mfcc (no weights), a class path of "
+        "your own, or with --kadtk one of its models, such as clap-laion-music or panns-wavegram-logmel",
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of aisfx: its wheel, as it is")
+    parser.add_argument(
+        "--bandwidth",
+        choices=("pred", "target"),
+        default="pred",
+        help="the set whose median distance is that of the kernel: pred as kadtk computes it (default), or "
+        "target as its documentation says",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="of the bootstrap (default: 1000; 0: no interval)",
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="keep no embeddings and use none that are kept"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the numbers there as well")
+    parser.add_argument(
+        "--kadtk", type=Path, metavar="PYTHON", help="the interpreter of an environment that has kadtk"
+    )
     return parser
+
+
+def report() -> Parser:
+    """`drumblender report RUN_DIR [RUN_DIR ...]`."""
+    parser = Parser(
+        prog="drumblender report",
+        description="Write a page on which tested runs are heard, seen and compared; it opens from the disk.",
+    )
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN_DIR",
+        help="the folder of a run that was tested, or a folder with target/, pred/ and metrics.csv",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write (default: report/ in the first run)"
+    )
+    parser.add_argument("--items", type=_count, metavar="N", help="show so many items at most")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed, got {text!r}")
+    return int(text)
 
 
 def _with_device(parser: Parser) -> Parser:
     parser.add_argument("--device", default="cpu", help="where to run: cpu, cuda, mps (default: cpu)")
+    return _with_trust(parser)
+
+
+def _with_trust(parser: Parser) -> Parser:
+    parser.add_argument(
+        "--trust",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="a module of your own, such as my_parts, whose classes the checkpoint may name",
+    )
     return parser

@@ -25,6 +25,9 @@ class ModalBatch(AudioBatch):
     freq_rad: Float[Tensor, "batch frames modes"]  # radians a sample
     amp: Float[Tensor, "batch frames modes"]  # linear; 0 where a mode is silent
     phase_rad: Float[Tensor, "batch frames modes"]
+    quadrature: NotRequired[
+        Float[Tensor, "batch frames modes"]
+    ]  # amplitude a quarter turn ahead, if refitted
 
 
 class NoteBatch(AudioBatch):
@@ -34,11 +37,27 @@ class NoteBatch(AudioBatch):
     loudness_db: Float[Tensor, "batch frames"]
 
 
+class ToneBatch(AudioBatch):
+    """Tones with the pitch and the partials they were made of; one frame is held."""
+
+    f0_hz: Float[Tensor, "batch frames"]
+    amp: Float[Tensor, "batch frames partials"]
+    cqt: NotRequired[Float[Tensor, "batch cqt_frames bins"]]  # made once, for a PitchCNN that is ``cached``
+
+
 class StringBatch(NoteBatch):
     """Notes of a string; where they were made on the fly, also the coefficients that made them."""
 
     loop_coefficients: NotRequired[Float[Tensor, "batch loop_frames taps"]]  # with the loop gain
     excitation_coefficients: NotRequired[Float[Tensor, "batch excitation_frames order"]]
+
+
+@runtime_checkable
+class NormalisesLoudness(Protocol):
+    """A part that hears loudness and wants to know how loud its training data is."""
+
+    def set_loudness_statistics(self, mean_db: float, std_db: float) -> None:
+        """Normalise with these from here on."""
 
 
 @runtime_checkable
@@ -55,3 +74,21 @@ class OnsetBatch(TypedDict):
     onset: Float[Tensor, "batch onset_features"]
     difference: Float[Tensor, "batch features"]
     weight: Float[Tensor, "batch features"]
+
+
+class HitFeatures(Protocol):
+    """Features of the hits of one drum."""
+
+    onset: Float[Tensor, "hits onset_features"]
+    full: Float[Tensor, "hits features"]
+    onset_low: Float[Tensor, "onset_features"]
+    onset_span: Float[Tensor, "onset_features"]
+
+
+@runtime_checkable
+class HasHits(Protocol):
+    """Data that know the hits of the drum that a mapping is trained on."""
+
+    hits: HitFeatures
+    onset_offset: Float[Tensor, "onset_features"]
+    sample_rate: int

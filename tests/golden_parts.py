@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from drumblender import encoders, features
+from drumblender import controllers, features
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
+from drumblender.upgrade import upgrade
 
 
 def build_feature(spec: dict) -> nn.Module:
@@ -41,7 +42,7 @@ def build_mapper(spec: dict) -> nn.Module:
     init = dict(spec["init"])
     if "activation" in init:
         init["activation"] = getattr(nn, init["activation"].rsplit(".", 1)[-1])()
-    return (encoders.LinearMapping if spec["class"].endswith("LinearMapping") else encoders.MLPMapping)(
+    return (controllers.LinearMapping if spec["class"].endswith("LinearMapping") else controllers.MLPMapping)(
         **init
     )
 
@@ -52,11 +53,10 @@ def build_remap_task(init: dict, preset_path: Path) -> RemapTask:
     synth = init["synth"]["init"]
     feature = init["feature"]
     return RemapTask(
-        build_mapper(init["model"]),
+        controllers.MappedControls(build_mapper(init["model"]), str(preset_path)),
         Snare808(synth["sample_rate"], synth["buffer_size"]),
         build_feature(feature) if "init" in feature else published_features(),
         sample_rate=synth["sample_rate"],
-        preset=str(preset_path),
         num_samples=synth["num_samples"],
     )
 
@@ -68,5 +68,6 @@ def original_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         for key, value in state.items()
     }
     size = next(value.shape[1] for key, value in renamed.items() if key.startswith("mapper.net"))
-    scale = encoders.OnsetScale(size).state_dict()
-    return renamed | {f"onset_scale.{key}": value for key, value in scale.items()}
+    scale = controllers.OnsetScale(size).state_dict()
+    renamed |= {f"onset_scale.{key}": value for key, value in scale.items()}
+    return upgrade({"model": {"class_path": "drumblender.tasks.RemapTask"}}, renamed)[1]

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from drumblender.data.fake import percussion
+from drumblender.synths import Synth
 
 
 class _Items(Dataset):
@@ -51,6 +52,7 @@ class ModalBatches(_MadeUp):
             "freq_rad": (0.01 + 3 * torch.rand(self.num_modes, generator=generator)).expand(shape),
             "amp": 0.05 * torch.rand(self.num_modes, generator=generator) * fade[:, None],
             "phase_rad": torch.zeros(shape),
+            "quadrature": torch.zeros(shape),
             "name": f"noise-{int(generator.initial_seed())}",
         }
 
@@ -84,3 +86,15 @@ def write_hits(folder: Path, count: int = 8, sample_rate: int = 16000) -> str:
         sound = torch.cat([torch.zeros(sample_rate // 10), hit * (number + 1) / count])
         soundfile.write(folder / f"{number:02}.wav", sound.numpy(), sample_rate)
     return str(folder)
+
+
+class SynthOf(Synth):
+    """Silence, for a test of what plays controls of these names."""
+
+    def __init__(self, **control_sizes):
+        super().__init__()
+        self.control_sizes, self.linear = control_sizes, tuple(control_sizes)
+
+    def forward(self, controls, num_samples, source=None):
+        self.check(controls)
+        return torch.zeros(len(next(iter(controls.values()))), num_samples)

@@ -14,7 +14,6 @@ import soundfile
 import torch
 
 from drumblender.cli import run
-from drumblender.lightning_cli import _replace_data
 
 TINY = str(Path(__file__).with_name("tiny.yaml"))
 
@@ -70,39 +69,6 @@ sys.exit("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and told in done.stdout
-
-
-@pytest.fixture
-def configs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("hits.yaml").write_text("class_path: a.Hits\n")
-    Path("other.yaml").write_text("class_path: a.Other\n")
-    Path("base.yaml").write_text("data: hits.yaml\n")
-    Path("variant.yaml").write_text("data:\n  init_args: {rate: 3}\n")
-    Path("whole.yaml").write_text("data: other.yaml\n")
-
-
-def test_a_variant_changes_the_data_of_the_command_line_where_it_is_of_its_class(configs, caplog):
-    data = ["--data", "hits.yaml", "--data.path", "x"]
-    assert _replace_data(["-c", "base.yaml", "-c", "variant.yaml", *data]) == [
-        *["-c", "base.yaml", "--data=null", "--data", "hits.yaml"],
-        *["-c", "variant.yaml", "--data.path", "x"],
-    ]
-    assert not caplog.records
-    other = ["-c", "base.yaml", "-c", "variant.yaml", "--data=other.yaml"]
-    assert _replace_data(other) == [*other[:4], "--data=null", other[4]]
-    assert "other.yaml replaces the data that variant.yaml changes" in caplog.text
-
-
-def test_data_of_the_command_line_replaces_that_of_any_configuration(configs):
-    for first in (["-c", "base.yaml"], ["-c", "base.yaml", "-c", "whole.yaml"], ["-c", "gone.yaml"]):
-        assert _replace_data([*first, "--data", "hits.yaml"]) == [
-            *first,
-            "--data=null",
-            "--data",
-            "hits.yaml",
-        ]
-        assert _replace_data(first) == first
 
 
 def test_what_is_wrong_inside_a_part_is_told_without_its_configuration(tmp_path, capfd):

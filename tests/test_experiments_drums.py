@@ -123,9 +123,12 @@ def config(tmp_path):
         return hydra.compose("evaluate", [f"logs={tmp_path}", "checkpoints=weights"])
 
 
-def test_each_model_is_tested_on_each_subset_once(config, tmp_path):
+@pytest.mark.parametrize("only, count", [("as shipped", 7), (None, 15)])
+def test_each_model_is_tested_on_each_subset_once(config, tmp_path, only, count):
     from experiments.drums.evaluate import evaluate
 
+    if only is None:
+        config.only_subsets = None
     commands = []
 
     def run(arguments):
@@ -135,15 +138,32 @@ def test_each_model_is_tested_on_each_subset_once(config, tmp_path):
         return 0
 
     tested = evaluate(config, run)
-    assert len(tested) == len(set(tested)) == 6 * 7
-    assert commands[7][:4] == ["test", "weights/all_parallel.ckpt", "--data", "cfg/data/percussion.yaml"]
+    assert len(tested) == len(set(tested)) == 6 * count
+    assert commands[count][:4] == ["test", "weights/all_parallel.ckpt", "--data", "cfg/data/percussion.yaml"]
     assert evaluate(config, run) == []
     assert len(write_tables(tmp_path, tmp_path / "tables", list(config.models))) == 6
 
 
+def test_each_subset_is_the_whole_set_with_the_filter_that_its_name_says(config):
+    """The data of every command line can be built, and holds what it says."""
+    from drumblender.dataset_cli import _load
+    from experiments.drums.evaluate import command_line
+
+    kinds = {"kick": ("kick",), "snare": ("snare",), "tom": ("tom",), "cymbals": ("hihat", "cymbals")}
+    for name in config.subsets:
+        line = command_line(config, "all_parallel", name)
+        data = _load(line[line.index("--data") + 1], [arg for arg in line if arg.startswith("--data.")])
+        words = name.split("_")
+        assert data.split.types == {"a": ("acoustic",), "e": ("electronic",)}.get(words[0])
+        assert data.split.instruments == kinds.get(words[-1])
+        assert (data.split.strategy, data.split.seed) == ("sample_pack", 5152845)
+        assert data.batch_size == (12 if name == "all" else 8)
+
+
 def test_the_configuration_names_the_models_and_subsets_of_the_tables(config):
     assert tuple(config.models) == MODELS
-    assert set(config.subsets) == {ending for subsets in TABLES.values() for ending in subsets.values()}
+    of_tables = {ending for subsets in TABLES.values() for ending in subsets.values()}
+    assert set(config.only_subsets) == of_tables and of_tables < set(config.subsets)
 
 
 def test_a_failed_test_stops_the_evaluation_and_says_which(config):

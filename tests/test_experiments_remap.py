@@ -9,7 +9,7 @@ import torch
 from golden_parts import build_feature, build_mapper, published_features
 
 from drumblender.checkpoints import load_checkpoint
-from drumblender.controllers import LinearMapping, MLPMapping
+from drumblender.controllers import LinearMapping, MappedControls, MLPMapping
 from drumblender.data import RemapDataModule
 from drumblender.features import RMS, CascadingFrameExtractor, FeatureCollection, SpectralCentroid
 from drumblender.synths import Snare808
@@ -218,10 +218,11 @@ def test_a_member_is_the_run_of_a_trainer(tmp_path, val_split, weighted):
 
     path = PRESETS.format("snare_2")
     L.seed_everything(5, verbose=False)
-    task = RemapTask(*parts(), cascade(1, 4), 8000, path)
+    mapper, synth = parts()
+    task = RemapTask(MappedControls(mapper, path), synth, cascade(1, 4), 8000)
 
     def configure():
-        optimizer = torch.optim.Adam(task.mapper.parameters(), lr=0.002)
+        optimizer = torch.optim.Adam(task.mapping.mapper.parameters(), lr=0.002)
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation/loss"}}
 
@@ -235,7 +236,7 @@ def test_a_member_is_the_run_of_a_trainer(tmp_path, val_split, weighted):
     ensemble = Ensemble(members_of([drum] * 2, [path], [start]), [start], cascade(1, 4))
     schedule = Schedule(lr=0.002, epochs=3, batch_size=8, patience=0, chunk=5)
     history = train(ensemble, schedule)
-    moved = task.mapper.net.weight.detach()
+    moved = task.mapping.mapper.net.weight.detach()
     assert (moved - start.mapper.net.weight).abs().max() > 1e-3
     for number in range(2):
         assert torch.allclose(ensemble.mapper_state(number)["net.weight"], moved, atol=1e-5)

@@ -11,6 +11,7 @@ pytest.importorskip("hydra")
 from hydra import compose, initialize_config_dir
 
 import experiments.strings
+from drumblender.controllers import HeardControls
 from drumblender.encoders import MFCCEncoder, NoteEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.synths import StringSynth
@@ -32,7 +33,7 @@ def task():
     torch.manual_seed(0)
     encoder = NoteEncoder(8, MFCCEncoder(rnn_channels=6, z_dims=4))
     synth = StringSynth(internal_rate=16000, onset_s=(0.0, 0.3))
-    return StringTask(encoder, synth, MultiResolutionSTFTLoss()).eval()
+    return StringTask(HeardControls(encoder), synth, MultiResolutionSTFTLoss()).eval()
 
 
 def test_folders_have_equal_names_and_a_row_for_each_note(task, tmp_path):

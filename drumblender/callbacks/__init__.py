@@ -4,7 +4,9 @@ from drumblender.callbacks.early_stopping import RelativeCheckpoint, RelativeEar
 from drumblender.callbacks.export_wavs import ExportWavs
 from drumblender.callbacks.log_audio import LogAudio
 from drumblender.callbacks.picture import draw_pairs
+from drumblender.callbacks.progress import PartSizes, ProgressLines, TrainingBar
 from drumblender.callbacks.remap import SaveMapper, SweepOnsets
+from drumblender.callbacks.resume import ResumeExactly
 from drumblender.callbacks.run_summary import RunSummary
 from drumblender.callbacks.wandb import CleanWandbCache, SaveConfigWandb
 
@@ -12,11 +14,15 @@ __all__ = [
     "CleanWandbCache",
     "ExportWavs",
     "LogAudio",
+    "PartSizes",
+    "ProgressLines",
     "RelativeCheckpoint",
     "RelativeEarlyStopping",
+    "ResumeExactly",
     "RunSummary",
     "SaveConfigWandb",
     "SaveMapper",
     "SweepOnsets",
+    "TrainingBar",
     "draw_pairs",
 ]

@@ -37,7 +37,14 @@ class RelativeEarlyStopping(EarlyStopping):
         if patience < 1:
             raise ValueError(f"patience starts at 1, got {patience}.")
         self.min_rel_delta = _checked(min_rel_delta)
-        super().__init__(monitor, min_delta=0.0, patience=patience, mode=mode, check_finite=check_finite)
+        super().__init__(
+            monitor,
+            min_delta=0.0,
+            patience=patience,
+            mode=mode,
+            check_finite=check_finite,
+            strict=False,  # a run may end before its first validation
+        )
 
     @property
     def monitor_op(self) -> Callable[[Tensor, Tensor], Tensor]:

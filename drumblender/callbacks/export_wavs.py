@@ -11,7 +11,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of, write_wav
+from drumblender.audio_io import write_wav
+from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
@@ -80,6 +81,13 @@ class ExportWavs(L.Callback):
         if trainer.is_global_zero and rows:
             _write_table(self.folder / "metrics.csv", rows)
             _write_table(self.folder / "metrics_mean.csv", [_means(rows)])
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Where everything went, and the means: a name and a value each; nothing before a test has ended."""
+        rows = [("sounds", str(self.folder))] if self._names else []
+        if self._rows:
+            rows.append(("metrics of each item", str(self.folder / "metrics.csv")))
+        return rows
 
     def _start(self, stage: str, trainer: L.Trainer) -> None:
         default = run_folder(trainer) / stage  # asked for by all processes

@@ -7,8 +7,9 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
+from drumblender.audio_io import write_wav
 from drumblender.callbacks.picture import draw_pairs
-from drumblender.callbacks.sounds import Pair, interleave, pairs_of, run_folder, sample_rate_of, write_wav
+from drumblender.callbacks.sounds import Pair, interleave, pairs_of, run_folder, sample_rate_of
 
 _PICTURED = 4
 

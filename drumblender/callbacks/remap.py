@@ -1,31 +1,16 @@
 """What a timbre-remapping run leaves behind: a sweep to hear and see, and the mapper for a plug-in."""
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import lightning as L
 import torch
 from torch import Tensor
 
-from drumblender.callbacks.sounds import run_folder, write_wav
-from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
+from drumblender.audio_io import write_wav
+from drumblender.callbacks.sounds import run_folder
+from drumblender.controllers.parameter_mapper import frozen_copy, save_torchscript
 
 _MOST_NAMES = 24  # lines that a legend can still tell apart
-
-
-@runtime_checkable
-class Remapping(Protocol):
-    """What the callbacks here need of a task."""
-
-    sample_rate: int
-    param_names: list[str]
-
-    def sweep(self, steps: int) -> Tensor: ...
-    def modulation(self, onset: Tensor) -> Tensor: ...
-    def params(self, onset: Tensor) -> Tensor: ...
-    def play(self, params: Tensor) -> Tensor: ...
-    def parameter_mapper(self, center: bool) -> ParameterMapper: ...
-    def export_metadata(self) -> dict[str, object]: ...
 
 
 class SweepOnsets(L.Callback):
@@ -44,14 +29,16 @@ class SweepOnsets(L.Callback):
         self.num_hits = num_hits
 
     @torch.no_grad()
-    def on_train_end(self, trainer: L.Trainer, pl_module: Remapping) -> None:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
-        audio = pl_module.play(pl_module.params(pl_module.sweep(self.num_hits)))
-        write_wav(folder / "audio" / "sweep.wav", audio.flatten().cpu(), pl_module.sample_rate)
-        moved = pl_module.modulation(pl_module.sweep(100 * self.num_hits)).cpu()
-        _draw(moved, pl_module.param_names, folder / "plots" / "parameter_modulations.png")
+        controls = pl_module.mapping
+        params = controls.params(controls.sweep(self.num_hits))
+        audio = pl_module.play(controls.controls_of(params))
+        write_wav(folder / "audio" / "sweep.wav", audio.flatten().float().cpu(), pl_module.sample_rate)
+        moved = controls.modulation(controls.sweep(100 * self.num_hits)).float().cpu()
+        _draw(moved, controls.param_names, folder / "plots" / "parameter_modulations.png")
 
 
 class SaveMapper(L.Callback):
@@ -65,13 +52,13 @@ class SaveMapper(L.Callback):
     def __init__(self, center: bool = False) -> None:
         self.center = center
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: Remapping) -> None:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
-        mapper = frozen_copy(pl_module.parameter_mapper(self.center))
+        mapper = frozen_copy(pl_module.mapping.parameter_mapper(self.center)).float()  # a plug-in's
         metadata = pl_module.export_metadata() | {"centered": self.center}
-        size = pl_module.sweep(2).shape[1]
+        size = pl_module.mapping.mapper.in_size
         save_torchscript(mapper, folder / "torchscript" / "drum_mapper.pt", size, metadata)
 
 

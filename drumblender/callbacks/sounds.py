@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import lightning as L
 import torch
 from jaxtyping import Float
-from scipy.io import wavfile  # libsndfile would write the time of day into the file
 from torch import Tensor
 
 
@@ -34,12 +33,6 @@ def pairs_of(outputs: Any, limit: int | None = None) -> list[Pair]:
 def interleave(pairs: list[Pair]) -> Float[Tensor, "samples"]:
     """One sound after the other: target, prediction, target, prediction."""
     return torch.cat([sound for pair in pairs for sound in pair])
-
-
-def write_wav(path: Path, audio: Float[Tensor, "samples"], sample_rate: int) -> None:
-    """Write mono 32-bit float, so that nothing is clipped or rounded."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    wavfile.write(path, sample_rate, audio.numpy())
 
 
 def run_folder(trainer: L.Trainer) -> Path:

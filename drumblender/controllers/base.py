@@ -1,31 +1,16 @@
-"""What every controller is."""
+"""What every controller is: what plays a synth."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from drumblender.synths.base import Synth
 from drumblender.types import Controls
 
-UNITS = ("_hz", "_rad", "_midi", "_db", "_s", "_samples", "_frames")
-
-
-class Controller(nn.Module, ABC):
-    """Plays a synth: turns a batch into its named controls."""
-
-    @abstractmethod
-    def serve(self, synth_name: str, control_sizes: dict[str, int], control_frames: dict[str, int]) -> None:
-        """Get to know the synth, once, when the voice is put together; weights are made here.
-
-        Args:
-            synth_name: For messages.
-            control_sizes: As the synth declares them.
-            control_frames: As the synth declares them.
-        """
-
-    @abstractmethod
-    def forward(self, batch: dict[str, Any]) -> Controls:
-        """The controls, each ``(batch, frames, size)``."""
+Batch = Mapping[str, Tensor]
+"""Fields by name; a field may serve as a control of the same name."""
 
 
 def module_key(control: str) -> str:
@@ -33,6 +18,69 @@ def module_key(control: str) -> str:
     return control.replace(".", "/")
 
 
-def names_a_unit(control: str) -> bool:
-    """Whether a control is given in the unit that its name ends in."""
-    return control.endswith(UNITS)
+class Controller(nn.Module, ABC):
+    """Turns a batch into the named controls of the synth that it serves.
+
+    Attributes:
+        player: Class of the synth, for messages.
+        control_sizes, control_frames: As that synth declares them.
+    """
+
+    player: str
+    control_sizes: dict[str, int]
+    control_frames: dict[str, int]
+
+    def serve(self, synth: Synth) -> None:
+        """Be put together with a synth; a voice calls it once.
+
+        Raises:
+            ValueError: This controller cannot play that synth.
+        """
+        self.player = type(synth).__name__
+        self.control_sizes, self.control_frames = dict(synth.control_sizes), dict(synth.control_frames)
+        self.build(synth)
+
+    def build(self, synth: Synth) -> None:
+        """Make what depends on the synth, such as weights; by default there is nothing of the kind."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Controls:
+        """The controls, each ``(batch, frames, size)``.
+
+        Raises:
+            ValueError: The batch lacks a field that is needed, or brings it in another shape.
+        """
+
+    def fields(self, batch: Batch, names: tuple[str, ...]) -> list[Tensor]:
+        """Fields of the batch by name.
+
+        Raises:
+            ValueError: One is missing.
+        """
+        if missing := [name for name in names if name not in batch]:
+            raise ValueError(
+                f"The batch brings no {', '.join(missing)}, only {', '.join(sorted(batch))}: pair the task "
+                f"with data that does."
+            )
+        return [batch[name] for name in names]
+
+    def from_batch(self, batch: Batch, name: str) -> Float[Tensor, "batch frames size"]:
+        """The control that the batch brings; a field ``(batch, frames)`` holds one number a frame.
+
+        Raises:
+            ValueError: The batch has no such field, or of another shape.
+        """
+        value = batch.get(name)
+        if value is None:
+            raise ValueError(
+                f"{self.player} needs the control {name}, which nothing makes here: take data whose batch "
+                f"brings it (this one has {', '.join(sorted(batch))}), or give {self.player} a Range for it "
+                f"({name}: {{low: ..., high: ...}}), so that a head can make it."
+            )
+        value = value[..., None] if value.ndim == 2 and self.control_sizes[name] == 1 else value
+        if value.ndim != 3:
+            raise ValueError(
+                f"The field {name} of the batch is {tuple(value.shape)}; as a control of {self.player} it is "
+                f"(batch, frames, {self.control_sizes[name]})."
+            )
+        return value

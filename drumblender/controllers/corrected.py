@@ -6,16 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.controllers.base import Controller
+from drumblender.controllers.base import Batch, Controller
 from drumblender.controllers.harmonic import below_nyquist, rms_of, roles_of
 from drumblender.controllers.spectrum_table import KernelSpectra, SpectrumTable
-from drumblender.dsp.bands import straight_lines
+from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import db_to_gain
 from drumblender.encoders.base import Encoder
+from drumblender.features.harmonic_noise import LOWEST_BAND_HZ
+from drumblender.synths.base import Synth
 from drumblender.types import Controls
-
-_LOWEST_BAND_HZ = 40.0
 
 
 class CorrectedSpectra(Controller):
@@ -48,46 +48,44 @@ class CorrectedSpectra(Controller):
         bounds = [harmonic_bound_db] * base.num_harmonics + [noise_bound_db] * base.num_bands
         self.register_buffer("bounds_db", torch.tensor(bounds), persistent=False)
 
-    def serve(self, synth_name: str, control_sizes: dict[str, int], control_frames: dict[str, int]) -> None:
-        self.names = roles_of(synth_name, control_sizes, control_frames)
-        harmonics = control_sizes[self.names["amp"]]
+    def build(self, synth: Synth) -> None:
+        self.names = roles_of(synth)
+        harmonics = self.control_sizes[self.names["amp"]]
         if harmonics != self.base.num_harmonics or "magnitude" not in self.names:
             raise ValueError(
-                f"The table has {self.base.num_harmonics} harmonics, {synth_name} takes {control_sizes}."
+                f"The table has {self.base.num_harmonics} harmonics, {self.player} takes "
+                f"{self.control_sizes}."
             )
-        lines = straight_lines(
-            self.base.num_bands,
-            _LOWEST_BAND_HZ,
-            self.sample_rate / 2,
-            control_sizes[self.names["magnitude"]],
-            self.sample_rate / 2,
+        n_fft = 2 * (self.control_sizes[self.names["magnitude"]] - 1)  # its bins are the points of the noise
+        left, blend = bin_blends(
+            n_fft, self.sample_rate, self.base.num_bands, LOWEST_BAND_HZ, self.sample_rate / 2
         )
-        self.register_buffer("lines", lines, persistent=False)
+        self.register_buffer("left", left.clone(), persistent=False)
+        self.register_buffer("blend", blend.clone(), persistent=False)
         if self.encoder is not None:
             self.layer = nn.Linear(self.encoder.num_features, len(self.bounds_db))
             nn.init.zeros_(self.layer.weight)  # what the table says, until something is learned
             nn.init.zeros_(self.layer.bias)
 
-    def forward(self, batch: dict[str, Any]) -> Controls:
+    def forward(self, batch: Batch) -> Controls:
+        self.fields(batch, ("f0_hz", "loudness_db"))
         features = None
         if self.encoder is not None:
-            features = self.encoder(*(batch[name] for name in self.encoder.hears))
+            features = self.encoder(*self.fields(batch, self.encoder.hears))
         return self.controls(features, batch)
 
-    def controls(
-        self, features: Float[Tensor, "batch frames features"] | None, batch: dict[str, Any]
-    ) -> Controls:
+    def controls(self, features: Float[Tensor, "batch frames features"] | None, batch: Batch) -> Controls:
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         harmonic_db, noise_db = self.levels_db(features, batch)
         amp = db_to_gain(harmonic_db)
         amp = torch.where(below_nyquist(batch["f0_hz"], amp.shape[-1], self.sample_rate), amp, 0.0)
-        magnitude = db_to_gain(noise_db @ self.lines.to(noise_db))
+        magnitude = db_to_gain(torch.lerp(noise_db[..., self.left], noise_db[..., self.left + 1], self.blend))
         gain = db_to_gain(batch["loudness_db"])[..., None] / rms_of(amp, magnitude)
         made = {"f0_hz": batch["f0_hz"][..., None], "amp": amp * gain, "magnitude": magnitude * gain}
         return {name: made[role] for role, name in self.names.items()}
 
     def levels_db(
-        self, features: Tensor | None, batch: dict[str, Any]
+        self, features: Tensor | None, batch: Batch
     ) -> tuple[Float[Tensor, "batch frames harmonics"], Float[Tensor, "batch frames bands"]]:
         """Harmonics and noise relative to the loudness, before they are scaled to it."""
         level_db = self.base(batch)

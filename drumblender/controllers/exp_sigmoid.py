@@ -1,12 +1,14 @@
 """The head of DDSP: amplitudes that range over decades without ever being negative."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.controllers.base import module_key, names_a_unit
+from drumblender.controllers.base import module_key
+from drumblender.controllers.heads import Head
 from drumblender.dsp.precision import raise_half
 from drumblender.types import Controls
 
@@ -16,7 +18,7 @@ def exp_sigmoid(x: Float[Tensor, "..."], floor: float = 1e-7) -> Float[Tensor, "
     return 2 * torch.sigmoid(x) ** math.log(10) + floor
 
 
-class ExpSigmoidHead(nn.Module):
+class ExpSigmoidHead(Head):
     """A linear layer for each control, squashed by :func:`exp_sigmoid`; for controls that are linear gains.
 
     A control that must have a fixed number of frames is made from the features' mean over time.
@@ -26,6 +28,8 @@ class ExpSigmoidHead(nn.Module):
         scale: Deviation of the layers' first weights.
     """
 
+    squashes = False  # into gains up to 2, not into (0, 1)
+
     def __init__(self, bias: dict[str, float] | None = None, scale: float = 0.02) -> None:
         super().__init__()
         if not (math.isfinite(scale) and scale >= 0):
@@ -34,7 +38,10 @@ class ExpSigmoidHead(nn.Module):
         self.layers = nn.ModuleDict()
 
     def build(
-        self, num_features: int, control_sizes: dict[str, int], control_frames: dict[str, int] | None = None
+        self,
+        num_features: int,
+        control_sizes: Mapping[str, int],
+        control_frames: Mapping[str, int] | None = None,
     ) -> None:
         """Make the layers, for features of that size.
 
@@ -49,10 +56,6 @@ class ExpSigmoidHead(nn.Module):
             nn.init.normal_(layer.weight, std=self.scale)
             nn.init.constant_(layer.bias, self.bias.get(name, 0.0))
             self.layers[module_key(name)] = layer
-
-    def makes(self, name: str) -> bool:
-        """Not what has a unit: that is no gain."""
-        return not names_a_unit(name)
 
     def forward(self, features: Float[Tensor, "batch frames features"]) -> Controls:
         controls = {}

@@ -1,18 +1,19 @@
 """What plays harmonics and noise from control curves: a spectrum for each frame, scaled by the loudness."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from drumblender.controllers.base import Controller
+from drumblender.controllers.base import Batch, Controller
 from drumblender.controllers.exp_sigmoid import exp_sigmoid
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.stft_noise import mean_square_of_bands
 from drumblender.dsp.units import db_to_gain
 from drumblender.encoders.base import Encoder
+from drumblender.synths.base import Synth
 from drumblender.types import Controls
 
 Amplitude = Literal["total", "rms", "sum", "learned"]
@@ -71,10 +72,10 @@ class HarmonicControls(Controller):
         self.noise, self.noise_bias, self.noise_follows_loudness = noise, noise_bias, noise_follows_loudness
         self.spare_outputs = spare_outputs
 
-    def serve(self, synth_name: str, control_sizes: dict[str, int], control_frames: dict[str, int]) -> None:
-        self.names = roles_of(synth_name, control_sizes, control_frames)
-        self.num_harmonics = control_sizes[self.names["amp"]]
-        self.num_bands = control_sizes[self.names["magnitude"]] if "magnitude" in self.names else 0
+    def build(self, synth: Synth) -> None:
+        self.names = roles_of(synth)
+        self.num_harmonics = self.control_sizes[self.names["amp"]]
+        self.num_bands = self.control_sizes[self.names["magnitude"]] if "magnitude" in self.names else 0
         extra = 1 if self.amplitude == "learned" else 0
         self.layer = nn.Linear(
             self.encoder.num_features, self.num_harmonics + self.num_bands + self.spare_outputs + extra
@@ -84,12 +85,10 @@ class HarmonicControls(Controller):
         with torch.no_grad():
             self.layer.bias[self.num_harmonics :][: self.num_bands] = self.noise_bias
 
-    def forward(self, batch: dict[str, Any]) -> Controls:
-        needed = {*self.encoder.hears, "f0_hz", "loudness_db"}
-        if missing := sorted(needed - set(batch)):
-            raise ValueError(f"{type(self).__name__} hears {missing}; the batch has {sorted(batch)}.")
-        features = self.encoder(*(batch[name] for name in self.encoder.hears))
-        return self.controls(features, batch["f0_hz"], batch["loudness_db"])
+    def forward(self, batch: Batch) -> Controls:
+        f0_hz, loudness_db = self.fields(batch, ("f0_hz", "loudness_db"))
+        features = self.encoder(*self.fields(batch, self.encoder.hears))
+        return self.controls(features, f0_hz, loudness_db)
 
     def controls(
         self,
@@ -121,22 +120,24 @@ class HarmonicControls(Controller):
         return {name: made[role] for role, name in self.names.items()}
 
 
-def roles_of(
-    synth_name: str, control_sizes: dict[str, int], control_frames: dict[str, int]
-) -> dict[str, str]:
+def roles_of(synth: Synth) -> dict[str, str]:
     """Which control of a synth is its pitch, its harmonics and its noise.
 
     Raises:
         ValueError: It has no harmonics, or controls beyond these.
     """
     names = {
-        role: name for name in control_sizes for role in _ROLES if name == role or name.endswith(f"_{role}")
+        role: name
+        for name in synth.control_sizes
+        for role in _ROLES
+        if name == role or name.endswith(f"_{role}")
     }
-    strange = sorted(set(control_sizes) - set(names.values()) | set(control_frames))
+    strange = sorted(set(synth.control_sizes) - set(names.values()) | set(synth.control_frames))
     if "amp" not in names or strange:
         raise ValueError(
-            f"Harmonic controls play amp, f0_hz and magnitude; {synth_name} has {sorted(control_sizes)}: "
-            "use HarmonicSynth, alone or in a MixSynth with FilteredNoiseSynth."
+            f"HarmonicControls play amp, f0_hz and magnitude, not those of {type(synth).__name__} "
+            f"({', '.join(synth.control_sizes)[:80]}): use HarmonicSynth, alone or in a MixSynth with "
+            "FilteredNoiseSynth."
         )
     return names
 

@@ -8,21 +8,23 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from drumblender.audio_io import Channel
+from drumblender.audio_io import LONGEST_S, Channel, Offset
 from drumblender.data.items import AudioItems, FeatureItems
 from drumblender.data.prepare import preparation
 from drumblender.data.prepare.archive import pack
 from drumblender.data.prepare.fetch import Remote
-from drumblender.data.prepare.lock import only_one
+from drumblender.data.prepare.lock import folder_lock
 from drumblender.data.prepare.manifest import Manifest, interrupted, load_manifest, load_rejected
 from drumblender.data.prepare.one_shot import SILENCE_DB
 from drumblender.data.prepare.parallel import Backend
 from drumblender.data.prepare.raw import Labels, Recording, find_recordings, keyed
 from drumblender.data.prepare.recipe import Recipe
 from drumblender.data.prepare.verify import problems_of
-from drumblender.data.splits import SPLITS, Split, Strategy, split_keys, why_empty
+from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, why_empty
 
 _log = logging.getLogger(__name__)
+
+NOWHERE, BY_FOLDER, AT_RANDOM = Remote(), Labels(), Splitting()
 
 
 class AudioDataModule(Recipe, L.LightningDataModule):
@@ -37,28 +39,22 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         data_dir: The prepared folder.
         raw_dir: Raw recordings: a published raw set or any folder of sound files.
         meta_file: Name of the manifest in ``data_dir``, and of the metadata file of a published raw set.
-        url: Where archives and raw sets lie: an S3-compatible endpoint, an HTTPS address or a local folder.
-        bucket: Bucket at the endpoint; None for plain HTTPS or a folder.
-        archive: Name of the archive of the prepared folder; None when there is none.
-        archive_sha256: Its digest, where known.
+        remote: Where the archive of the prepared folder, or the raw set, can be had.
+        labels: How a plain raw folder says what its recordings are.
+        split: Which recordings train, validate and test, and which are used at all.
         sample_rate: Samples a second, after preparation.
         num_samples: Length, after preparation: cut or filled with zeros.
-        channel: What becomes of several channels: the first alone, or their mean.
+        channel: What becomes of several channels: the first, their mean, or the louder of the two (auto).
+        dc: Remove a constant offset before silence is looked for, or keep it, as published.
         silence_db: Blocks below this are silence; what precedes the first other one is cut.
         min_samples: Recordings with fewer, after the cut, are rejected.
-        labels: A CSV that names the recordings of a plain raw folder; None takes labels from sub-folders.
-        label_levels: What the names of sub-folders mean, outermost first: ``type``, ``sample_pack_key`` or
-            tags; None is ``[type, instrument]``.
-        label_columns: What columns of the CSV mean: ``filename``, ``type``, ``sample_pack_key`` or a tag, and
-            the column's name.
-        split_strategy: ``random``, or ``sample_pack``, which keeps packs whole.
-        seed: Of the split.
-        holdout: Fraction to validate with, and again to test with.
-        types: Use these types only.
-        instruments: Use these instruments only.
+        longest_s: Seconds that are read of a recording at most.
         normalize: Divide each recording by its peak when it is read.
         batch_size: Items in a batch.
         num_workers: Processes that read.
+
+    Raises:
+        ValueError: A size, rate or length that no data has.
     """
 
     drop_last: bool = False
@@ -68,23 +64,16 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         data_dir: str,
         raw_dir: str | None = None,
         meta_file: str = "manifest.json",
-        url: str | None = None,
-        bucket: str | None = None,
-        archive: str | None = None,
-        archive_sha256: str | None = None,
+        remote: Remote = NOWHERE,
+        labels: Labels = BY_FOLDER,
+        split: Splitting = AT_RANDOM,
         sample_rate: int = 48000,
         num_samples: int = 96000,
-        channel: Channel = "first",
+        channel: Channel = "auto",
+        dc: Offset = "remove",
         silence_db: float = SILENCE_DB,
         min_samples: int = 64,
-        labels: str | None = None,
-        label_levels: list[str] | None = None,
-        label_columns: dict[str, str] | None = None,
-        split_strategy: Strategy = "random",
-        seed: int = 42,
-        holdout: float = 0.1,
-        types: list[str] | None = None,
-        instruments: list[str] | None = None,
+        longest_s: float = LONGEST_S,
         normalize: bool = False,
         batch_size: int = 32,
         num_workers: int = 0,
@@ -92,20 +81,17 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         super().__init__()
         if min(sample_rate, num_samples, batch_size) < 1:
             raise ValueError(f"Need at least 1, got {sample_rate=}, {num_samples=}, {batch_size=}.")
+        if not num_samples <= longest_s * sample_rate < float("inf"):
+            raise ValueError(
+                f"{num_samples=} at {sample_rate=} last longer than longest_s={longest_s:g}, the most that "
+                "is read of a recording: lower num_samples, or raise longest_s."
+            )
         self.data_dir, self.raw_dir = Path(data_dir), Path(raw_dir) if raw_dir is not None else None
         self.meta_file = meta_file
-        self.remote = Remote(url, bucket, archive, archive_sha256)
+        self.remote, self.labels, self.split = remote, labels, split
         self.sample_rate, self.num_samples = sample_rate, num_samples
-        self.channel, self.silence_db, self.min_samples = channel, silence_db, min_samples
-        columns = dict(label_columns or {})
-        self.labels = Labels(
-            levels=tuple(("type", "instrument") if label_levels is None else label_levels),
-            csv=labels,
-            file_column=columns.pop("filename", "file"),
-            columns=columns,
-        )
-        self.split_strategy, self.seed, self.holdout = split_strategy, seed, holdout
-        self.types, self.instruments = types, instruments
+        self.channel, self.dc, self.longest_s = channel, dc, longest_s
+        self.silence_db, self.min_samples = silence_db, min_samples
         self.normalize = normalize
         self.batch_size, self.num_workers = batch_size, num_workers
         self._items: dict[str, AudioItems] = {}
@@ -132,7 +118,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         """
         if preparation.is_complete(self.data_dir, self.meta_file):
             return
-        with only_one(self.data_dir):
+        with folder_lock(self.data_dir):
             if preparation.is_complete(self.data_dir, self.meta_file):
                 return  # by the process that we waited for
             begun = interrupted(self.data_dir)
@@ -148,7 +134,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         Goes on where a killed run stopped; in a complete folder, takes in new recordings and tries rejected
         ones again.
         """
-        with only_one(self.data_dir):
+        with folder_lock(self.data_dir):
             recordings = self.keyed_recordings()
             settings = self.settings()
             kept = preparation.prepared_so_far(self.data_dir, self.meta_file, settings)
@@ -168,7 +154,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         """Analyse every prepared recording again, with the present settings, and overwrite its features."""
         if not self.has_features:
             raise ValueError(f"{type(self).__name__} stores no features.")
-        with only_one(self.data_dir):
+        with folder_lock(self.data_dir):
             items = load_manifest(self.data_dir / self.meta_file)
             earlier = load_rejected(self.data_dir)
             work = self._worker().prepare_features
@@ -206,7 +192,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
     def pack_archive(self, path: str) -> Path:
         """Pack the complete prepared folder into a ``.tar.gz``."""
         self._manifest()
-        with only_one(self.data_dir):
+        with folder_lock(self.data_dir):
             return pack(self.data_dir, Path(path))
 
     def upload(self, path: str) -> str:
@@ -228,7 +214,7 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         for split in wanted.get(stage, SPLITS):
             keys = self.keys_of(manifest, split)
             if not keys:
-                why = why_empty(manifest, self.split_strategy, self.holdout)
+                why = why_empty(manifest, self.split.strategy, self.split.holdout)
                 raise ValueError(f"The {split} split of {self.data_dir} is empty. {why}")
             self._check_files(manifest, keys)
             self._items[split] = self._items_of(manifest, keys)
@@ -238,11 +224,11 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         return split_keys(
             manifest,
             split,
-            self.split_strategy,
-            seed=self.seed,
-            holdout=self.holdout,
-            types=self.types,
-            instruments=self.instruments,
+            self.split.strategy,
+            seed=self.split.seed,
+            holdout=self.split.holdout,
+            types=self.split.types,
+            instruments=self.split.instruments,
         )
 
     def train_dataloader(self) -> DataLoader:

@@ -13,17 +13,21 @@ from torch.nn.utils.rnn import pad_sequence
 
 from drumblender.audio_io import BadAudioError, write_wav
 from drumblender.data.base import AudioDataModule
-from drumblender.dsp.oscillators import modal_bank
+from drumblender.dsp.oscillators import modal_bank, quadrature_bank
 from drumblender.dsp.units import hz_to_rad
+from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.types import Audio
+
+_FIELDS = ("freq_rad", "amp", "phase_rad", "quadrature")  # in the order of a feature file
 
 
 class ModalDataModule(AudioDataModule):
     """One-shots in batches ``ModalBatch``.
 
     On disk, ``features/<key>.pt`` is a float32 tensor ``(3, modes, frames)``: frequency in radians a sample,
-    linear amplitude, phase in radians. A sound in which no mode is found is rejected.
+    linear amplitude, phase in radians; and with refitted modes a fourth, the amplitude a quarter turn ahead.
+    A sound in which no mode is found is rejected.
 
     Args:
         data_dir: The prepared folder.
@@ -43,7 +47,7 @@ class ModalDataModule(AudioDataModule):
     def __init__(
         self,
         data_dir: str,
-        analysis: CQTModalAnalysis,
+        analysis: CQTModalAnalysis | RefittedModes,
         num_modes: int | None = None,
         save_modal_audio: bool = False,
         batch_size: int = 8,
@@ -60,7 +64,8 @@ class ModalDataModule(AudioDataModule):
         self.save_modal_audio = save_modal_audio
 
     def analyse(self, audio: Audio) -> dict[str, Tensor]:
-        """Modes of each sound: ``freq_rad``, ``amp`` and ``phase_rad``, each ``(batch, frames, modes)``.
+        """Modes of each sound: ``freq_rad``, ``amp`` and ``phase_rad``, each ``(batch, frames, modes)``, and
+        ``quadrature`` where they were refitted.
 
         As many modes as the richest sound of the batch has; the others get silent ones. The length of the
         audio is free.
@@ -69,47 +74,64 @@ class ModalDataModule(AudioDataModule):
             NoModesError: A sound is silent, or too short to hold a mode.
         """
         found = [self.analysis(sound[None]) for sound in audio]
-        freq_hz, amp, phase_rad = (
-            pad_sequence([modes[0] for modes in part], batch_first=True) for part in zip(*found, strict=True)
+        parts = (
+            pad_sequence([modes[0] for modes in part], batch_first=True).mT
+            for part in zip(*found, strict=True)
         )
-        freq_rad = hz_to_rad(freq_hz, self.sample_rate)
-        return {"freq_rad": freq_rad.mT, "amp": amp.mT, "phase_rad": phase_rad.mT}
+        fields = dict(zip(_FIELDS, parts, strict=False))
+        return fields | {"freq_rad": hz_to_rad(fields["freq_rad"], self.sample_rate)}
 
-    def pack_features(self, fields: dict[str, Tensor]) -> Float[Tensor, "3 modes frames"]:
+    def pack_features(self, fields: dict[str, Tensor]) -> Float[Tensor, "tracks modes frames"]:
         """The tensor of one feature file."""
-        return torch.cat([fields["freq_rad"], fields["amp"], fields["phase_rad"]]).mT.contiguous()
+        return torch.cat([fields[name] for name in _FIELDS if name in fields]).mT.contiguous()
 
     def unpacker(self) -> Callable[[Tensor], dict[str, Tensor]]:
         return partial(unpack_modes, num_modes=self.num_modes)
 
     def settings(self) -> dict[str, Any]:
-        analysis = asdict(self.analysis.settings) | {
-            name: value
-            for name, value in vars(self.analysis).items()
-            if isinstance(value, str | int | float | None) and not name.startswith("_") and name != "training"
-        }
+        analysis = asdict(self.analysis.settings)
+        for part in self.analysis.modules():
+            if part is self.analysis or isinstance(part, CQTModalAnalysis):
+                analysis |= {name: value for name, value in vars(part).items() if _is_setting(name, value)}
         return super().settings() | {f"analysis.{name}": value for name, value in sorted(analysis.items())}
 
     def write_extra(self, key: str, fields: dict[str, Tensor]) -> dict[str, str]:
         """The modes played, where asked for."""
         if not self.save_modal_audio:
             return {}
-        freq_rad, amp, phase_rad = (fields[name].mT for name in ("freq_rad", "amp", "phase_rad"))
         name = f"audio/{key}_modal.wav"
-        audio = modal_bank(freq_rad, amp, phase_rad, num_samples=self.num_samples)
+        tracks = [fields[field].mT for field in _FIELDS if field in fields]
+        if len(tracks) == len(_FIELDS):
+            freq_rad, amp, phase_rad, quadrature = tracks
+            audio = quadrature_bank(
+                freq_rad, amp, quadrature, phase_rad, num_samples=self.num_samples, align="hop"
+            )
+        else:
+            audio = modal_bank(*tracks, num_samples=self.num_samples)
         write_wav(self.data_dir / name, audio[0], self.sample_rate)
         return {"filename_modal": name}
+
+
+def _is_setting(name: str, value: object) -> bool:
+    """Whether an attribute of an analysis is one of its arguments."""
+    return (
+        isinstance(value, str | int | float | list | dict | None)
+        and not name.startswith("_")
+        and name != "training"
+    )
 
 
 def unpack_modes(stored: Tensor, num_modes: int) -> dict[str, Tensor]:
     """Fields of one item from its feature file, with silent modes up to ``num_modes``.
 
     Raises:
-        ValueError: The tensor is no ``(3, modes, frames)``, or has more modes.
+        ValueError: The tensor is no ``(3, modes, frames)`` or ``(4, modes, frames)``, or has more modes.
     """
-    if not isinstance(stored, Tensor) or stored.ndim != 3 or len(stored) != 3:
-        raise ValueError(f"needs a tensor (3, modes, frames), got {getattr(stored, 'shape', type(stored))}")
+    if not isinstance(stored, Tensor) or stored.ndim != 3 or len(stored) not in (3, 4):
+        raise ValueError(
+            f"needs a tensor (3 or 4, modes, frames), got {getattr(stored, 'shape', type(stored))}"
+        )
     if stored.shape[1] > num_modes:
         raise ValueError(f"holds {stored.shape[1]} modes, more than num_modes={num_modes}")
-    freq_rad, amp, phase_rad = functional.pad(stored, (0, 0, 0, num_modes - stored.shape[1])).mT
-    return {"freq_rad": freq_rad, "amp": amp, "phase_rad": phase_rad}
+    tracks = functional.pad(stored, (0, 0, 0, num_modes - stored.shape[1])).mT
+    return dict(zip(_FIELDS, tracks, strict=False))

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from drumblender.data.drums import ModalDataModule
 from drumblender.data.prepare.raw import Recording
+from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis
 
 KINDS = ("kick", "snare", "tom", "hihat", "cymbal")
@@ -31,7 +32,7 @@ class FakeDrumsDataModule(ModalDataModule):
     def __init__(
         self,
         data_dir: str,
-        analysis: CQTModalAnalysis,
+        analysis: CQTModalAnalysis | RefittedModes,
         num_sounds: int = 100,
         sound_seed: int = 0,
         **kwargs: Any,

@@ -1,14 +1,11 @@
 """Features of a drum's hits: described, scaled, compared with a reference, and split."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from drumblender.audio_io import AUDIO_SUFFIXES
 from drumblender.features.base import Feature
 from drumblender.types import Audio
 
@@ -90,25 +87,3 @@ def split_evenly(
             held.append(stretch[at])
     out = torch.stack(held) if held else ids[:0]
     return ids[~torch.isin(ids, out)], out
-
-
-def sound_files(path: Path) -> list[Path]:
-    """The file itself, or the sound files of a folder, numbers in their names in the order of counting.
-
-    Raises:
-        FileNotFoundError: Nothing there, or a folder without sound files.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise FileNotFoundError(f"No file or folder {path}; --data.path names the recordings of a drum.")
-    found = [file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES]
-    if not found:
-        raise FileNotFoundError(f"No sound files in {path}, which is searched without its folders.")
-    return sorted(found, key=natural_order)
-
-
-def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """A sort key that puts ``hit2`` before ``hit10``."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]

@@ -1,7 +1,9 @@
 """Prepared recordings one by one, as the data loaders read them."""
 
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -10,6 +12,19 @@ from torch.utils.data import Dataset
 
 from drumblender.audio_io import BadAudioError, read_audio
 from drumblender.data.prepare.manifest import Manifest
+
+_DAMAGED = (  # what torch.load raises for files with changed bytes
+    OSError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    UnpicklingError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    struct.error,
+)
 
 
 class AudioItems(Dataset[dict[str, Any]]):
@@ -94,9 +109,7 @@ def load_tensors(path: Path) -> Any:
     Raises:
         ValueError: Missing, damaged, or holding more than tensors.
     """
-    from pickle import UnpicklingError
-
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"is no tensor file ({type(error).__name__})") from error

@@ -2,22 +2,58 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from drumblender.atomic import read_json
 from drumblender.console import track_bytes
 from drumblender.data.prepare.archive import unpack
-from drumblender.data.prepare.fetch import download
+from drumblender.data.prepare.fetch import download, or_own_recordings
+from drumblender.data.prepare.manifest import stays_inside
 from drumblender.data.prepare.raw import Recording
 from drumblender.data.prepare.storage import open_store
+from drumblender.data.splits import Split
 
 _log = logging.getLogger(__name__)
+
+NSYNTH_URL = "https://storage.googleapis.com/download.magenta.tensorflow.org/datasets/nsynth"
+"""The official archives: the bucket behind download.magenta.tensorflow.org, which answers HTTP alone."""
 
 EXAMPLES = "examples.json"
 REVERB, TEMPO_SYNCED = 8, 9
 """Places of two qualities in NSynth's list of ten: such notes hold more than one pluck."""
+
+
+_NEEDED = {
+    "pitch": (int, "a MIDI number"),
+    "instrument_family_str": (str, "a text"),
+    "instrument_source_str": (str, "a text"),
+    "qualities": (list, "a list of ten"),
+}
+
+
+@dataclass(frozen=True)
+class SplitNames:
+    """Which splits of NSynth are used for what.
+
+    Args:
+        train: To train with.
+        val: To validate with; published runs used ``test``.
+        test: To test with.
+    """
+
+    train: str = "train"
+    val: str = "valid"
+    test: str = "test"
+
+    def of(self, split: Split) -> str:
+        """The name that NSynth has for one of ours."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    def all(self) -> list[str]:
+        """Each once."""
+        return list(dict.fromkeys((self.train, self.val, self.test)))
 
 
 @dataclass(frozen=True)
@@ -106,35 +142,53 @@ def find_notes(root: Path, wanted: NoteFilter) -> dict[str, Recording]:
 
 def _notes(path: Path) -> dict[str, dict[str, Any]]:
     notes = read_json(path)
-    needed = {"pitch", "instrument_family_str", "instrument_source_str", "qualities"}
     if not isinstance(notes, dict):
         raise ValueError(f"{path} is no examples.json: an object of notes by name is needed.")
     for name, note in notes.items():
-        if not isinstance(note, dict) or not needed <= set(note) or len(note["qualities"]) <= TEMPO_SYNCED:
-            raise ValueError(f"{path}: note {name!r} needs {', '.join(sorted(needed))} (ten of these).")
+        if not stays_inside(name):
+            raise ValueError(f"{path}: the name {name!r} leads out of its folder and is refused.")
+        if not isinstance(note, dict):
+            raise ValueError(f"{path}: note {name!r} is no object.")
+        for key, (kind, word) in _NEEDED.items():
+            if not isinstance(note.get(key), kind) or isinstance(note[key], bool):
+                raise ValueError(f"{path}: note {name!r} needs {key}, {word}; it has {note.get(key)!r:.60}.")
+        if len(note["qualities"]) <= TEMPO_SYNCED:
+            raise ValueError(f"{path}: note {name!r} needs qualities, a list of ten.")
+        if not isinstance(note.get("instrument_str", ""), str):
+            raise ValueError(f"{path}: note {name!r} needs instrument_str, a text.")
     return notes
 
 
-def fetch_nsynth(root: Path, url: str, splits: list[str], sha256: dict[str, str] | None = None) -> None:
-    """Download and unpack the archives of the splits that are not there; goes on where a killed run stopped.
+@dataclass(frozen=True)
+class Archives:
+    """Where NSynth can be had, as ``nsynth-<split>.jsonwav.tar.gz``.
 
     Args:
-        root: Gets a folder ``nsynth-<split>`` for each.
-        url: Where ``nsynth-<split>.jsonwav.tar.gz`` lie.
-        splits: ``train``, ``valid``, ``test``.
-        sha256: Digests of the archives by split, where known.
+        url: HTTPS address or folder that holds them.
+        sha256: Their digests by split, where known; without, the digest that the server states is checked.
     """
-    store = open_store(url)
-    for split in splits:
-        name = f"nsynth-{split}"
-        if (root / name / EXAMPLES).is_file():
-            continue
-        unpacked, archive = root / f".{name}", root / f"{name}.jsonwav.tar.gz"
-        if not unpacked.is_dir():
-            if not archive.is_file():
-                with track_bytes(store.stat(archive.name).size, archive.name) as on_bytes:
-                    download(store, archive.name, archive, (sha256 or {}).get(split), on_bytes=on_bytes)
-            unpack(archive, unpacked, must_hold=f"{name}/{EXAMPLES}")
-        (unpacked / name).rename(root / name)
-        unpacked.rmdir()
-        archive.unlink()
+
+    url: str = NSYNTH_URL
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def fetch(self, root: Path, splits: list[str]) -> None:
+        """Download and unpack the splits that are not there; goes on where a killed run stopped.
+
+        Args:
+            root: Gets a folder ``nsynth-<split>`` for each.
+            splits: ``train``, ``valid``, ``test``.
+        """
+        store = open_store(self.url)
+        for split in splits:
+            name = f"nsynth-{split}"
+            if (root / name / EXAMPLES).is_file():
+                continue
+            unpacked, archive = root / f".{name}", root / f"{name}.jsonwav.tar.gz"
+            if not unpacked.is_dir():
+                if not archive.is_file():
+                    with or_own_recordings(), track_bytes(store.stat(archive.name).size, name) as on_bytes:
+                        download(store, archive.name, archive, self.sha256.get(split), on_bytes=on_bytes)
+                unpack(archive, unpacked, must_hold=f"{name}/{EXAMPLES}")
+            (unpacked / name).rename(root / name)
+            unpacked.rmdir()
+            archive.unlink()

@@ -27,6 +27,25 @@ _MOST_WAYS = 20_000
 
 
 @dataclass(frozen=True)
+class PhraseSplitting:
+    """Which performances train, validate and test.
+
+    Args:
+        versions: Words in file names that tell versions of one performance apart; those stay together.
+        test: Patterns of the performances to test with, as of file names; None, with ``val`` None: drawn.
+        val: Patterns of those to validate with.
+        holdout: Share of the performances to draw for each.
+        seed: Of the draw.
+    """
+
+    versions: tuple[str, ...] = ("mic", "pickup")
+    test: tuple[str, ...] | None = None
+    val: tuple[str, ...] | None = None
+    holdout: float = 0.15
+    seed: int = 42
+
+
+@dataclass(frozen=True)
 class Note:
     """A stretch of a phrase and the recordings that may sound in it."""
 
@@ -130,23 +149,17 @@ def performance_of(name: str, versions: Iterable[str]) -> str:
     return "_".join(word for word in words if word.lower() not in {version.lower() for version in versions})
 
 
-def choose(
-    performances: Collection[str],
-    test: Collection[str] | None,
-    val: Collection[str] | None,
-    share: float,
-    seed: int,
-) -> dict[str, Split]:
+def choose(performances: Collection[str], split_by: PhraseSplitting) -> dict[str, Split]:
     """A split for each performance: by patterns as of file names (``*ode*``), or drawn where there are none.
 
     Raises:
         ValueError: A pattern that matches nothing, or nothing left to train with.
     """
-    names = sorted(set(performances))
+    names, test, val = sorted(set(performances)), split_by.test, split_by.val
     split: dict[str, Split] = dict.fromkeys(names, "train")
     if test is None and val is None:
-        order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
-        size = max(1, round(share * len(names)))
+        order = torch.randperm(len(names), generator=torch.Generator().manual_seed(split_by.seed)).tolist()
+        size = max(1, round(split_by.holdout * len(names)))
         split |= dict.fromkeys((names[place] for place in order[:size]), "test")
         split |= dict.fromkeys((names[place] for place in order[size : 2 * size]), "val")
     for part, patterns in (("test", test), ("val", val)):

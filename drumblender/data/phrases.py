@@ -1,7 +1,6 @@
 """Any folder of recordings of a melody instrument, with the curves that timbre transfer learns from."""
 
 import copy
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,17 @@ from torch import Tensor
 from drumblender.audio_io import BadAudioError, Channel, read_audio
 from drumblender.data.base import AudioDataModule
 from drumblender.data.items import AudioItems
-from drumblender.data.phrase_split import Note, choose, notes_of, performance_of, silent_stretches
+from drumblender.data.phrase_split import (
+    Note,
+    PhraseSplitting,
+    choose,
+    notes_of,
+    performance_of,
+    silent_stretches,
+)
 from drumblender.data.prepare.manifest import Item, Manifest
 from drumblender.data.prepare.raw import Recording
-from drumblender.data.splits import Split
+from drumblender.data.splits import Split, Splitting
 from drumblender.features.harmonic_noise import FLOOR_DB, HarmonicNoiseAnalysis
 from drumblender.features.note_curves import NoteCurves
 from drumblender.types import Audio
@@ -26,6 +32,7 @@ _QUIET = dict.fromkeys(("loudness_db", "peak_db"), _QUIET_DB) | dict.fromkeys(
     ("harmonic_db", "noise_db"), FLOOR_DB
 )
 _FADE_S = 0.005
+AT_RANDOM = PhraseSplitting()
 _ATTEMPTS = 8  # at a crop that is not silent
 
 
@@ -50,11 +57,7 @@ class PhraseDataModule(AudioDataModule):
         sample_rate: Samples a second, after preparation.
         channel: What becomes of several channels.
         min_s: Shorter recordings are rejected.
-        versions: Words in file names that tell versions of one performance apart; those stay together.
-        test: Patterns of the performances to test with; None, with ``val`` None: drawn.
-        val: Patterns of those to validate with.
-        holdout: Share of the performances to draw for each.
-        seed: Of the draw.
+        split: Which performances train, validate and test.
         batch_size: Crops in a training batch; whole phrases come one by one.
         num_workers: Processes that read.
     """
@@ -72,11 +75,7 @@ class PhraseDataModule(AudioDataModule):
         sample_rate: int = 16000,
         channel: Channel = "mean",
         min_s: float = 0.5,
-        versions: Collection[str] = ("mic", "pickup"),
-        test: list[str] | None = None,
-        val: list[str] | None = None,
-        holdout: float = 0.15,
-        seed: int = 42,
+        split: PhraseSplitting = AT_RANDOM,
         batch_size: int = 16,
         num_workers: int = 0,
     ) -> None:
@@ -87,19 +86,18 @@ class PhraseDataModule(AudioDataModule):
             num_samples=max(1, int(crop_s * sample_rate)),
             channel=channel,
             min_samples=int(min_s * sample_rate),
-            seed=seed,
-            holdout=holdout,
+            split=Splitting(seed=split.seed, holdout=split.holdout),
             batch_size=batch_size,
             num_workers=num_workers,
         )
         self.curves = NoteCurves(sample_rate) if curves is None else curves
         if self.curves.sample_rate != sample_rate:
             raise ValueError(f"curves are at {self.curves.sample_rate} Hz, the data at {sample_rate} Hz.")
-        self.hop_size = self.curves.hop_size
-        if self.num_samples < self.hop_size or self.num_samples % self.hop_size:
-            raise ValueError(f"{crop_s=} is no whole number of hops of {self.hop_size} samples.")
+        self.hop_length = self.curves.hop_length
+        if self.num_samples < self.hop_length or self.num_samples % self.hop_length:
+            raise ValueError(f"{crop_s=} is no whole number of hops of {self.hop_length} samples.")
         self.num_harmonics, self.num_bands = num_harmonics, num_bands
-        self.versions, self.test, self.val = tuple(versions), test, val
+        self.phrases = split
 
     # From raw to prepared
 
@@ -110,7 +108,7 @@ class PhraseDataModule(AudioDataModule):
 
     def tags_of(self, path: Path) -> dict[str, Any]:
         """``performance``, ``takes`` and ``notes`` of a raw recording; see ``phrase_split``."""
-        return {"performance": performance_of(path.stem, self.versions)} | notes_of(path)
+        return {"performance": performance_of(path.stem, self.phrases.versions)} | notes_of(path)
 
     def settings(self) -> dict[str, Any]:
         loudness = self.curves.loudness
@@ -118,8 +116,8 @@ class PhraseDataModule(AudioDataModule):
             "sample_rate": self.sample_rate,
             "channel": self.channel,
             "min_samples": self.min_samples,
-            "analysis.hop_size": self.hop_size,
-            "analysis.tracker": "pesto",
+            "analysis.hop_length": self.hop_length,
+            "analysis.tracker": self.curves.tracker,
             "analysis.hold_below": self.curves.hold_below,
             "analysis.loudness": f"{loudness.weighting} {loudness.window} {loudness.frame_size}",
             "analysis.num_harmonics": self.num_harmonics,
@@ -138,7 +136,7 @@ class PhraseDataModule(AudioDataModule):
         fields = self.curves(audio)
         if self.num_harmonics:
             analysis = HarmonicNoiseAnalysis(
-                self.num_harmonics, self.num_bands, self.sample_rate, self.hop_size
+                self.num_harmonics, self.num_bands, self.sample_rate, self.hop_length
             )
             fields["harmonic_db"], fields["noise_db"] = analysis(audio, fields["f0_hz"])
         return fields
@@ -169,7 +167,7 @@ class PhraseDataModule(AudioDataModule):
 
     def _split_of(self, manifest: Manifest) -> dict[str, Split]:
         names = [_performance(item) for item in manifest.values()]
-        return choose(names, self.test, self.val, self.holdout, self.seed)
+        return choose(names, self.phrases)
 
     def _silent(self, manifest: Manifest, item: Item) -> list[tuple[float, float]]:
         """What of an item must not be heard: nothing where it is left out of training itself."""
@@ -188,7 +186,7 @@ class PhraseDataModule(AudioDataModule):
 
     def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:
         quiet = {key: self._silent(manifest, manifest[key]) for key in keys}
-        return PhraseItems(self.data_dir, manifest, keys, self.sample_rate, self.hop_size, quiet)
+        return PhraseItems(self.data_dir, manifest, keys, self.sample_rate, self.hop_length, quiet)
 
     def _loader(self, split: Split, shuffle: bool = False):
         if split == "train":
@@ -206,7 +204,7 @@ class PhraseItems(AudioItems):
         manifest: Its items.
         keys: Which of them, in order.
         sample_rate: That every file must have.
-        hop_size: Samples from frame to frame.
+        hop_length: Samples from frame to frame.
         quiet: Seconds to silence in each.
     """
 
@@ -216,11 +214,11 @@ class PhraseItems(AudioItems):
         manifest: Manifest,
         keys: list[str],
         sample_rate: int,
-        hop_size: int,
+        hop_length: int,
         quiet: dict[str, list[tuple[float, float]]],
     ) -> None:
         super().__init__(folder, manifest, keys, sample_rate=sample_rate, num_samples=0)
-        self.hop_size, self.quiet = hop_size, quiet
+        self.hop_length, self.quiet = hop_length, quiet
         self.crop_samples: int | None = None
 
     def cropped(self, num_samples: int) -> "PhraseItems":
@@ -234,10 +232,10 @@ class PhraseItems(AudioItems):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         key = self.keys[index]
-        hops = self.manifest[key].num_samples // self.hop_size
+        hops = self.manifest[key].num_samples // self.hop_length
         if self.crop_samples is None:
             return self.stretch(key, 0, hops)
-        wanted = self.crop_samples // self.hop_size
+        wanted = self.crop_samples // self.hop_length
         for _ in range(_ATTEMPTS):
             start = int(torch.randint(max(0, hops - wanted) + 1, (1,)))
             item = self.stretch(key, start, wanted)
@@ -253,12 +251,12 @@ class PhraseItems(AudioItems):
         """
         item = self.manifest[key]
         path = self.folder / item.filename
-        audio = torch.zeros(hops * self.hop_size)
+        audio = torch.zeros(hops * self.hop_length)
         try:
             with soundfile.SoundFile(path) as file:
                 if file.samplerate != self.sample_rate:
                     raise BadAudioError(path, f"is at {file.samplerate} Hz, not {self.sample_rate} Hz")
-                file.seek(min(start * self.hop_size, file.frames))
+                file.seek(min(start * self.hop_length, file.frames))
                 heard = torch.from_numpy(file.read(len(audio), dtype="float32"))
         except soundfile.LibsndfileError as error:
             raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
@@ -266,7 +264,7 @@ class PhraseItems(AudioItems):
         stored = torch.load(self.folder / item.feature_file, weights_only=True, mmap=True)
         fields = {name: _frames(name, field, start, hops + 1) for name, field in stored.items()}
         for begin, end in self.quiet.get(key, ()):
-            _silence(audio, fields, begin - start * self.hop_size / self.sample_rate, end - begin, self)
+            _silence(audio, fields, begin - start * self.hop_length / self.sample_rate, end - begin, self)
         return {"audio": audio, "name": key} | fields
 
 
@@ -284,7 +282,7 @@ def _silence(
     time_s = torch.arange(len(audio)) / items.sample_rate
     inside = torch.minimum(time_s - begin_s, begin_s + length_s - time_s)
     audio *= 1 - (inside / _FADE_S + 1).clamp(0, 1)
-    frame_s = torch.arange(len(fields["loudness_db"])) * (items.hop_size / items.sample_rate)
+    frame_s = torch.arange(len(fields["loudness_db"])) * (items.hop_length / items.sample_rate)
     gone = (frame_s >= begin_s - _FADE_S) & (frame_s < begin_s + length_s - _FADE_S)
     for name, value in _QUIET.items():
         if name in fields:

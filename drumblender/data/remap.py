@@ -9,10 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from drumblender.audio_io import BadAudioError, Channel, read_audio
-from drumblender.data.hits import HitFeatures, describe, sound_files, split_evenly
+from drumblender.audio_io import LONGEST_S, BadAudioError, Channel, Offset, read_audio
+from drumblender.data.base import NOWHERE
+from drumblender.data.hits import HitFeatures, describe, split_evenly
+from drumblender.data.prepare.fetch import Remote
+from drumblender.data.prepare.lock import folder_lock
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.features.base import Feature
+from drumblender.sound_files import find_sounds, natural_order
 from drumblender.types import OnsetBatch
 
 _log = logging.getLogger(__name__)
@@ -26,7 +30,9 @@ class RemapDataModule(L.LightningDataModule):
     The reference is the hit of median loudness: the first of the features has to be a loudness.
 
     Args:
-        path: A sound file, or a folder of them; a file may hold several hits.
+        path: A sound file, or a folder of them and of folders; a file may hold several hits.
+        drum: Use only what lies in folders of this name; for a ``path`` that holds several drums.
+        remote: Where an archive of the folder ``path`` can be had, if that is absent.
         features: Describe a whole hit.
         onset_features: Describe its onset. Scaled to 0 ... 1 over the drum.
         sample_rate: Recordings are resampled to this rate. 48000 is what the published runs used, with
@@ -37,7 +43,9 @@ class RemapDataModule(L.LightningDataModule):
         val_split: Share of the hits to validate with; 0 for none.
         test_split: Share of the hits to test with; with 0 all hits are tested.
         data_seed: Of the splits.
-        channel: What becomes of several channels: the first alone, or their mean.
+        channel: What becomes of several channels: the first, their mean, or the louder of the two (auto).
+        dc: Remove a constant offset, or keep it, as published.
+        longest_s: A longer recording is left out.
         onsets: When a leap of the level counts as an onset.
         backtrack_samples: How much earlier than its onset a hit starts; below 0, later.
     """
@@ -47,6 +55,8 @@ class RemapDataModule(L.LightningDataModule):
         path: str,
         features: Feature,
         onset_features: Feature,
+        drum: str | None = None,
+        remote: Remote = NOWHERE,
         sample_rate: int = 48000,
         batch_size: int = 64,
         weighted: bool = False,
@@ -54,7 +64,9 @@ class RemapDataModule(L.LightningDataModule):
         val_split: float = 0.0,
         test_split: float = 0.0,
         data_seed: int = 0,
-        channel: Channel = "mean",
+        channel: Channel = "auto",
+        dc: Offset = "remove",
+        longest_s: float = LONGEST_S,
         onsets: OnsetSettings = TRAINING_ONSETS,
         backtrack_samples: int = 16,
     ) -> None:
@@ -63,13 +75,22 @@ class RemapDataModule(L.LightningDataModule):
             raise ValueError(f"Need at least 1, got {sample_rate=}, {batch_size=}.")
         if not (0 <= val_split < 1 and 0 <= test_split < 1):
             raise ValueError(f"A split is a share from 0 to below 1, got {val_split=}, {test_split=}.")
-        self.path = Path(path)
+        self.path, self.drum, self.remote = Path(path), drum, remote
         self.features, self.onset_features = features, onset_features
         self.sample_rate, self.batch_size = sample_rate, batch_size
         self.weighted, self.center_onset = weighted, center_onset
         self.val_split, self.test_split, self.data_seed = val_split, test_split, data_seed
-        self.channel, self.onsets, self.backtrack_samples = channel, onsets, backtrack_samples
+        self.channel, self.dc, self.longest_s = channel, dc, longest_s
+        self.onsets, self.backtrack_samples = onsets, backtrack_samples
         self.hits: HitFeatures | None = None
+
+    def prepare_data(self) -> None:
+        """Fetch the recordings, if they are absent and an archive of them is known."""
+        if self.remote.archive is None or self.path.exists():
+            return
+        with folder_lock(self.path):
+            if not self.path.exists():  # fetched by the process that we waited for
+                self.remote.fetch_archive(self.path)
 
     def setup(self, stage: str | None = None) -> None:
         """Read and describe the hits, once; every process does it for itself, to the same numbers.
@@ -85,15 +106,17 @@ class RemapDataModule(L.LightningDataModule):
     def read_hits(self) -> Float[Tensor, "hits samples"]:
         """All hits, a second each, files in natural order; what cannot be used is logged."""
         hits, left_out = [], []
-        for path in sound_files(self.path):
+        for path in self._sounds():
             try:
-                audio, _ = read_audio(path, self.sample_rate, self.channel)
+                audio, _ = read_audio(
+                    path, self.sample_rate, self.channel, dc=self.dc, longest_s=self.longest_s
+                )
             except BadAudioError as error:
                 left_out.append(str(error))
                 continue
             found = detect_onsets(audio.numpy(), self.sample_rate, self.onsets)
             if not found:
-                left_out.append(f"{path}: has no onset.")
+                left_out.append(str(BadAudioError(path, "has no onset")))
             frames = cut_hits(
                 audio.numpy(), found, self.sample_rate, overlap_buffer=_FADE, backtrack=self.backtrack_samples
             )
@@ -108,6 +131,20 @@ class RemapDataModule(L.LightningDataModule):
                 f"least; --data.onsets.on_db LESS finds softer ones.{why}"
             )
         return found_in_all
+
+    def _sounds(self) -> list[Path]:
+        """The recordings, numbers in their names in the order of counting."""
+        if not self.path.exists():
+            raise FileNotFoundError(
+                f"No file or folder {self.path}; --data.path names the recordings of a drum."
+            )
+        found = [path for path in find_sounds(self.path) if self.drum in (None, *path.parts[:-1])]
+        if not found:
+            of = f" of {self.drum}" if self.drum is not None else ""
+            raise FileNotFoundError(f"No sound files{of} in {self.path}; --data.path names them.")
+        if len(folders := {path.parent for path in found}) > 1:
+            _log.warning("%s: these are %d folders; --data.drum NAME picks one.", self.path, len(folders))
+        return sorted(found, key=natural_order)
 
     def _split(self, hits: HitFeatures) -> tuple[Tensor, Tensor, Tensor]:
         train, test = split_evenly(hits.by_loudness, hits.reference, self.test_split, self.data_seed)

@@ -4,19 +4,39 @@ import logging
 import warnings
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch.utils.data import random_split
 
-from drumblender.data.prepare.manifest import Manifest
+from drumblender.data.prepare.manifest import Item, Manifest
 
 _log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 Strategy = Literal["random", "sample_pack"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How a set is split, and what of it is used.
+
+    Args:
+        strategy: ``random`` draws single recordings; ``sample_pack`` keeps packs whole.
+        seed: Of the draw.
+        holdout: Fraction to validate with, and again to test with.
+        types: Use these types only; None uses all.
+        instruments: Use these instruments only; None uses all.
+    """
+
+    strategy: Strategy = "random"
+    seed: int = 42
+    holdout: float = 0.1
+    types: tuple[str, ...] | None = None
+    instruments: tuple[str, ...] | None = None
 
 
 def split_keys(
@@ -55,7 +75,7 @@ def split_keys(
     if not 0 < holdout < 0.5:
         raise ValueError(f"holdout is taken twice, so it lies between 0 and 0.5, got {holdout}.")
     _check_filter("type", types, {item.type for item in manifest.values()})
-    _check_filter("instrument", instruments, {item.tags.get("instrument") for item in manifest.values()})
+    _check_filter("instrument", instruments, {_instrument(item) for item in manifest.values()})
     if strategy == "random":
         keys = _random(list(manifest), seed, holdout)[split]
     elif strategy == "sample_pack":
@@ -66,8 +86,13 @@ def split_keys(
         key
         for key in keys
         if (types is None or manifest[key].type in types)
-        and (instruments is None or manifest[key].tags.get("instrument") in instruments)
+        and (instruments is None or _instrument(manifest[key]) in instruments)
     ]
+
+
+def _instrument(item: Item) -> str | None:
+    name = item.tags.get("instrument")
+    return None if name is None else str(name)
 
 
 def _check_filter(name: str, wanted: Collection[str] | None, there: set[str | None]) -> None:
@@ -99,7 +124,7 @@ def _by_pack(manifest: Manifest, seed: int, holdout: float) -> dict[str, list[st
         if type_of.setdefault(pack, item.type) != item.type:
             raise ValueError(
                 f"Pack {pack!r} holds the types {type_of[pack]!r} and {item.type!r}, so it would straddle "
-                "splits. Give packs of one type each, or split_strategy random."
+                "splits. Give packs of one type each, or split.strategy random."
             )
         packs[item.type][pack] += 1
     label: dict[str, str] = {}
@@ -130,7 +155,7 @@ def why_empty(manifest: Manifest, strategy: Strategy, holdout: float) -> str:
     if strategy == "random":
         return (
             f"{len(manifest)} recordings are too few for holdout {holdout:g}, or a filter leaves none: "
-            "more recordings, or a larger --data.holdout (0.34 is a third)."
+            "more recordings, or a larger --data.split.holdout (0.34 is a third)."
         )
     counts: dict[str, int] = defaultdict(int)
     for item in manifest.values():
@@ -139,5 +164,5 @@ def why_empty(manifest: Manifest, strategy: Strategy, holdout: float) -> str:
     return (
         f"Packs stay whole, and none may be left that fits into holdout {holdout:g} of its type "
         f"({len(counts)} packs of {smallest} recordings and more) or passes the filters: "
-        "raise holdout, or use split_strategy random."
+        "raise split.holdout, or use split.strategy random."
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from drumblender.audio_io import BadAudioError
-from drumblender.data.nsynth import analyse_unknown
+from drumblender.data.notes import analyse_unknown
 from drumblender.dsp.noise import noise_burst
 from drumblender.dsp.units import midi_to_hz
 from drumblender.features import AWeightedLoudness, NoPitchError
@@ -53,7 +53,7 @@ def random_strings(
     note_off_gain: float = 0.1,
     lowest_midi: float = 40.0,
     highest_midi: float = 88.0,
-    hop_size: int = 256,
+    hop_length: int = 256,
     per_item: bool = True,
 ) -> StringBatch:
     """Plucked strings of random pitch, decay, loop and excitation, with their coefficients.
@@ -73,7 +73,7 @@ def random_strings(
         note_off_gain: How loud then.
         lowest_midi: Lowest pitch.
         highest_midi: Highest pitch.
-        hop_size: Samples of a frame of pitch and loudness.
+        hop_length: Samples of a frame of pitch and loudness.
         per_item: Normalise every burst by its own mean and peak, not by those of the batch as published.
 
     Raises:
@@ -102,8 +102,8 @@ def random_strings(
     burst = noise_burst(rate, duration_s, burst_s, normalize=True, per_item=per_item, uniform=u["burst"])
     late = int(note_off_s * rate)
     again = torch.nn.functional.pad(burst, (late, 0))[:, :num_samples]
-    audio = synth.play_units(units, num_samples, burst + note_off_gain * again).audio
-    loudness_db = AWeightedLoudness(rate, hop_size, db=True)(audio)
+    audio = synth.play_coefficients(units, num_samples, burst + note_off_gain * again).audio
+    loudness_db = AWeightedLoudness(rate, hop_length, db=True)(audio)
     return {
         "audio": audio,
         "f0_hz": f0_hz.float().expand(-1, loudness_db.shape[1]),
@@ -126,7 +126,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         val_items: Strings to validate with, and other ones to test with.
         seed: Of all draws.
         duration_s: Length of each sound.
-        hop_size: Samples of a frame of pitch and loudness.
+        hop_length: Samples of a frame of pitch and loudness.
         num_workers: Processes that render.
     """
 
@@ -140,7 +140,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         val_items: int = 200,
         seed: int = 42,
         duration_s: float = 4.0,
-        hop_size: int = 256,
+        hop_length: int = 256,
         num_workers: int = 0,
     ) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
             )
         self.synth, self.batch_size, self.num_workers = synth, batch_size, num_workers
         self.batches_per_epoch, self.val_items, self.seed = batches_per_epoch, val_items, seed
-        self.duration_s, self.hop_size = duration_s, hop_size
+        self.duration_s, self.hop_length = duration_s, hop_length
         self.sample_rate = synth.sample_rate
         self.num_samples = int(duration_s * synth.sample_rate)
 
@@ -162,7 +162,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
 
     def analyse(self, audio: Audio) -> dict[str, Tensor]:
         """Pitch and loudness of sounds never seen."""
-        return analyse_unknown(audio, self.sample_rate, self.hop_size)
+        return analyse_unknown(audio, self.sample_rate, self.hop_length)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader("train", EpochSampler(self.batches_per_epoch))
@@ -202,7 +202,7 @@ class _Batches(Dataset[StringBatch]):
     _STREAMS = ("train", "val", "test")
 
     def __init__(self, data: SyntheticStringsDataModule, split: str) -> None:
-        self.synth, self.hop_size, self.duration_s = data.synth, data.hop_size, data.duration_s
+        self.synth, self.hop_length, self.duration_s = data.synth, data.hop_length, data.duration_s
         self.batch_size, self.split, self.seed = data.batch_size, split, data.seed
         self.num_items = None if split == "train" else data.val_items
 
@@ -218,7 +218,7 @@ class _Batches(Dataset[StringBatch]):
             size,
             generator=generator,
             duration_s=self.duration_s,
-            hop_size=self.hop_size,
+            hop_length=self.hop_length,
             note_off_s=self.duration_s * 0.75,
         )
         return batch | {"name": [f"{self.split}-{first + place:05}" for place in range(size)]}

@@ -1,18 +1,16 @@
 """The A curve of IEC 61672, and a filter that follows it; and the band-pass that went by its name."""
 
-from functools import cache
 from math import pi
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.loudness import CORNERS_HZ, LIFT_DB
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
-# Corners of the curve in Hz (IEC 61672-1:2013, annex E), and the dB that lift it to 0 at 1 kHz.
-_F1, _F2, _F3, _F4 = 20.598997, 107.65265, 737.86223, 12194.217
-_LIFT_DB = 1.9997
 _LENGTH_S = 0.25  # of the filter: 4 Hz between what it can tell apart
 
 
@@ -22,14 +20,15 @@ def a_weighting_db(freq_hz: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     >>> a_weighting_db(torch.tensor([100.0, 1000.0])).round(decimals=1).tolist()
     [-19.100000381469727, -0.0]
     """
+    f1, f2, f3, f4 = CORNERS_HZ
     square = freq_hz.double().square()
-    response = _F4**2 * square.square()
-    response = response / ((square + _F1**2) * (square + _F4**2))
-    response = response / ((square + _F2**2) * (square + _F3**2)).sqrt()
-    return (20 * torch.log10(response) + _LIFT_DB).to(freq_hz.dtype)
+    response = f4**2 * square.square()
+    response = response / ((square + f1**2) * (square + f4**2))
+    response = response / ((square + f2**2) * (square + f3**2)).sqrt()
+    return (20 * torch.log10(response) + LIFT_DB).to(freq_hz.dtype)
 
 
-@cache
+@table
 def a_curve_fir(sample_rate: int) -> Float[Tensor, "taps"]:
     """Linear-phase filter with the magnitudes of :func:`a_weighting_db`, a quarter of a second long.
 

@@ -6,15 +6,18 @@ rendering in blocks of any size equals rendering at once. Everything is computed
 device has it and returned in the type of the input. Differentiable once, in signal, taps and state.
 """
 
+import warnings
 from collections.abc import Sequence
+from typing import Literal, get_args
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels.recursion import Inverse, Recursion
+from drumblender.dsp.kernels import read_along, served
+
+Kernel = Literal["auto", "plain", "torchlpc"]
+"""Who computes a recursion: the fastest there is, plain torch, or torchlpc, the reference."""
 
 Starts = Sequence[int] | Int[Tensor, "batch starts"]
 """First samples of windows: the same for all items, or given for each."""
@@ -30,6 +33,8 @@ def sparse_all_pole(
     lag: Int[Tensor, "batch samples"],
     taps: Float[Tensor, "batch samples taps"],
     zi: Float[Tensor, "batch state"] | None = None,
+    *,
+    kernel: Kernel = "auto",
 ) -> Float[Tensor, "batch samples"]:
     """Filter with ``y[n] = x[n] - sum_k taps[n, k] y[n - lag[n] - k]``.
 
@@ -38,11 +43,29 @@ def sparse_all_pole(
         lag: Smallest delay read at each sample, at least 1.
         taps: Denominator coefficients that follow the lag, sign as in ``scipy.signal.lfilter``.
         zi: Outputs before the start, oldest first, at least as many as the longest delay read. None: zeros.
+        kernel: Who computes it.
 
     Raises:
-        ValueError: A lag is below 1 or reaches behind ``zi``.
+        ValueError: A lag is below 1 or reaches behind ``zi``; ``kernel`` is unknown or not installed.
     """
-    return _run(Recursion, excitation, lag, taps, zi)
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"kernel is one of {', '.join(get_args(Kernel))}, got {kernel!r}.")
+    if 0 in (*excitation.shape, taps.shape[2]):
+        return excitation
+    wide = _working(excitation, lag, taps, zi)
+    if kernel == "torchlpc":
+        out = _by_torchlpc(*wide)
+    elif read_along():
+        from drumblender.dsp.kernels.all_pole_op import Followed, scripted  # numba is slow to import
+
+        out = (scripted() if torch.jit.is_tracing() else Followed.apply)(*wide)
+    else:
+        from drumblender.dsp.kernels.all_pole import Recursion
+        from drumblender.dsp.kernels.all_pole_op import with_history
+
+        history, nearest = with_history(*wide)
+        out = Recursion.apply(*wide[:3], history, nearest, kernel == "auto")
+    return out.to(excitation.dtype)
 
 
 def sparse_all_pole_inverse(
@@ -55,7 +78,30 @@ def sparse_all_pole_inverse(
 
     Arguments as there; ``zi`` holds what stood in ``signal`` before its start.
     """
-    return _run(Inverse, signal, lag, taps, zi)
+    if 0 in (*signal.shape, taps.shape[2]):
+        return signal
+    wide = _working(signal, lag, taps, zi)
+    if not served(*wide):
+        return inverse_plain(*wide).to(signal.dtype)
+    from drumblender.dsp.kernels.all_pole import Inverse
+    from drumblender.dsp.kernels.all_pole_op import with_history
+
+    history, _ = with_history(*wide)
+    return Inverse.apply(*wide[:3], history).to(signal.dtype)
+
+
+def inverse_plain(
+    signal: Float[Tensor, "batch samples"],
+    lag: Int[Tensor, "batch samples"],
+    taps: Float[Tensor, "batch samples taps"],
+    zi: Float[Tensor, "batch state"],
+) -> Float[Tensor, "batch samples"]:
+    """What :func:`sparse_all_pole_inverse` computes: any device. What lies before the state is silence."""
+    padded = torch.cat([zi, signal], dim=1)
+    now = torch.arange(zi.shape[1], padded.shape[1], device=lag.device)
+    places = (now - lag)[..., None] - torch.arange(taps.shape[2], device=lag.device)
+    past = padded.gather(1, places.clamp(min=0).flatten(1)).view_as(taps) * (places >= 0)
+    return signal + (taps * past).sum(dim=2)
 
 
 def final_state(
@@ -71,6 +117,7 @@ def windowed_all_pole(
     starts: Starts,
     *,
     inverse: bool = False,
+    kernel: Kernel = "auto",
 ) -> Float[Tensor, "batch samples"]:
     """All-pole filter with time-varying coefficients, in short windows; silence everywhere else.
 
@@ -82,12 +129,12 @@ def windowed_all_pole(
         coefficients: e in ``v[m] = q[m] - sum_k e_k[m] v[m - k]``, k from 1, m from the start of a window.
         starts: First sample of each window.
         inverse: Undo the filter: ``q[m] = v[m] + sum_k e_k[m] v[m - k]``.
+        kernel: Who computes it.
     """
     segments = take_windows(signal, starts, coefficients.shape[1])
     num_starts = segments.shape[1]
-    filtered = all_pole(
-        segments.flatten(0, 1), coefficients.repeat_interleave(num_starts, dim=0), inverse=inverse
-    )
+    rows = coefficients.repeat_interleave(num_starts, dim=0)
+    filtered = all_pole(segments.flatten(0, 1), rows, inverse=inverse, kernel=kernel)
     return place_windows(filtered.unflatten(0, (-1, num_starts)), starts, signal.shape[1])
 
 
@@ -96,10 +143,13 @@ def all_pole(
     coefficients: Float[Tensor, "batch samples order"],
     *,
     inverse: bool = False,
+    kernel: Kernel = "auto",
 ) -> Float[Tensor, "batch samples"]:
     """Time-varying all-pole filter from rest, ``v[n] = q[n] - sum_k e_k[n] v[n - k]``, or its inverse."""
     lag = torch.ones_like(signal, dtype=torch.int64)
-    return (sparse_all_pole_inverse if inverse else sparse_all_pole)(signal, lag, coefficients)
+    if inverse:
+        return sparse_all_pole_inverse(signal, lag, coefficients)
+    return sparse_all_pole(signal, lag, coefficients, kernel=kernel)
 
 
 def take_windows(
@@ -138,8 +188,10 @@ def keep_windows(
 ) -> Float[Tensor, "batch samples"]:
     """Silence everywhere outside of the windows."""
     starts = _starts_for(starts, signal)
-    if signal.device.type == "cpu":
-        return _Keep.apply(signal, starts, window)
+    if served(signal):
+        from drumblender.dsp.kernels.all_pole import Keep  # numba is slow to import
+
+        return Keep.apply(signal, starts, window)
     ones = signal.new_ones(*starts.shape, window)
     return signal * (place_windows(ones, starts, signal.shape[1]) > 0)
 
@@ -152,40 +204,23 @@ def bounds(values: Tensor) -> tuple[float, float]:
     return tuple(bound.item() for bound in values.detach().aminmax())
 
 
-class _Keep(torch.autograd.Function):
-    """In numpy, which leaves torch's thread teams alone."""
-
-    @staticmethod
-    def forward(ctx, signal, starts, window):
-        ctx.windows = starts.tolist(), window
-        return torch.from_numpy(_kept(signal.numpy(), *ctx.windows))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        return torch.from_numpy(_kept(grad.numpy(), *ctx.windows)), None, None
-
-
-def _kept(signal: np.ndarray, starts: list[list[int]], window: int) -> np.ndarray:
-    kept = np.zeros_like(signal)
-    for item, firsts in enumerate(starts):
-        for first in firsts:
-            span = slice(max(first, 0), max(first + window, 0))
-            kept[item, span] = signal[item, span]
-    return kept
-
-
-def _run(function, signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor | None) -> Tensor:
-    if signal.shape[1] == 0 or signal.shape[0] == 0 or taps.shape[2] == 0:
-        return signal
-    nearest, farthest = (int(bound) for bound in bounds(lag))
-    reach = farthest + taps.shape[2] - 1
-    if nearest < 1:
-        raise ValueError(f"A recursion can't read the present or the future: got a lag of {nearest}.")
-    if zi is not None and zi.shape[1] < reach:
-        raise ValueError(f"The state holds {zi.shape[1]} samples, but the taps read {reach} back.")
+def _working(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor | None) -> tuple[Tensor, ...]:
+    """The tensors in the working type; a state of no samples where there is none."""
     dtype = working_dtype(signal.device)
-    if zi is None:
-        zi = signal.new_zeros(signal.shape[0], reach)
-    out = function.apply(signal.to(dtype), lag, taps.to(dtype).contiguous(), zi.to(dtype), nearest)
-    return out.to(signal.dtype)
+    zi = signal.new_zeros(signal.shape[0], 0) if zi is None else zi
+    return signal.to(dtype), lag, taps.to(dtype).contiguous(), zi.to(dtype)
+
+
+def _by_torchlpc(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> Tensor:
+    """A dense row of coefficients for each sample, as torchlpc takes them."""
+    from drumblender.dsp.kernels.all_pole_op import with_history
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of its extension for C++, which is no faster
+            from torchlpc import sample_wise_lpc
+    except ImportError as error:
+        raise ValueError("kernel='torchlpc' needs torchlpc: pip install 'drumblender[reference]'.") from error
+    history, _ = with_history(signal, lag, taps, zi)
+    rows = taps.new_zeros(*lag.shape, history.shape[1])
+    places = lag[..., None] - 1 + torch.arange(taps.shape[2], device=lag.device)
+    return sample_wise_lpc(signal, rows.scatter(2, places, taps), history.flip(1))

@@ -1,6 +1,5 @@
 """Mel-frequency cepstra."""
 
-from functools import cache
 from typing import Literal
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
 
@@ -50,15 +50,15 @@ def mel_cepstrum(
     if loudest not in ("batch", "item"):
         raise ValueError(f"loudest is sought in the 'batch' or the 'item', got {loudest!r}.")
     spectrum = power(stft(audio, n_fft, hop_length))
-    mels = spectrum @ _mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate).to(spectrum)
+    mels = spectrum @ mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate).to(spectrum)
     level_db = 10 * torch.log10(mels.clamp(min=1e-10))
     top_db = level_db.amax(dim=(1, 2), keepdim=True)
     top_db = top_db.amax() if loudest == "batch" else top_db
     return torch.maximum(level_db, top_db - floor_db) @ _cosines(num_coefficients, num_mels).to(spectrum)
 
 
-@cache
-def _mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
+@table
+def mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
     import warnings
 
     from torchaudio.functional import melscale_fbanks  # torchaudio is slow to import
@@ -68,7 +68,7 @@ def _mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Flo
         return melscale_fbanks(bins, low_hz, sample_rate / 2, num_mels, sample_rate)
 
 
-@cache
+@table
 def _cosines(num_coefficients: int, num_mels: int) -> Float[Tensor, "mels coefficients"]:
     from torchaudio.functional import create_dct
 

@@ -19,7 +19,7 @@ from jaxtyping import Complex
 from torch import Tensor
 from torch.nn import functional as F
 
-from drumblender.dsp.cqt_kernels import CQTSettings, band_weights, rows_spanned, time_kernels
+from drumblender.dsp.cqt_filters import CQTSettings, band_weights, rows_spanned, time_kernels
 from drumblender.types import Audio
 
 __all__ = ["CQTSettings", "cqt"]

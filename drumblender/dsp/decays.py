@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision, widen
 from drumblender.types import Audio
 
@@ -46,8 +46,10 @@ def exponential_decay(
     """
     attack = _attack_samples(num_samples, sample_rate, attack_s)
     rate = decay_rate(decay_ms, sample_rate)
-    if _has_kernel(rate):
-        return _Decay.apply(rate, attack, num_samples)
+    if served(rate):
+        from drumblender.dsp.kernels.decays import Decay  # numba is slow to import
+
+        return Decay.apply(rate, attack, num_samples)
     return _decay_plain(widen(rate), attack, num_samples).to(rate.dtype)
 
 
@@ -85,8 +87,10 @@ def decaying_sweep(
     rates = decay_rate(sweep_decay_ms, sample_rate), decay_rate(decay_ms, sample_rate)
     step_rad = 2 * math.pi * freq_hz / sample_rate
     controls = (step_rad, sweep, *rates, amp)
-    if _has_kernel(*controls):
-        return _Sweep.apply(*controls, attack, num_samples)
+    if served(*controls):
+        from drumblender.dsp.kernels.decays import Sweep
+
+        return Sweep.apply(*controls, attack, num_samples)
     step, depth, sweep_rate, fade_rate, gain = (widen(control) for control in controls)
     phase = _phase(step, depth[:, None] * _decay_plain(sweep_rate, attack, num_samples))
     fade = _decay_plain(fade_rate, attack, num_samples)
@@ -130,62 +134,3 @@ def _attack_samples(num_samples: int, sample_rate: float, attack_s: float) -> in
     if attack_s < 0:
         raise ValueError(f"An attack takes 0 seconds or more, got {attack_s=}.")
     return int(attack_s * sample_rate)
-
-
-def _has_kernel(*controls: Tensor) -> bool:
-    return all(control.device.type == "cpu" for control in controls)
-
-
-def _arrays(*tensors: Tensor) -> tuple:
-    return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
-
-
-class _Decay(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, rate: Tensor, attack: int, num_samples: int) -> Tensor:
-        from drumblender.dsp.kernels import decay_cpu  # numba is slow to import
-
-        ctx.save_for_backward(rate)
-        ctx.attack = attack
-        out = rate.new_empty(len(rate), num_samples)
-        (rates,), target = _arrays(rate), out.numpy()
-        parallel_for(lambda i, j: decay_cpu.decay_forward(rates, attack, target, i, j), len(out))
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import decay_cpu
-
-        (rate,) = ctx.saved_tensors
-        grad_rate = torch.empty_like(rate)
-        arrays = *_arrays(rate), ctx.attack, *_arrays(grad), grad_rate.numpy()
-        parallel_for(lambda i, j: decay_cpu.decay_backward(*arrays, i, j), len(rate))
-        return grad_rate, None, None
-
-
-class _Sweep(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, step_rad, sweep, sweep_rate, fade_rate, amp, attack: int, num_samples: int) -> Tensor:
-        from drumblender.dsp.kernels import decay_cpu
-
-        controls = torch.stack([step_rad, sweep, sweep_rate, fade_rate, amp], dim=1).double()
-        controls[:, 0] /= 2 * math.pi
-        ctx.save_for_backward(controls)
-        ctx.attack = attack
-        out = amp.new_empty(len(amp), num_samples)
-        arrays = controls.numpy(), attack, out.numpy()
-        parallel_for(lambda i, j: decay_cpu.sweep_forward(*arrays, i, j), len(out))
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import decay_cpu
-
-        (controls,) = ctx.saved_tensors
-        grads = torch.empty_like(controls)
-        arrays = controls.numpy(), ctx.attack, *_arrays(grad), grads.numpy()
-        parallel_for(lambda i, j: decay_cpu.sweep_backward(*arrays, i, j), len(grad))
-        grads[:, 0] /= 2 * math.pi
-        return *grads.to(grad.dtype).unbind(dim=1), None, None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.decays import ATTACK_S, decay_rate, decaying_sweep, exponential_decay
 from drumblender.dsp.filters import biquad
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.types import Audio
 
@@ -48,18 +48,20 @@ def drum_voice(
         decay_after_filter: Let the noise decay after the filter instead of before it.
     """
     given = (freq_hz, sweep, sweep_decay_ms, decay_ms, amp, noise_decay_ms, noise_amp, drive, *noise_filter)
-    if any(tensor.device.type != "cpu" for tensor in (*given, noise)) or noise.requires_grad:
+    if noise.requires_grad or not served(*given, noise):
         plain = *given[:5], noise, *given[5:8], noise_filter
         return drum_voice_plain(
             *plain, sample_rate=sample_rate, clamp=clamp, decay_after_filter=decay_after_filter
         )
+    from drumblender.dsp.kernels.drum_voice import DrumVoice  # numba is slow to import
+
     step_rad = 2 * math.pi * freq_hz / sample_rate
     sweep_rate = decay_rate(sweep_decay_ms, sample_rate)[:, None].expand_as(freq_hz)
     tones = torch.stack([step_rad, sweep, sweep_rate, decay_rate(decay_ms, sample_rate), amp], dim=-1)
     b, a = noise_filter
     columns = [decay_rate(noise_decay_ms, sample_rate)[:, None], b, a[:, 1:], noise_amp[:, None]]
     settings = int(ATTACK_S * sample_rate), decay_after_filter, 1.0 if clamp else math.inf
-    return _DrumVoice.apply(tones, torch.cat(columns, dim=1), drive, noise, settings)
+    return DrumVoice.apply(tones, torch.cat(columns, dim=1), drive, noise, settings)
 
 
 def drum_voice_plain(
@@ -90,36 +92,3 @@ def drum_voice_plain(
         freq, depth, decay, level = each
         mix = mix + decaying_sweep(freq, depth, sweep_decay_ms, decay, level, **size)
     return (drive[:, None] * mix).tanh()
-
-
-class _DrumVoice(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, tones: Tensor, hiss: Tensor, drive: Tensor, noise: Tensor, settings: tuple) -> Tensor:
-        from drumblender.dsp.kernels import voice_cpu  # numba is slow to import
-
-        wide = [tensor.detach().double().contiguous().clone() for tensor in (tones, hiss, drive)]
-        wide[0][..., 0] /= 2 * math.pi
-        source = noise.detach().contiguous()
-        out = tones.new_empty(len(tones), noise.shape[-1])
-        tensors = wide[0], wide[1], source, wide[2]
-        arrays = *(tensor.numpy() for tensor in tensors), *settings, out.numpy()
-        parallel_for(lambda i, j: voice_cpu.voice_forward(*arrays, i, j), len(out))
-        ctx.save_for_backward(*tensors, out)
-        ctx.settings = settings
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import voice_cpu
-
-        tones, hiss, noise, drive, out = ctx.saved_tensors
-        grads = torch.empty_like(tones), torch.empty_like(hiss), torch.empty_like(drive)
-        arrays = (
-            *(tensor.numpy() for tensor in (tones, hiss, noise, drive)),
-            *ctx.settings,
-            *(tensor.numpy() for tensor in (out, grad.contiguous(), *grads)),
-        )
-        parallel_for(lambda i, j: voice_cpu.voice_backward(*arrays, i, j), len(grad))
-        grads[0][..., 0] /= 2 * math.pi
-        return *(each.to(grad.dtype) for each in grads), None, None

@@ -1,15 +1,13 @@
 """The energy of a sound over time: its envelope through a window, and the moment it is centred on."""
 
-from functools import cache
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.moments import analysis_window
 from drumblender.dsp.precision import in_full_precision, widen
-from drumblender.dsp.sharing import plain_array
+from drumblender.dsp.tables import table
 
 
 @in_full_precision
@@ -42,8 +40,10 @@ def temporal_centroid_ms(
     weights that depend on the lengths alone: no convolution is needed.
     """
     weights = _moment_weights(audio.shape[-1], window, audio.dtype)
-    if audio.device.type == "cpu":
-        sums = _WeightedEnergy.apply(audio.reshape(-1, audio.shape[-1]), weights).view(*audio.shape[:-1], 2)
+    if served(audio):
+        from drumblender.dsp.kernels.energy import WeightedEnergy  # numba is slow to import
+
+        sums = WeightedEnergy.apply(audio.reshape(-1, audio.shape[-1]), weights).view(*audio.shape[:-1], 2)
     else:
         energy = widen(audio).square()[..., None, :]
         sums = (energy * weights.to(energy)).sum(dim=-1)
@@ -51,7 +51,7 @@ def temporal_centroid_ms(
     return (first / (total + 1e-8) / sample_rate * 1000).to(audio.dtype)
 
 
-@cache
+@table
 def _moment_weights(size: int, window: int, dtype: torch.dtype) -> Float[Tensor, "2 samples"]:
     """What each squared sample adds to the sum of the envelope, and to its sum weighted by the time."""
     shape = analysis_window("hann", window, dtype).double()
@@ -60,29 +60,3 @@ def _moment_weights(size: int, window: int, dtype: torch.dtype) -> Float[Tensor,
     points = size + window - 1
     product = torch.fft.rfft(ones, points) * torch.fft.rfft(shape, points)
     return torch.fft.irfft(product, points)[:, behind : behind + size].clamp(min=0).contiguous()
-
-
-class _WeightedEnergy(torch.autograd.Function):
-    """Sums of the squared samples times each row of weights, in float64."""
-
-    @staticmethod
-    def forward(ctx, audio: Tensor, weights: Tensor) -> Tensor:
-        from drumblender.dsp.kernels import frames_cpu  # numba is slow to import
-
-        ctx.save_for_backward(audio, weights)
-        sums = torch.empty(len(audio), len(weights), dtype=torch.float64)
-        arrays = plain_array(audio), weights.numpy(), sums.numpy()
-        parallel_for(lambda i, j: frames_cpu.weighted_energy(*arrays, i, j), len(audio))
-        return sums
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import frames_cpu
-
-        audio, weights = ctx.saved_tensors
-        grad_audio = torch.empty_like(audio, memory_format=torch.contiguous_format)
-        signal = plain_array(audio)
-        arrays = signal, weights.numpy(), plain_array(grad), grad_audio.numpy()
-        parallel_for(lambda i, j: frames_cpu.weighted_energy_adjoint(*arrays, i, j), len(audio))
-        return grad_audio, None

@@ -1,6 +1,5 @@
 """From frames to samples."""
 
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.tables import table
 
 Align = Literal["center", "hop"]
 """Where T frames lie in N samples. ``center``: each in the middle of its share, so the first reaches half
@@ -45,6 +45,8 @@ def interpolate_frames(
         )
     if align not in ("center", "hop"):
         raise ValueError(f"align is 'center' or 'hop', got {align!r}.")
+    if torch.onnx.is_in_onnx_export():  # whose Resize knows no float64
+        return upsample_frames(frames, num_samples, align)
     rows = frames.reshape(1, -1, frames.shape[-1])
     if align == "center":
         samples = F.interpolate(rows, size=num_samples, mode="linear", align_corners=False)
@@ -68,8 +70,7 @@ def upsample_frames(
     return torch.lerp(frames[..., left], frames[..., right], blend)
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)  # what the first call makes must serve training later
+@table
 def frame_blends(
     num_frames: int, num_samples: int, upsampling: Upsampling
 ) -> tuple[Int64[Tensor, "samples"], Float[Tensor, "samples"]]:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels.threads import parallel_for
-from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.kernels import served
+from drumblender.dsp.precision import in_full_precision, widen
 from drumblender.types import Audio
 
 Coefficients = tuple[Float[Tensor, "batch 3"], Float[Tensor, "batch 3"]]
@@ -50,19 +50,36 @@ def biquad(
             pass no gradient.
     """
     limit = 1.0 if clamp else math.inf
-    if all(tensor.device.type == "cpu" for tensor in (audio, b, a)):
-        return _Biquad.apply(audio, b.expand(len(audio), 3), a.expand(len(audio), 3), limit)
+    if served(audio, b, a):
+        from drumblender.dsp.kernels.filters import Biquad  # numba is slow to import
+
+        return Biquad.apply(audio, b.expand(len(audio), 3), a.expand(len(audio), 3), limit)
     return biquad_plain(audio, b, a, clamp=clamp)
 
 
 def biquad_plain(
     audio: Audio, b: Float[Tensor, "#batch 3"], a: Float[Tensor, "#batch 3"], *, clamp: bool = False
 ) -> Audio:
-    """What :func:`biquad` computes, by ``torchaudio``: any device, any precision."""
-    from torchaudio.functional import lfilter  # slow to import, and only needed here
+    """What :func:`biquad` computes, without a loop over samples: any device, any derivative, any exporter.
 
-    rows = len(audio)
-    return lfilter(audio, a.expand(rows, 3), b.expand(rows, 3), clamp=clamp, batching=True)
+    ``1 + c1 z^-L + c2 z^-2L`` times its mirror image ``1 - c1 z^-L + c2 z^-2L`` is a polynomial in ``z^-2L``
+    (Graeffe). So each pass of the mirror image doubles the lag of the recursion that is still to do, until it
+    reaches back behind the first sample.
+    """
+    y, count = widen(audio), audio.shape[-1]
+    (b0, b1, b2), (_, c1, c2) = (widen(side)[..., None].unbind(dim=1) for side in (b, a))
+    y = b0 * y + b1 * _delayed(y, 1) + b2 * _delayed(y, 2)
+    lag = 1
+    while lag < count:
+        y = y - c1 * _delayed(y, lag) + c2 * _delayed(y, 2 * lag)
+        c1, c2 = 2 * c2 - c1 * c1, c2 * c2
+        lag *= 2
+    return (y.clamp(-1, 1) if clamp else y).to(audio.dtype)
+
+
+def _delayed(x: Tensor, lag: int) -> Tensor:
+    lag = min(lag, x.shape[-1])
+    return torch.nn.functional.pad(x[..., : x.shape[-1] - lag], (lag, 0))
 
 
 def _bilinear(freq_hz: Tensor, q: Tensor, sample_rate: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,28 +87,3 @@ def _bilinear(freq_hz: Tensor, q: Tensor, sample_rate: float) -> tuple[Tensor, T
     scale = 1 / (1 + k / q + k * k)
     a1, a2 = 2 * (k * k - 1) * scale, (1 - k / q + k * k) * scale
     return k, scale, torch.stack([torch.ones_like(a1), a1, a2], dim=-1)
-
-
-class _Biquad(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, audio: Tensor, b: Tensor, a: Tensor, limit: float) -> Tensor:
-        from drumblender.dsp.kernels import biquad_cpu  # numba is slow to import
-
-        ctx.save_for_backward(audio, b, a)
-        ctx.limit = limit
-        out = torch.empty_like(audio, memory_format=torch.contiguous_format)
-        arrays = *(t.detach().contiguous().numpy() for t in (audio, b, a)), limit, out.numpy()
-        parallel_for(lambda i, j: biquad_cpu.biquad_forward(*arrays, i, j), len(audio))
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import biquad_cpu
-
-        saved = ctx.saved_tensors
-        grads = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in saved]
-        inputs = (t.detach().contiguous().numpy() for t in saved)
-        arrays = *inputs, ctx.limit, grad.contiguous().numpy(), *(t.numpy() for t in grads)
-        parallel_for(lambda i, j: biquad_cpu.biquad_backward(*arrays, i, j), len(grad))
-        return *grads, None

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import Upsampling, upsample_frames
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision, widen
 
 
@@ -55,14 +56,14 @@ def harmonic_bank(
     batch = max(len(f0_hz), len(amp))
     f0_hz, amp = f0_hz.expand(batch, -1), amp.expand(batch, -1, -1)
     methods = {"f0_upsampling": f0_upsampling, "amp_upsampling": amp_upsampling}
-    if amp.device.type == "cpu":
-        from drumblender.dsp.kernels.harmonics_cpu import fused_harmonic_bank  # numba imports slowly
+    if served(f0_hz, amp):
+        from drumblender.dsp.kernels.harmonics import fused_harmonic_bank  # numba imports slowly
 
         return fused_harmonic_bank(f0_hz, amp, num_samples, sample_rate, **methods)
-    return plain_harmonic_bank(f0_hz, amp, num_samples=num_samples, sample_rate=sample_rate, **methods)
+    return harmonic_bank_plain(f0_hz, amp, num_samples=num_samples, sample_rate=sample_rate, **methods)
 
 
-def plain_harmonic_bank(
+def harmonic_bank_plain(
     f0_hz: Float[Tensor, "batch f0_frames"],
     amp: Float[Tensor, "batch amp_frames harmonics"],
     *,
@@ -76,13 +77,13 @@ def plain_harmonic_bank(
     order = torch.arange(1, amp.shape[-1] + 1, device=f0.device, dtype=f0.dtype)[:, None]
     turns = order * (f0 / sample_rate).cumsum(dim=-1)
     phase = (2 * math.pi * (turns - turns.detach().round())).to(amp.dtype)
-    amp = upsample_frames(amp.mT, num_samples, amp_upsampling)
+    amp = upsample_frames(amp.transpose(-1, -2), num_samples, amp_upsampling)
     amp = amp.masked_fill(order * f0.abs() >= sample_rate / 2, 0.0)
     return (amp * phase.sin()).sum(dim=1)
 
 
 def _silence_frames(f0_hz: Tensor, amp: Tensor, sample_rate: float) -> Tensor:
-    frames = {f0_hz.shape[1], amp.shape[1]}
+    frames = {int(f0_hz.shape[1]), int(amp.shape[1])}  # to a tracer, a size is a tensor
     if frames - {1, max(frames)}:
         raise ValueError(
             f"fade compares frame with frame; f0_hz has {f0_hz.shape[1]} and amp {amp.shape[1]}."

@@ -1,7 +1,6 @@
 """Loudness: A-weighting, and K-weighted power."""
 
 import math
-from functools import cache
 
 import numpy as np
 import torch
@@ -9,17 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.filters import biquad_plain
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.sharing import plain_array
+from drumblender.dsp.tables import frames_of, table
 from drumblender.types import Audio
 
 # Corners of the analogue A-weighting curve in Hz, and the dB that lift it to 0 dB at 1 kHz (IEC 61672).
-_CORNERS_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
-_LIFT_DB = 1.9997
+CORNERS_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
+LIFT_DB = 1.9997
 
 
-@cache
+@table
 def a_weighting_fir(sample_rate: int, num_taps: int = 101) -> Float[Tensor, "taps"]:
     """Linear-phase FIR that weights a spectrum as the ear does at low level (A curve).
 
@@ -39,9 +38,9 @@ def a_weighting_fir(sample_rate: int, num_taps: int = 101) -> Float[Tensor, "tap
         raise ValueError(f"num_taps must be odd and at least 3, got {num_taps}.")
     from scipy import signal  # slow to import
 
-    f1, f2, f3, f4 = (2 * np.pi * corner for corner in _CORNERS_HZ)
+    f1, f2, f3, f4 = (2 * np.pi * corner for corner in CORNERS_HZ)
     zeros, poles = np.zeros(4), -np.array([f1, f1, f2, f3, f4, f4])
-    numerator, denominator = signal.zpk2tf(zeros, poles, f4**2 * 10 ** (_LIFT_DB / 20))
+    numerator, denominator = signal.zpk2tf(zeros, poles, f4**2 * 10 ** (LIFT_DB / 20))
     frequencies, response = signal.freqz(
         *signal.bilinear(numerator, denominator, fs=sample_rate), worN=512, fs=sample_rate
     )
@@ -63,10 +62,10 @@ def _centred_fir(audio: Audio, taps: Float[Tensor, "taps"], block: int = 64) -> 
     span = block + 2 * reach
     # Row n of the matrix holds the taps from column n on.
     rows = torch.nn.functional.pad(taps, (0, block)).repeat(block)[: block * span].view(block, span)
-    return (padded.unfold(-1, span, block) @ rows.T).flatten(1)[:, :num_samples]
+    return (frames_of(padded, span, block) @ rows.T).flatten(1)[:, :num_samples]
 
 
-@cache
+@table
 def k_weighting_coefficients(
     sample_rate: float,
 ) -> tuple[Float[Tensor, "stages 3"], Float[Tensor, "stages 3"]]:
@@ -97,7 +96,7 @@ def k_weighting_coefficients(
 
 @in_full_precision
 def k_weighted_power(
-    audio: Audio, sample_rate: float, *, frame_size: int, hop_size: int, clamp: bool = True
+    audio: Audio, sample_rate: float, *, frame_size: int, hop_length: int, clamp: bool = True
 ) -> Float[Tensor, "batch frames"]:
     """Mean square of every whole frame after K-weighting that starts from rest in each frame.
 
@@ -105,49 +104,23 @@ def k_weighted_power(
         audio: Sound of at least one frame.
         sample_rate: Samples per second.
         frame_size: Samples in a frame.
-        hop_size: Samples from a frame to the next.
+        hop_length: Samples from a frame to the next.
         clamp: Limit what leaves each of the two stages to [-1, 1], as the published features do.
     """
     b, a = k_weighting_coefficients(sample_rate)
-    if audio.device.type == "cpu":
-        return _KPower.apply(audio, b, a, frame_size, hop_size, 1.0 if clamp else math.inf)
-    return k_weighted_power_plain(audio, b, a, frame_size, hop_size, clamp=clamp)
+    if served(audio):
+        from drumblender.dsp.kernels.loudness import KPower  # numba is slow to import
+
+        return KPower.apply(audio, b, a, frame_size, hop_length, 1.0 if clamp else math.inf)
+    return k_weighted_power_plain(audio, b, a, frame_size, hop_length, clamp=clamp)
 
 
 def k_weighted_power_plain(
-    audio: Audio, b: Tensor, a: Tensor, frame_size: int, hop_size: int, *, clamp: bool = True
+    audio: Audio, b: Tensor, a: Tensor, frame_size: int, hop_length: int, *, clamp: bool = True
 ) -> Float[Tensor, "batch frames"]:
     """What :func:`k_weighted_power` computes: any device, any precision."""
-    frames = audio.unfold(-1, frame_size, hop_size)
+    frames = frames_of(audio, frame_size, hop_length)
     weighted = frames.flatten(0, 1)
     for stage_b, stage_a in zip(b.to(audio), a.to(audio), strict=True):
         weighted = biquad_plain(weighted, stage_b[None], stage_a[None], clamp=clamp)
     return weighted.square().mean(dim=-1).view(frames.shape[:2])
-
-
-class _KPower(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx, audio: Tensor, b: Tensor, a: Tensor, frame_size: int, hop_size: int, limit: float
-    ) -> Tensor:
-        from drumblender.dsp.kernels import frames_cpu  # numba is slow to import
-
-        num_frames = (audio.shape[1] - frame_size) // hop_size + 1
-        power = audio.new_empty(len(audio), num_frames)
-        ctx.save_for_backward(audio)
-        ctx.settings = frame_size, hop_size, b.double().numpy(), a.double().numpy(), limit
-        arrays = plain_array(audio), *ctx.settings, power.numpy()
-        parallel_for(lambda i, j: frames_cpu.k_power_forward(*arrays, i, j), len(audio))
-        return power
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import frames_cpu
-
-        (audio,) = ctx.saved_tensors
-        grad_audio = torch.empty_like(audio, memory_format=torch.contiguous_format)
-        signal = plain_array(audio)
-        arrays = signal, *ctx.settings, plain_array(grad), grad_audio.numpy()
-        parallel_for(lambda i, j: frames_cpu.k_power_backward(*arrays, i, j), len(audio))
-        return grad_audio, None, None, None, None, None

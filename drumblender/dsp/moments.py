@@ -4,16 +4,14 @@ Frames are cut without padding, and features that look through the same window s
 """
 
 import math
-from functools import cache
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.sharing import plain_array
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
 WINDOWS = ("hann", "flat_top", "symmetric_hann", "none")
@@ -23,7 +21,7 @@ _FLAT_TOP = (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368)
 Spectra = Float[Tensor, "... bins"]
 
 
-@cache
+@table
 def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) -> Float[Tensor, "length"]:
     """One of ``WINDOWS``: periodic Hann, flat-top and Hann that end where they began, or ones.
 
@@ -49,7 +47,7 @@ def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) 
 
 @in_full_precision
 def frame_magnitudes(
-    audio: Audio, windows: tuple[str, ...], *, frame_size: int, hop_size: int
+    audio: Audio, windows: tuple[str, ...], *, frame_size: int, hop_length: int
 ) -> tuple[Float[Tensor, "batch frames bins"], ...]:
     """Magnitude spectra of all whole frames through each window.
 
@@ -59,26 +57,28 @@ def frame_magnitudes(
         audio: Sound of at least one frame.
         windows: Names as :func:`analysis_window` takes them, each once.
         frame_size: Samples in a frame.
-        hop_size: Samples from a frame to the next.
+        hop_length: Samples from a frame to the next.
     """
-    check_frames(audio.shape[-1], frame_size, hop_size)
+    check_whole_frames(audio.shape[-1], frame_size, hop_length)
     shapes = [analysis_window(name, frame_size, audio.dtype).to(audio.device) for name in windows]
     spectra = []
-    while len(shapes) > 1 and audio.device.type == "cpu":
-        spectra += _PairedMagnitudes.apply(audio, shapes.pop(0), shapes.pop(0), hop_size)
-    spectra += [frame_magnitudes_plain(audio, shape, hop_size) for shape in shapes]
+    while len(shapes) > 1 and served(audio):
+        from drumblender.dsp.kernels.moments import PairedMagnitudes  # numba and scipy.fft import slowly
+
+        spectra += PairedMagnitudes.apply(audio, shapes.pop(0), shapes.pop(0), hop_length)
+    spectra += [frame_magnitudes_plain(audio, shape, hop_length) for shape in shapes]
     return tuple(spectra)
 
 
 def frame_magnitudes_plain(
-    audio: Audio, window: Float[Tensor, "size"], hop_size: int
+    audio: Audio, window: Float[Tensor, "size"], hop_length: int
 ) -> Float[Tensor, "batch frames bins"]:
     """What :func:`frame_magnitudes` computes for one window: any device, any precision.
 
     On the CPU in float64, because a float32 FFT's rounding is what the flatness of a tone would measure.
     """
     frames = (audio.double() if audio.device.type == "cpu" else audio).unfold(
-        -1, len(window), hop_size
+        -1, len(window), hop_length
     ) * window
     return torch.fft.rfft(frames).abs().to(audio.dtype)
 
@@ -94,9 +94,11 @@ def centroid_bins(
         compress: Weigh by ``log(1 + magnitude)`` instead.
         floor: Magnitudes below it count as this much, and get no gradient.
     """
-    if magnitude.device.type == "cpu":
+    if served(magnitude):
+        from drumblender.dsp.kernels.moments import Centroid
+
         rows = magnitude.reshape(-1, magnitude.shape[-1])
-        return _Centroid.apply(rows, compress, floor or 0.0).view(magnitude.shape[:-1])
+        return Centroid.apply(rows, compress, floor or 0.0).view(magnitude.shape[:-1])
     return centroid_plain(weigh(magnitude, compress, floor))
 
 
@@ -123,9 +125,11 @@ def flatness(magnitude: Spectra, *, amin: float = 1e-10) -> Float[Tensor, "..."]
         magnitude: Not below 0.
         amin: Powers below it count as this much, and get no gradient.
     """
-    if magnitude.device.type == "cpu":
+    if served(magnitude):
+        from drumblender.dsp.kernels.moments import Flatness
+
         rows = magnitude.reshape(-1, magnitude.shape[-1])
-        return _Flatness.apply(rows, amin).view(magnitude.shape[:-1])
+        return Flatness.apply(rows, amin).view(magnitude.shape[:-1])
     return flatness_plain(magnitude, amin=amin)
 
 
@@ -152,114 +156,9 @@ def bin_numbers(spectra: Spectra) -> Float[Tensor, "bins"]:
     return torch.arange(spectra.shape[-1], device=spectra.device, dtype=spectra.dtype)
 
 
-def check_frames(num_samples: int, frame_size: int, hop_size: int) -> None:
+def check_whole_frames(num_samples: int, frame_size: int, hop_length: int) -> None:
     """Raise ValueError unless at least one frame of a positive size fits."""
-    if min(frame_size, hop_size) < 1:
-        raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_size=}.")
+    if min(frame_size, hop_length) < 1:
+        raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_length=}.")
     if num_samples < frame_size:
         raise ValueError(f"{num_samples} samples are shorter than one frame of {frame_size}.")
-
-
-class _PairedMagnitudes(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, audio: Tensor, window: Tensor, other: Tensor, hop_size: int):
-        # Slow to import. pocketfft runs in our threads; MKL's FFT would leave a team of its own spinning.
-        import scipy.fft
-
-        from drumblender.dsp.kernels import frames_cpu
-
-        per_row = (audio.shape[1] - len(window)) // hop_size + 1
-        kind = np.complex64 if audio.dtype == torch.float32 else np.complex128
-        spectra = np.empty((len(audio), per_row, len(window)), dtype=kind)
-        results = [audio.new_empty(len(audio), per_row, len(window) // 2 + 1) for _ in range(2)]
-        signal, shapes = plain_array(audio), (window.numpy(), other.numpy())
-        real, imaginary = (result.numpy() for result in results)
-
-        def transform(start: int, stop: int) -> None:
-            for row in range(start, stop):
-                part = spectra[row]
-                frames_cpu.cut_pairs(signal[row], *shapes, hop_size, interleaved(part))
-                transformed = scipy.fft.fft(part, overwrite_x=True)
-                if transformed is not part:  # it may overwrite, and says not that it must
-                    part[:] = transformed
-                frames_cpu.split_pairs(interleaved(part), real[row], imaginary[row])
-
-        parallel_for(transform, len(audio))
-        ctx.spectra, ctx.shapes, ctx.hop_size, ctx.shape = spectra, shapes, hop_size, tuple(audio.shape)
-        return tuple(results)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *grads: Tensor):
-        import scipy.fft
-
-        from drumblender.dsp.kernels import frames_cpu
-
-        real, imaginary = (plain_array(grad) for grad in grads)
-        signal = np.zeros(ctx.shape, dtype=real.dtype)
-
-        def add_back(start: int, stop: int) -> None:
-            joined = np.empty_like(ctx.spectra[0])
-            for row in range(start, stop):
-                spectra = interleaved(ctx.spectra[row])
-                frames_cpu.join_pairs(spectra, real[row], imaginary[row], interleaved(joined))
-                frames = scipy.fft.ifft(joined, norm="forward")
-                frames_cpu.add_pairs(interleaved(frames), *ctx.shapes, ctx.hop_size, signal[row])
-
-        parallel_for(add_back, len(signal))
-        return torch.from_numpy(signal), None, None, None
-
-
-def interleaved(spectra: np.ndarray) -> np.ndarray:
-    """Rows of real and imaginary parts in turn, as the kernels read them: the same memory."""
-    return spectra.view(spectra.real.dtype)
-
-
-class _Centroid(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, magnitude: Tensor, compress: bool, floor: float) -> Tensor:
-        from drumblender.dsp.kernels import moments_cpu
-
-        rows = magnitude.detach().contiguous()
-        centre, total = torch.empty(2, len(rows), dtype=torch.float64)
-        arrays = rows.numpy(), compress, floor, centre.numpy(), total.numpy()
-        parallel_for(lambda i, j: moments_cpu.centroid_forward(*arrays, i, j), len(rows))
-        ctx.save_for_backward(rows)
-        ctx.arrays = arrays[1:]
-        return centre.to(magnitude.dtype)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import moments_cpu
-
-        (rows,) = ctx.saved_tensors
-        grad_rows = torch.empty_like(rows)
-        arrays = rows.numpy(), *ctx.arrays, grad.double().contiguous().numpy(), grad_rows.numpy()
-        parallel_for(lambda i, j: moments_cpu.centroid_backward(*arrays, i, j), len(rows))
-        return grad_rows, None, None
-
-
-class _Flatness(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, magnitude: Tensor, amin: float) -> Tensor:
-        from drumblender.dsp.kernels import moments_cpu
-
-        rows = magnitude.detach().contiguous()
-        ratio, mean = torch.empty(2, len(rows), dtype=torch.float64)
-        arrays = rows.numpy(), amin, ratio.numpy(), mean.numpy()
-        parallel_for(lambda i, j: moments_cpu.flatness_forward(*arrays, i, j), len(rows))
-        ctx.save_for_backward(rows)
-        ctx.arrays = arrays[1:]
-        return ratio.to(magnitude.dtype)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
-        from drumblender.dsp.kernels import moments_cpu
-
-        (rows,) = ctx.saved_tensors
-        grad_rows = torch.empty_like(rows)
-        arrays = rows.numpy(), *ctx.arrays, grad.double().contiguous().numpy(), grad_rows.numpy()
-        parallel_for(lambda i, j: moments_cpu.flatness_backward(*arrays, i, j), len(rows))
-        return grad_rows, None

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import Align, interpolate_frames
-from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.kernels import has_triton, read_along, served
+from drumblender.dsp.precision import in_full_precision, widen
 
 
 def sine(
@@ -24,7 +25,7 @@ def sine(
         sample_rate: Samples per second.
     """
     _check_positive(num_samples=num_samples, sample_rate=sample_rate)
-    turns = _wide(freq_hz)[:, None] / sample_rate * _count(num_samples, freq_hz)
+    turns = widen(freq_hz)[:, None] / sample_rate * _count(num_samples, freq_hz)
     return torch.sin(2 * math.pi * (turns - turns.round())).to(freq_hz.dtype)
 
 
@@ -59,14 +60,41 @@ def modal_bank(
     freq_rad, amp, phase_rad = _fitted(freq_rad, amp, phase_rad, num_samples)
     if not alias:
         amp = amp.masked_fill(freq_rad.abs() >= math.pi, 0.0)
-    if freq_rad.dtype == torch.float32 and amp.dtype == torch.float32 and _has_kernel(freq_rad.device):
-        from drumblender.dsp.kernels.modal import fused_modal_bank  # numba and Triton import slowly
+    if _has_kernel(freq_rad, amp):
+        from drumblender.dsp.kernels.oscillators import fused_modal_bank  # numba and Triton import slowly
 
         return fused_modal_bank(freq_rad, amp, phase_rad, num_samples, align)
-    return plain_modal_bank(freq_rad, amp, phase_rad, num_samples=num_samples, align=align)
+    tensors = freq_rad, amp, phase_rad
+    if read_along():  # a running sum in float32 would drift away from what the kernel plays
+        tensors = (None if tensor is None else widen(tensor) for tensor in tensors)
+    return modal_bank_plain(*tensors, num_samples=num_samples, align=align).to(amp.dtype)
 
 
-def plain_modal_bank(
+def quadrature_bank(
+    freq_rad: Float[Tensor, "batch modes frames"],
+    amp: Float[Tensor, "batch modes frames"],
+    quadrature: Float[Tensor, "batch modes frames"],
+    phase_rad: Float[Tensor, "batch modes #phase_frames"],
+    *,
+    num_samples: int,
+    align: Align = "center",
+    alias: bool = False,
+) -> Float[Tensor, "batch samples"]:
+    """A :func:`modal_bank`, and a second one a quarter turn ahead whose amplitudes are ``quadrature``.
+
+    Together they give each mode any amplitude and phase at any frame.
+    """
+    return modal_bank(
+        torch.cat([freq_rad, freq_rad], dim=1),
+        torch.cat([amp, quadrature], dim=1),
+        torch.cat([phase_rad, phase_rad + math.pi / 2], dim=1),
+        num_samples=num_samples,
+        align=align,
+        alias=alias,
+    )
+
+
+def modal_bank_plain(
     freq_rad: Float[Tensor, "batch modes frames"],
     amp: Float[Tensor, "batch modes frames"],
     phase_rad: Float[Tensor, "batch modes"] | None = None,
@@ -109,7 +137,7 @@ def damped_sines(
     """
     _check_positive(num_samples=num_samples, sample_rate=sample_rate)
     amp = amp.masked_fill(freq_hz.abs() >= sample_rate / 2, 0.0)
-    turns = _wide(freq_hz)[..., None] / sample_rate  # a sample
+    turns = widen(freq_hz)[..., None] / sample_rate  # a sample
     decay = (math.log(1000) / sample_rate / t60_s)[..., None]  # nepers a sample: 60 dB is a factor of 1000
     width = math.isqrt(num_samples - 1) + 1
     height = -(-num_samples // width)
@@ -118,7 +146,7 @@ def damped_sines(
     column_sin, column_cos = _spiral(turns * columns, decay * columns.to(decay.dtype))
     rows_first = torch.cat([amp[..., None] * row_sin, amp[..., None] * row_cos], dim=1)
     columns_last = torch.cat([column_cos, column_sin], dim=1)  # sin(a + b) = sin a cos b + cos a sin b
-    return (rows_first.mT @ columns_last).flatten(1)[:, :num_samples]
+    return (rows_first.transpose(-1, -2) @ columns_last).flatten(1)[:, :num_samples]
 
 
 def _spiral(turns: Tensor, nepers: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,12 +185,10 @@ def _fitted(
     return freq_rad.expand(shape), amp.expand(shape), first[..., 0].expand(shape[:2])
 
 
-def _has_kernel(device: torch.device) -> bool:
-    if device.type == "cuda":
-        from drumblender.dsp.kernels import has_triton
-
-        return has_triton()
-    return device.type == "cpu"
+def _has_kernel(*tensors: Tensor) -> bool:
+    if any(tensor.dtype != torch.float32 for tensor in tensors):
+        return False
+    return served(*tensors) or (served(*tensors, device="cuda") and has_triton())
 
 
 def _check_positive(**numbers: float) -> None:
@@ -171,10 +197,5 @@ def _check_positive(**numbers: float) -> None:
         raise ValueError(f"Need more than 0, got {given}.")
 
 
-def _wide(tensor: Tensor) -> Tensor:
-    """In float64, where the device has it: turns are counted in it before whole ones are dropped."""
-    return tensor if tensor.device.type == "mps" else tensor.double()
-
-
 def _count(size: int, like: Tensor) -> Tensor:
-    return torch.arange(size, device=like.device, dtype=_wide(like.new_empty(0)).dtype)
+    return torch.arange(size, device=like.device, dtype=widen(like.new_empty(0)).dtype)

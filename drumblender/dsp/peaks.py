@@ -130,7 +130,7 @@ def track_modes(
     if len(peaks.frame) == 0:
         none = torch.zeros(0, 0, dtype=torch.float64)
         return ModeTracks(none, none, none, torch.zeros(0, dtype=torch.int64))
-    from drumblender.dsp.kernels.tracking_cpu import assign_peaks, lay_out_tracks  # numba is slow to import
+    from drumblender.dsp.kernels.peaks_cpu import assign_peaks, lay_out_tracks  # numba is slow to import
 
     order = torch.argsort(-peaks.frame, stable=True)
     counts = torch.bincount(peaks.frame).flip(0)  # from the last frame with peaks to frame 0

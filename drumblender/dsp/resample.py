@@ -1,17 +1,14 @@
 """Change of sample rate with a Kaiser-windowed sinc."""
 
 import math
-from functools import lru_cache
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.sharing import plain_array
+from drumblender.dsp.tables import frames_of, table
 
 
 @in_full_precision
@@ -49,13 +46,15 @@ def kaiser_resample(
     kernel, reach, step = resampling_kernel(sr_in, sr_out, width, beta, rolloff)
     count = -(-x.shape[-1] * kernel.shape[1] // step)
     count = count if num_samples is None else min(count, num_samples)
-    if x.device.type == "cpu":
-        rows = _Resample.apply(x.reshape(-1, x.shape[-1]), kernel, reach, step, count, dtype)
+    if served(x):
+        from drumblender.dsp.kernels.resample import Resample  # numba is slow to import
+
+        rows = Resample.apply(x.reshape(-1, x.shape[-1]), kernel, reach, step, count, dtype)
         return rows.view(*x.shape[:-1], count)
-    return _plain_resample(x, kernel, reach, step)[..., :count].to(dtype)
+    return _resample_plain(x, kernel, reach, step)[..., :count].to(dtype)
 
 
-@lru_cache(maxsize=16)
+@table
 def resampling_kernel(
     sr_in: int,
     sr_out: int,
@@ -78,44 +77,7 @@ def resampling_kernel(
     return torch.sinc(crossings) * window * (cutoff / step), reach, step
 
 
-def _plain_resample(x: Tensor, kernel: Tensor, reach: int, step: int) -> Tensor:
+def _resample_plain(x: Tensor, kernel: Tensor, reach: int, step: int) -> Tensor:
     """The formula in torch, for every device: one matrix product over all phases."""
     padded = torch.nn.functional.pad(x, (reach, reach + step))
-    return (padded.unfold(-1, kernel.shape[0], step) @ kernel.to(x)).flatten(-2)
-
-
-class _Resample(torch.autograd.Function):
-    """In numpy and compiled loops throughout, which leave torch's thread teams alone."""
-
-    @staticmethod
-    def forward(ctx, x, kernel, reach, step, count, dtype):
-        from drumblender.dsp.kernels.resample_cpu import resample_forward
-
-        taps, phases = kernel.shape
-        steps = -(-count // phases)
-        ctx.kernel, ctx.reach, ctx.step = kernel.numpy(), reach, step
-        ctx.like, ctx.width = x.detach(), max(x.shape[1] + reach, (steps - 1) * step + taps)
-        padded = np.zeros((len(x), ctx.width))
-        padded[:, reach : reach + x.shape[1]] = plain_array(x)
-        out = np.empty((len(x), steps * phases))
-        arrays = padded, np.ascontiguousarray(ctx.kernel.T), step, out
-        parallel_for(lambda start, stop: resample_forward(*arrays, start, stop), len(x))
-        return torch.from_numpy(out[:, :count].astype(_numpy_type(dtype)))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        from drumblender.dsp.kernels.resample_cpu import resample_backward
-
-        phases, num_samples = ctx.kernel.shape[1], ctx.like.shape[1]
-        given = np.zeros((len(grad), -(-grad.shape[1] // phases) * phases))
-        given[:, : grad.shape[1]] = plain_array(grad)
-        padded = np.zeros((len(grad), ctx.width))
-        arrays = given, ctx.kernel, ctx.step, padded
-        parallel_for(lambda start, stop: resample_backward(*arrays, start, stop), len(grad))
-        heard = padded[:, ctx.reach : ctx.reach + num_samples].astype(_numpy_type(ctx.like.dtype))
-        return torch.from_numpy(heard), None, None, None, None, None
-
-
-def _numpy_type(dtype: torch.dtype) -> np.dtype:
-    return torch.empty(0, dtype=dtype).numpy().dtype
+    return (frames_of(padded, kernel.shape[0], step) @ kernel.to(x)).flatten(-2)

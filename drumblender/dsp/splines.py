@@ -1,14 +1,12 @@
 """Frames to samples along a natural cubic spline."""
 
-from functools import lru_cache
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.tables import table
 
 
 @in_full_precision
@@ -42,16 +40,18 @@ def spline_upsample(
         return frames.expand(-1, count, -1)
     inside = min(max(num_samples - first, 0), count)
     slopes = _slope_matrix(num_frames).to(frames) @ frames
-    if frames.device.type == "cpu" and frames.dtype in (torch.float32, torch.float64):
-        curve = _Hermite.apply(frames.contiguous(), slopes, first, num_samples, inside)
+    if served(frames):
+        from drumblender.dsp.kernels.splines import Hermite  # numba is slow to import
+
+        curve = Hermite.apply(frames.contiguous(), slopes, first, num_samples, inside)
     else:
-        curve = _plain_hermite(frames, slopes, first, num_samples, inside)
+        curve = _hermite_plain(frames, slopes, first, num_samples, inside)
     if inside == count:
         return curve
     return torch.cat([curve, frames[:, -1:].expand(-1, count - inside, -1)], dim=1)
 
 
-@lru_cache(maxsize=32)
+@table
 def _slope_matrix(num_frames: int) -> Float[Tensor, "frames frames"]:
     """Maps the values at the frames to the slopes there (per frame): the spline is linear in its values."""
     eye = torch.eye(num_frames, dtype=torch.float64)
@@ -64,7 +64,7 @@ def _slope_matrix(num_frames: int) -> Float[Tensor, "frames frames"]:
     return torch.linalg.solve(system, 3 * (after - before))
 
 
-def _plain_hermite(values: Tensor, slopes: Tensor, first: int, num_samples: int, count: int) -> Tensor:
+def _hermite_plain(values: Tensor, slopes: Tensor, first: int, num_samples: int, count: int) -> Tensor:
     """Evaluate the curve in torch, for every device."""
     num_frames, span = values.shape[1], max(num_samples - 1, 1)
     scaled = torch.arange(first, first + count, device=values.device) * (num_frames - 1)
@@ -73,25 +73,3 @@ def _plain_hermite(values: Tensor, slopes: Tensor, first: int, num_samples: int,
     late = t * t * (3 - 2 * t)
     curve = (1 - late) * values[:, interval] + late * values[:, interval + 1]
     return curve + t * (1 - t) ** 2 * slopes[:, interval] - t * t * (1 - t) * slopes[:, interval + 1]
-
-
-class _Hermite(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, values, slopes, first, num_samples, count):
-        from drumblender.dsp.kernels.spline_cpu import hermite_forward
-
-        ctx.frames, ctx.place = values.shape, (first, num_samples)
-        curve = values.new_empty(len(values), count, values.shape[2])
-        inputs = values.numpy(), slopes.contiguous().numpy(), first, num_samples, curve.numpy()
-        parallel_for(lambda start, stop: hermite_forward(*inputs, start, stop), len(values))
-        return curve
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        from drumblender.dsp.kernels.spline_cpu import hermite_backward
-
-        grad_values, grad_slopes = grad.new_zeros(ctx.frames), grad.new_zeros(ctx.frames)
-        inputs = grad.contiguous().numpy(), *ctx.place, grad_values.numpy(), grad_slopes.numpy()
-        parallel_for(lambda start, stop: hermite_backward(*inputs, start, stop), len(grad))
-        return grad_values, grad_slopes, None, None, None

@@ -9,11 +9,9 @@ import math
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.all_pole import bounds, sparse_all_pole, sparse_all_pole_inverse, working_dtype
-from drumblender.dsp.kernels.threads import parallel_for
-from drumblender.dsp.sharing import plain_array
+from drumblender.dsp.kernels import read_along, served
 
 _LIMIT = 1e-6  # samples by which the delay stays under its maximum
 
@@ -87,12 +85,10 @@ def constrain_loop_coefficients(
     raw: Float[Tensor, "... taps"], raw_gain: Float[Tensor, "... 1"], low: float = 0.0, high: float = 1.0
 ) -> Float[Tensor, "... taps"]:
     """Positive loop coefficients from any real numbers; they sum to the loop's gain, from low to high."""
-    if (
-        raw.device.type == "cpu"
-        and raw.dtype == raw_gain.dtype
-        and raw.dtype in (torch.float32, torch.float64)
-    ):
-        return _Squash.apply(raw, raw_gain.expand(*raw.shape[:-1], 1), low, high)
+    if raw.dtype == raw_gain.dtype and served(raw, raw_gain):
+        from drumblender.dsp.kernels.strings import Squash  # numba is slow to import
+
+        return Squash.apply(raw, raw_gain.expand(*raw.shape[:-1], 1), low, high)
     return share_out(torch.sigmoid(raw), low + (high - low) * torch.sigmoid(raw_gain))
 
 
@@ -111,7 +107,7 @@ def _precise_taps(
 ) -> tuple[Tensor, Tensor]:
     if max_delay < 1:
         raise ValueError(f"A string needs a delay of at least 1 sample, got {max_delay=}.")
-    if period.numel():
+    if period.numel() and not read_along():  # whose values must not be read
         shortest, longest = bounds(period)  # NaN where one is
         lowest = 0.0 if min_period <= 0 else -math.inf
         if not lowest < shortest <= longest < math.inf:
@@ -123,19 +119,21 @@ def _precise_taps(
             )
     dtype = working_dtype(period.device)
     period64, loop64 = period.to(dtype), loop_coefficients.to(dtype)
-    if period.device.type == "cpu":
-        return _Taps.apply(period64.contiguous(), loop64.contiguous(), max_delay, min_period)
-    return _plain_taps(period64, loop64, max_delay, min_period)
+    if served(period64, loop64):
+        from drumblender.dsp.kernels.strings import Taps
+
+        return Taps.apply(period64.contiguous(), loop64.contiguous(), max_delay, min_period)
+    return _taps_plain(period64, loop64, max_delay, min_period)
 
 
-def _plain_taps(
+def _taps_plain(
     period: Tensor, loop: Tensor, max_delay: int, min_period: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """The formula of :func:`fractional_delay_taps` in torch, for every device."""
     period = period.clamp(min=min_period) if min_period > 0 else period
     omega = 2 * torch.pi / period
     turns = omega[..., None] * torch.arange(loop.shape[-1], device=loop.device, dtype=loop.dtype)
-    angle = torch.atan2(-(loop * turns.sin()).sum(dim=-1), (loop * turns.cos()).sum(dim=-1))
+    angle = _angle(-(loop * turns.sin()).sum(dim=-1), (loop * turns.cos()).sum(dim=-1))
     delay = (period - 1 + angle / omega).clamp(0, max_delay - _LIMIT)
     whole = delay.detach().floor()
     alpha = (delay - whole)[..., None]
@@ -145,61 +143,10 @@ def _plain_taps(
     return whole.long() + 1, taps
 
 
-class _Taps(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, period, loop, max_delay, min_period):
-        from drumblender.dsp.kernels.strings_cpu import taps_forward
-
-        batch, num_samples, width = loop.shape
-        lag = torch.empty(batch, num_samples, dtype=torch.int64)
-        taps = loop.new_empty(batch, num_samples, width + 1)
-        alpha = torch.empty_like(period)
-        slopes = torch.empty_like(taps)
-        outputs = [part.numpy() for part in (lag, taps, alpha, slopes)]
-        inputs = period.numpy(), loop.numpy(), max_delay, min_period
-        parallel_for(lambda start, stop: taps_forward(*inputs, *outputs, start, stop), batch)
-        ctx.save_for_backward(loop, alpha, slopes)
-        ctx.mark_non_differentiable(lag)
-        ctx.set_materialize_grads(False)  # no zeros for the lag
-        return lag, taps
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, _, grad_taps):
-        from drumblender.dsp.kernels.strings_cpu import taps_backward
-
-        if grad_taps is None:
-            return None, None, None, None
-        loop, alpha, slopes = ctx.saved_tensors
-        grad_period, grad_loop = torch.empty_like(alpha), torch.empty_like(loop)
-        own = (part.numpy() for part in (loop, alpha, slopes, grad_period, grad_loop))
-        arrays = plain_array(grad_taps), *own
-        parallel_for(lambda start, stop: taps_backward(*arrays, start, stop), len(alpha))
-        return grad_period, grad_loop, None, None
-
-
-class _Squash(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, raw, raw_gain, low, high):
-        from drumblender.dsp.kernels.strings_cpu import squash_forward
-
-        rows, gains = raw.reshape(-1, raw.shape[-1]).contiguous(), raw_gain.reshape(-1).contiguous()
-        squashed = raw.new_empty(len(rows), rows.shape[1] + 1)
-        out = torch.empty_like(rows)
-        arrays = rows.numpy(), gains.numpy(), low, high, squashed.numpy(), out.numpy()
-        parallel_for(lambda start, stop: squash_forward(*arrays, start, stop), len(rows))
-        ctx.save_for_backward(squashed)
-        ctx.limits = low, high
-        return out.view(raw.shape)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        from drumblender.dsp.kernels.strings_cpu import squash_backward
-
-        (squashed,) = ctx.saved_tensors
-        rows = plain_array(grad).reshape(len(squashed), -1)
-        grad_raw, grad_gain = squashed.new_empty(rows.shape), squashed.new_empty(len(rows))
-        arrays = rows, squashed.numpy(), *ctx.limits, grad_raw.numpy(), grad_gain.numpy()
-        parallel_for(lambda start, stop: squash_backward(*arrays, start, stop), len(rows))
-        return grad_raw.view(grad.shape), grad_gain.view(*grad.shape[:-1], 1), None, None
+def _angle(y: Tensor, x: Tensor) -> Tensor:
+    """``atan2(y, x)``; onnxruntime has it in float32 only, and one step of Newton's leads to float64."""
+    if not torch.onnx.is_in_onnx_export():
+        return torch.atan2(y, x)
+    near = torch.atan2(y.float(), x.float()).to(y)
+    sine, cosine = near.sin(), (near + torch.pi / 2).sin()
+    return near + (y * cosine - x * sine) / (x * cosine + y * sine)

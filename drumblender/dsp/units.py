@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Number = TypeVar("Number", Tensor, float)
+"""A tensor of any shape, or one number."""
 
 A4_HZ = 440.0
 A4_MIDI = 69.0
@@ -66,14 +70,24 @@ class Range:
         if self.log and self.low <= 0:
             raise ValueError(f"A logarithmic range needs low above 0, got low={self.low}.")
 
-    def denormalize(self, unit: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """From (0, 1) to the unit of the range. Values outside are extrapolated, not clipped."""
-        if self.log:
-            return self.low * torch.exp(unit * math.log(self.high / self.low))
-        return self.low + (self.high - self.low) * unit
+    def denormalize(self, unit: Number) -> Number:
+        """From (0, 1) to the unit of the range. Values outside are extrapolated, not clipped.
 
-    def normalize(self, value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """From the unit of the range to (0, 1). Values outside are extrapolated, not clipped."""
-        if self.log:
-            return torch.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+        >>> round(Range(20, 20000, log=True).denormalize(0.5), 3)
+        632.456
+        """
+        if not self.log:
+            return self.low + (self.high - self.low) * unit
+        exp = torch.exp if isinstance(unit, Tensor) else math.exp
+        return self.low * exp(unit * math.log(self.high / self.low))
+
+    def normalize(self, value: Number) -> Number:
+        """From the unit of the range to (0, 1). Values outside are extrapolated, not clipped.
+
+        >>> Range(-60, 0).normalize(-30.0)
+        0.5
+        """
+        if not self.log:
+            return (value - self.low) / (self.high - self.low)
+        log = torch.log if isinstance(value, Tensor) else math.log
+        return log(value / self.low) / math.log(self.high / self.low)

@@ -5,17 +5,21 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.types import Audio
-
 
 class Encoder(nn.Module, ABC):
-    """Listens to a sound and describes it with ``num_features`` numbers a frame.
+    """Describes what it hears with ``num_features`` numbers a frame.
 
-    A :class:`~drumblender.controllers.LinearHead` turns the features into the controls of a synth.
+    A :class:`~drumblender.controllers.HeardControls` calls it with fields of a batch and turns the features
+    into the controls of a synth.
+
+    Attributes:
+        num_features: Numbers a frame.
+        hears: The fields of a batch that it is called with, in this order.
     """
 
     num_features: int
+    hears: tuple[str, ...] = ("audio",)
 
     @abstractmethod
-    def forward(self, audio: Audio) -> Float[Tensor, "batch frames features"]:
-        """Encode; an encoder that sums the sound up in one vector returns one frame."""
+    def forward(self, *fields: Tensor) -> Float[Tensor, "batch frames features"]:
+        """Encode; an encoder that sums everything up in one vector returns one frame."""

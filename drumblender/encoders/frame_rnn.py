@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.spectra import hann_window, stft
+from drumblender.dsp.spectra import hann_window, power_without_complex, stft
 from drumblender.dsp.units import hz_to_midi
 from drumblender.encoders.base import Encoder
 from drumblender.types import Audio
@@ -42,7 +42,7 @@ class MFCCEncoder(Encoder):
         super().__init__()
         if z_time_steps not in _SIZES:
             raise ValueError(f"z_time_steps is one of {', '.join(map(str, _SIZES))}, got {z_time_steps}.")
-        self.n_fft, self.hop_size = _SIZES[z_time_steps]
+        self.n_fft, self.hop_length = _SIZES[z_time_steps]
         self.num_features = z_dims
         self.batch_top_db = batch_top_db
         mel, dct = _mel_and_dct(self.n_fft, sample_rate)
@@ -56,16 +56,21 @@ class MFCCEncoder(Encoder):
         z = self.dense_out(self.rnn(self.mfcc(audio))[0])
         if num_frames is None:
             return z
-        return F.interpolate(z.mT, size=num_frames, mode="linear", align_corners=False).mT
+        return F.interpolate(
+            z.transpose(-1, -2), size=num_frames, mode="linear", align_corners=False
+        ).transpose(-1, -2)
 
     @in_full_precision
     def mfcc(self, audio: Audio) -> Float[Tensor, "batch frames coefficients"]:
         """Cepstral coefficients, each with mean 0 and variance 1 over time."""
-        power = stft(audio, self.n_fft, self.hop_size, hann_window(self.n_fft)).abs().square()
+        if torch.onnx.is_in_onnx_export():
+            power = power_without_complex(audio, self.n_fft, self.hop_length)
+        else:
+            power = stft(audio, self.n_fft, self.hop_length, hann_window(self.n_fft)).abs().square()
         level_db = 10 * torch.log10((power @ self.mel).clamp(min=1e-10))
         over = (0, 1, 2) if self.batch_top_db else (1, 2)
         level_db = torch.maximum(level_db, level_db.amax(dim=over, keepdim=True) - _FLOOR_DB)
-        return F.instance_norm((level_db @ self.dct).mT).mT
+        return F.instance_norm((level_db @ self.dct).transpose(-1, -2)).transpose(-1, -2)
 
 
 class NoteEncoder(Encoder):
@@ -85,6 +90,7 @@ class NoteEncoder(Encoder):
         loudness_std_db: Divides it then, above 0.
     """
 
+    hears = ("audio", "f0_hz", "loudness_db")
     loudness_mean_db: Tensor
     loudness_std_db: Tensor
 

@@ -1,22 +1,30 @@
 """Modules, audio -> features."""
 
+from drumblender.features.analysis import Analysed, Analysis
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
+from drumblender.features.maps import CQT, STFT, Mel, SpectralMap
+from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.note_curves import NoteCurves
 from drumblender.features.note_position import NotePosition, note_position
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
+from drumblender.features.residual import ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 
 __all__ = [
+    "CQT",
     "RMS",
+    "STFT",
     "AWeightedLoudness",
     "AmpEnvSum",
     "AmplitudeEnvelope",
+    "Analysed",
+    "Analysis",
     "CQTModalAnalysis",
     "CascadingFrameExtractor",
     "FCNF0Pitch",
@@ -26,6 +34,7 @@ __all__ = [
     "FrameLoudness",
     "HarmonicNoiseAnalysis",
     "Loudness",
+    "Mel",
     "NoModesError",
     "NoPitchError",
     "NormSum",
@@ -33,9 +42,12 @@ __all__ = [
     "NotePosition",
     "OnsetSegment",
     "PYINPitch",
+    "RefittedModes",
+    "ResidualBands",
     "SpectralCentroid",
     "SpectralFlatness",
     "SpectralFlux",
+    "SpectralMap",
     "SpectralSpread",
     "TemporalCentroid",
     "note_position",

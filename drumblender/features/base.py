@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.dsp.sharing import share
+from drumblender.dsp.kernels.sharing import share
 from drumblender.types import Audio
 
 
@@ -16,19 +16,21 @@ class Feature(nn.Module, ABC):
 
     Attributes:
         frames_joined: Consecutive frames that one value is made of: 2 for a feature of change.
-        reach: Samples from the start of a sound that the feature reads; None when it reads all.
+        receptive_field: Samples from the start of a sound that the feature reads; None when it reads all.
+        labels: A name for every column; empty where there are none.
     """
 
     frames_joined: int = 1
-    reach: int | None = None
+    receptive_field: int | None = None
+    labels: Sequence[str] = ()
 
     @abstractmethod
     def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
         """Describe ``audio``, with any axes before the samples."""
 
-    def over_frames(self, audio: Audio, frame_size: int, hop_size: int) -> Float[Tensor, "batch frames"]:
+    def over_frames(self, audio: Audio, frame_size: int, hop_length: int) -> Float[Tensor, "batch frames"]:
         """Describe every whole frame; a feature that can share work between frames overrides this."""
-        return self(audio.unfold(-1, frame_size, hop_size))
+        return self(audio.unfold(-1, frame_size, hop_length))
 
 
 class FeatureExtractor(Feature):
@@ -39,7 +41,7 @@ class FeatureExtractor(Feature):
         if not features:
             raise ValueError("FeatureExtractor needs at least one feature.")
         self.features = nn.Sequential(*features)
-        self.reach = getattr(features[0], "reach", None)
+        self.receptive_field = features[0].receptive_field if isinstance(features[0], Feature) else None
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
         return self.features(audio)
@@ -57,14 +59,16 @@ class FeatureCollection(Feature):
         if not features:
             raise ValueError("FeatureCollection needs at least one feature.")
         self.features = nn.ModuleList(features)
-        named = [getattr(feature, "labels", []) for feature in features]
+        named = [feature.labels if isinstance(feature, Feature) else () for feature in features]
         self.labels = number_duplicates([label for labels in named for label in labels]) if all(named) else []
-        reaches = [getattr(feature, "reach", None) for feature in features]
-        self.reach = None if None in reaches else max(reaches)
+        reaches = [feature.receptive_field if isinstance(feature, Feature) else None for feature in features]
+        self.receptive_field = None if None in reaches else max(reaches)
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... features"]:
         size = audio.shape[-1]
-        reaches = [getattr(feature, "reach", None) for feature in self.features]
+        reaches = [
+            feature.receptive_field if isinstance(feature, Feature) else None for feature in self.features
+        ]
         parts = share(audio.reshape(-1, size), [size if reach is None else reach for reach in reaches])
         columns = [
             feature(part.view(*audio.shape[:-1], part.shape[-1]))

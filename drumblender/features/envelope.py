@@ -30,20 +30,20 @@ class TemporalCentroid(Feature):
 
     Args:
         sample_rate: Samples per second.
-        window_size: Length of the envelope's window in samples.
+        win_length: Length of the envelope's window in samples.
         scaling: ``schlauch`` for the perceived duration of Schlauch et al. (2001), ``none`` for milliseconds.
     """
 
     def __init__(
-        self, sample_rate: int, window_size: int = 2048, scaling: Literal["schlauch", "none"] = "none"
+        self, sample_rate: int, win_length: int = 2048, scaling: Literal["schlauch", "none"] = "none"
     ) -> None:
         super().__init__()
         if scaling not in ("schlauch", "none"):
             raise ValueError(f"scaling is 'schlauch' or 'none', got {scaling!r}.")
-        self.sample_rate, self.window_size, self.scaling = sample_rate, window_size, scaling
+        self.sample_rate, self.win_length, self.scaling = sample_rate, win_length, scaling
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
-        centroid_ms = temporal_centroid_ms(audio, sample_rate=self.sample_rate, window=self.window_size)
+        centroid_ms = temporal_centroid_ms(audio, sample_rate=self.sample_rate, window=self.win_length)
         return 0.03 * centroid_ms**1.864 if self.scaling == "schlauch" else centroid_ms
 
 

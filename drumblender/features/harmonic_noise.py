@@ -4,12 +4,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.dsp.bands import erb_centres_hz
+from drumblender.dsp.bands import band_centers_hz
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
 from drumblender.types import Audio
 
 FLOOR_DB = -120.0
+LOWEST_BAND_HZ = 40.0
+"""Centre of the lowest band of noise; that of the highest is Nyquist."""
+
 _LOG_MEAN_DB = 2.5068  # by which the mean of noise power lies above the mean of its decibels
 
 
@@ -25,7 +28,7 @@ class HarmonicNoiseAnalysis(nn.Module):
         num_harmonics: Harmonics to look for; those at or above Nyquist are at the floor, -120 dB.
         num_bands: Bands of the noise, from 40 Hz to Nyquist.
         sample_rate: Samples per second.
-        hop_size: Samples from frame to frame, centred.
+        hop_length: Samples from frame to frame, centred.
         window_s: Length of the Hann window for harmonics; 64 ms tell those of 80 Hz apart. Noise is read by
             a Blackman-Harris window twice as long, whose side lobes leave the valleys clear.
         search: How far from its place a harmonic may lie, as a share of the fundamental.
@@ -36,18 +39,18 @@ class HarmonicNoiseAnalysis(nn.Module):
         num_harmonics: int = 100,
         num_bands: int = 24,
         sample_rate: int = 16000,
-        hop_size: int = 160,
+        hop_length: int = 160,
         window_s: float = 0.064,
         search: float = 0.3,
     ) -> None:
         super().__init__()
-        if min(num_harmonics, hop_size) < 1 or not 0 < search < 0.5 or not window_s * sample_rate >= 16:
-            raise ValueError(f"Out of range: {num_harmonics=}, {hop_size=}, {window_s=} or {search=}.")
+        if min(num_harmonics, hop_length) < 1 or not 0 < search < 0.5 or not window_s * sample_rate >= 16:
+            raise ValueError(f"Out of range: {num_harmonics=}, {hop_length=}, {window_s=} or {search=}.")
         self.num_harmonics, self.num_bands = num_harmonics, num_bands
-        self.sample_rate, self.hop_size, self.search = sample_rate, hop_size, search
-        self.window_size = int(window_s * sample_rate)
-        self.n_fft = 2 << (self.window_size - 1).bit_length()
-        self.centres_hz = erb_centres_hz(num_bands, 40.0, sample_rate / 2)
+        self.sample_rate, self.hop_length, self.search = sample_rate, hop_length, search
+        self.win_length = int(window_s * sample_rate)
+        self.n_fft = 2 << (self.win_length - 1).bit_length()
+        self.centres_hz = band_centers_hz(num_bands, LOWEST_BAND_HZ, sample_rate / 2)
 
     @torch.no_grad()
     @in_full_precision
@@ -59,15 +62,15 @@ class HarmonicNoiseAnalysis(nn.Module):
         Raises:
             ValueError: More frames of pitch than the sound has.
         """
-        if f0_hz.shape[1] > audio.shape[-1] // self.hop_size + 1 or len(f0_hz) != len(audio):
+        if f0_hz.shape[1] > audio.shape[-1] // self.hop_length + 1 or len(f0_hz) != len(audio):
             raise ValueError(f"{tuple(f0_hz.shape)} frames of pitch for {tuple(audio.shape)} samples.")
-        hann, narrow = torch.hann_window(self.window_size), _blackman_harris(2 * self.window_size)
+        hann, narrow = torch.hann_window(self.win_length), _blackman_harris(2 * self.win_length)
         amplitude = self._harmonics(self._power(audio, f0_hz, hann), f0_hz) * (2 / hann.sum()) ** 2
         density = self._power(audio, f0_hz, narrow) / narrow.square().sum()
         return 10 * torch.log10(amplitude + 1e-12), self._noise(10 * torch.log10(density + 1e-12), f0_hz)
 
     def _power(self, audio: Audio, f0_hz: Tensor, window: Tensor) -> Tensor:
-        spectra = stft(audio, self.n_fft, self.hop_size, window.to(audio), pad_mode="constant")
+        spectra = stft(audio, self.n_fft, self.hop_length, window.to(audio), pad_mode="constant")
         return power(spectra[:, : f0_hz.shape[1]])
 
     def _harmonics(self, spectra: Tensor, f0_hz: Tensor) -> Tensor:
@@ -89,7 +92,7 @@ class HarmonicNoiseAnalysis(nn.Module):
         freq_hz = torch.arange(level_db.shape[-1], device=level_db.device) * bin_hz
         order = freq_hz / f0_hz[..., None].clamp(min=1.0)
         off = (order - order.round()).abs()
-        clear_hz = (0.38 * f0_hz).clamp(max=2 * self.sample_rate / self.window_size)  # half a main lobe
+        clear_hz = (0.38 * f0_hz).clamp(max=2 * self.sample_rate / self.win_length)  # half a main lobe
         between = ((off * f0_hz[..., None] >= clear_hz[..., None]) | (order < 0.5)) & (freq_hz > 20)
         centres = self.centres_hz.to(level_db)
         width_hz = (24.7 * (0.00437 * centres + 1)).clamp(min=60.0)

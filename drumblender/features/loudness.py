@@ -52,9 +52,9 @@ class Loudness(Feature):
         size = audio.shape[-1]
         return self.over_frames(audio.reshape(-1, size), size, size).view(audio.shape[:-1])
 
-    def over_frames(self, audio: Audio, frame_size: int, hop_size: int) -> Float[Tensor, "batch frames"]:
+    def over_frames(self, audio: Audio, frame_size: int, hop_length: int) -> Float[Tensor, "batch frames"]:
         power = k_weighted_power(
-            audio, self.sample_rate, frame_size=frame_size, hop_size=hop_size, clamp=self.clamp
+            audio, self.sample_rate, frame_size=frame_size, hop_length=hop_length, clamp=self.clamp
         )
         return -0.691 + 10 * torch.log10(power + self.epsilon)
 
@@ -66,7 +66,7 @@ class AWeightedLoudness(Feature):
 
     Args:
         sample_rate: Samples per second.
-        hop_size: Samples of a hop.
+        hop_length: Samples of a hop.
         ntaps: Length of the weighting filter, odd.
         eps: Added to the mean square, so that silence is finite.
         db: Give decibels; else the natural logarithm, as published.
@@ -75,19 +75,25 @@ class AWeightedLoudness(Feature):
     def __init__(
         self,
         sample_rate: int = 16000,
-        hop_size: int = 256,
+        hop_length: int = 256,
         ntaps: int = 101,
         eps: float = 1e-8,
         db: bool = False,
     ) -> None:
         super().__init__()
-        if hop_size < 1 or not eps > 0:
-            raise ValueError(f"Needs a hop of at least 1 and eps above 0, got {hop_size=} and {eps=}.")
+        if hop_length < 1 or not eps > 0:
+            raise ValueError(f"Needs a hop of at least 1 and eps above 0, got {hop_length=} and {eps=}.")
         a_weighting_fir(sample_rate, ntaps)  # says now what is wrong with either
-        self.sample_rate, self.hop_size, self.ntaps, self.eps, self.db = sample_rate, hop_size, ntaps, eps, db
+        self.sample_rate, self.hop_length, self.ntaps, self.eps, self.db = (
+            sample_rate,
+            hop_length,
+            ntaps,
+            eps,
+            db,
+        )
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
         weighted = a_weight(audio.reshape(-1, audio.shape[-1]), self.sample_rate, self.ntaps)
-        power = weighted.unfold(-1, self.hop_size, self.hop_size).square().mean(dim=-1) + self.eps
+        power = weighted.unfold(-1, self.hop_length, self.hop_length).square().mean(dim=-1) + self.eps
         level = 10 * torch.log10(power) if self.db else torch.log(power)
         return level.view(*audio.shape[:-1], -1)

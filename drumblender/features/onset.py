@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.dsp.kernels.sharing import share
 from drumblender.dsp.moments import frame_magnitudes
-from drumblender.dsp.sharing import share
 from drumblender.features.base import Feature, number_duplicates
 from drumblender.features.spectral import SpectralFeature
 from drumblender.types import Audio
@@ -21,10 +21,10 @@ class OnsetSegment(Feature):
         if window < 1 or delay < 0:
             raise ValueError(f"A segment needs window above 0 and delay 0 or more, got {window=}, {delay=}.")
         self.window, self.delay = window, delay
-        self.reach = delay + window
+        self.receptive_field = delay + window
 
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... segment"]:
-        return audio[..., self.delay : self.reach]
+        return audio[..., self.delay : self.receptive_field]
 
 
 class CascadingFrameExtractor(Feature):
@@ -37,7 +37,7 @@ class CascadingFrameExtractor(Feature):
         extractors: Features of a frame.
         num_frames: Frames in each group.
         frame_size: Samples in a frame.
-        hop_size: Samples from a frame to the next.
+        hop_length: Samples from a frame to the next.
         pad_start: Zeros put before the sound.
         include_mean: Give the mean over the frames of a group.
         include_diff: Give the mean change from frame to frame, for groups of more than one frame.
@@ -45,7 +45,7 @@ class CascadingFrameExtractor(Feature):
 
     Attributes:
         labels: ``<Class>_<first frame>_<frames>_mean`` or ``_diff``; columns go by feature, then group.
-        reach: Samples of a sound that the features read.
+        receptive_field: Samples of a sound that the features read.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class CascadingFrameExtractor(Feature):
         extractors: Sequence[Feature],
         num_frames: Sequence[int],
         frame_size: int = 2048,
-        hop_size: int = 1024,
+        hop_length: int = 1024,
         pad_start: int | None = None,
         include_mean: bool = True,
         include_diff: bool = False,
@@ -62,17 +62,17 @@ class CascadingFrameExtractor(Feature):
         super().__init__()
         if not extractors or not num_frames or min(num_frames) < 1:
             raise ValueError(f"Give features and groups of at least 1 frame, got {num_frames=}.")
-        if min(frame_size, hop_size) < 1:
-            raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_size=}.")
+        if min(frame_size, hop_length) < 1:
+            raise ValueError(f"A frame and a hop take at least 1 sample, got {frame_size=}, {hop_length=}.")
         if not (include_mean or include_diff):
             raise ValueError("Nothing is left with include_mean and include_diff both off.")
         self.extractors = nn.ModuleList(extractors)
-        self.frame_size, self.hop_size, self.pad_start = frame_size, hop_size, pad_start or 0
+        self.frame_size, self.hop_length, self.pad_start = frame_size, hop_length, pad_start or 0
         self.include_mean, self.include_diff = include_mean, include_diff
         starts = [0 if always_from_onset else sum(num_frames[:i]) for i in range(len(num_frames))]
         self.groups = list(zip(starts, num_frames, strict=True))
         self.frames_needed = max(start + count for start, count in self.groups)
-        self.reach = max(self._samples_needed - self.pad_start, 1)
+        self.receptive_field = max(self._samples_needed - self.pad_start, 1)
         self.names = number_duplicates([type(extractor).__name__ for extractor in extractors])
         self.flattened_features = [
             (name, f"{start}_{count}_{statistic}")
@@ -86,8 +86,8 @@ class CascadingFrameExtractor(Feature):
     def forward(self, audio: Float[Tensor, "*batch samples"]) -> Float[Tensor, "*batch features"]:
         if audio.shape[-1] + self.pad_start < self._samples_needed:
             raise ValueError(
-                f"{self.frames_needed} frames of {self.frame_size} samples, {self.hop_size} apart, need "
-                f"{self.reach} samples; the sound has {audio.shape[-1]}."
+                f"{self.frames_needed} frames of {self.frame_size} samples, {self.hop_length} apart, need "
+                f"{self.receptive_field} samples; the sound has {audio.shape[-1]}."
             )
         rows = audio.reshape(-1, audio.shape[-1])
         if self.pad_start:
@@ -106,14 +106,14 @@ class CascadingFrameExtractor(Feature):
 
     @property
     def _samples_needed(self) -> int:
-        return (self.frames_needed - 1) * self.hop_size + self.frame_size
+        return (self.frames_needed - 1) * self.hop_length + self.frame_size
 
     def _over_frames(self, audio: Audio) -> list[tuple[Feature, Tensor]]:
         spectral = [extractor for extractor in self.extractors if isinstance(extractor, SpectralFeature)]
         windows = tuple(dict.fromkeys(extractor.window for extractor in spectral))
         others = len(self.extractors) - len(spectral)
         heard, *rest = share(audio, [self._samples_needed] * (1 + others))
-        frames = {"frame_size": self.frame_size, "hop_size": self.hop_size}
+        frames = {"frame_size": self.frame_size, "hop_length": self.hop_length}
         spectra = (
             dict(zip(windows, frame_magnitudes(heard, windows, **frames), strict=True)) if windows else {}
         )

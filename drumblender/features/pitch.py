@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from drumblender.features.base import Feature
@@ -26,7 +26,7 @@ class FCNF0Pitch(Feature):
 
     Args:
         sample_rate: Samples per second.
-        hop_size: Samples of a hop.
+        hop_length: Samples of a hop.
         fmin: Lowest pitch in Hz.
         fmax: Highest pitch in Hz.
         interp_unvoiced_at: Periodicity at and below which a frame has no pitch of its own.
@@ -39,7 +39,7 @@ class FCNF0Pitch(Feature):
     def __init__(
         self,
         sample_rate: int = 16000,
-        hop_size: int = 256,
+        hop_length: int = 256,
         fmin: float = 82.41,
         fmax: float = 1318.51,
         interp_unvoiced_at: float = 0.065,
@@ -49,11 +49,11 @@ class FCNF0Pitch(Feature):
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
-        if hop_size < 1 or not 0 < fmin < fmax:
-            raise ValueError(f"Needs a hop and 0 < fmin < fmax, got {hop_size=}, {fmin=}, {fmax=}.")
+        if hop_length < 1 or not 0 < fmin < fmax:
+            raise ValueError(f"Needs a hop and 0 < fmin < fmax, got {hop_length=}, {fmin=}, {fmax=}.")
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise FileNotFoundError(f"No weights of FCNF0++ at {checkpoint}.")
-        self.sample_rate, self.hop_size, self.fmin, self.fmax = sample_rate, hop_size, fmin, fmax
+        self.sample_rate, self.hop_length, self.fmin, self.fmax = sample_rate, hop_length, fmin, fmax
         self.interp_unvoiced_at, self.decoder, self.center = interp_unvoiced_at, decoder, center
         self.batch_size, self.checkpoint = batch_size, checkpoint
 
@@ -64,13 +64,13 @@ class FCNF0Pitch(Feature):
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("FCNF0++ needs penn: pip install 'drumblender[penn]'.") from error
         on_gpu = audio.device.type == "cuda"
-        num_frames = audio.shape[-1] // self.hop_size
+        num_frames = audio.shape[-1] // self.hop_length
         tracks = []
         for sound in audio.reshape(-1, audio.shape[-1]):
             pitch, periodicity = penn.from_audio(
                 ((sound - sound.mean()) / (sound.std() + 1e-9))[None],
                 self.sample_rate,
-                hopsize=self.hop_size / self.sample_rate,
+                hopsize=self.hop_length / self.sample_rate,
                 fmin=self.fmin,
                 fmax=self.fmax,
                 checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
@@ -88,38 +88,54 @@ class PYINPitch(Feature):
 
     Args:
         sample_rate: Samples per second.
-        hop_size: Samples of a hop.
+        hop_length: Samples of a hop.
         fmin: Lowest pitch in Hz.
         fmax: Highest pitch in Hz.
     """
 
     def __init__(
-        self, sample_rate: int = 16000, hop_size: int = 256, fmin: float = 82.41, fmax: float = 1318.51
+        self, sample_rate: int = 16000, hop_length: int = 256, fmin: float = 82.41, fmax: float = 1318.51
     ) -> None:
         super().__init__()
-        if hop_size < 1 or not 0 < fmin < fmax < sample_rate / 2:
-            raise ValueError(f"Needs 0 < fmin < fmax < {sample_rate / 2}, got {fmin=}, {fmax=}, {hop_size=}.")
-        self.sample_rate, self.hop_size, self.fmin, self.fmax = sample_rate, hop_size, fmin, fmax
+        if hop_length < 1 or not 0 < fmin < fmax < sample_rate / 2:
+            raise ValueError(
+                f"Needs 0 < fmin < fmax < {sample_rate / 2}, got {fmin=}, {fmax=}, {hop_length=}."
+            )
+        self.sample_rate, self.hop_length, self.fmin, self.fmax = sample_rate, hop_length, fmin, fmax
         window = 2 ** (int(4 * sample_rate / fmin) - 1).bit_length()  # librosa's rule of thumb: four periods
         self.window = max(window, 2048)
 
     @torch.no_grad()
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
-        from librosa import pyin  # slow to import
-
-        num_frames = audio.shape[-1] // self.hop_size
-        tracks = []
-        for sound in audio.reshape(-1, audio.shape[-1]):
-            pitch, voiced, _ = pyin(
-                sound.double().numpy(force=True),
-                fmin=self.fmin,
-                fmax=self.fmax,
-                sr=self.sample_rate,
-                frame_length=self.window,
-                hop_length=self.hop_size,
-            )
-            tracks.append(bridge_unvoiced(torch.from_numpy(pitch), torch.from_numpy(voiced))[:num_frames])
+        num_frames = audio.shape[-1] // self.hop_length
+        settings = self.sample_rate, self.fmin, self.fmax, self.window, self.hop_length
+        tracks = [
+            bridge_unvoiced(*probabilistic_yin(sound, *settings))[:num_frames]
+            for sound in audio.reshape(-1, audio.shape[-1])
+        ]
         return torch.stack(tracks).view(*audio.shape[:-1], -1).to(audio)
+
+
+def probabilistic_yin(
+    sound: Float[Tensor, "samples"],
+    sample_rate: int,
+    fmin: float,
+    fmax: float,
+    frame_length: int,
+    hop_length: int,
+) -> tuple[Float[Tensor, "frames"], Bool[Tensor, "frames"]]:
+    """Pitches in Hz, NaN where there is none, and where there is one; centred frames, float64."""
+    from librosa import pyin  # slow to import
+
+    pitch, voiced, _ = pyin(
+        sound.double().numpy(force=True),
+        fmin=fmin,
+        fmax=fmax,
+        sr=sample_rate,
+        frame_length=frame_length,
+        hop_length=hop_length,
+    )
+    return torch.from_numpy(pitch), torch.from_numpy(voiced)
 
 
 def bridge_unvoiced(pitch_hz: Float[Tensor, "frames"], voiced: torch.Tensor) -> Float[Tensor, "frames"]:
@@ -151,27 +167,18 @@ def guess_f0(
     Raises:
         ValueError: The sound has no pitch anywhere.
     """
-    import librosa  # slow to import
-
     highest = min(HIGHEST_HZ, sample_rate / 4)
     hop = max(1, round(_HOP_S * sample_rate))
     length = 1 << int(np.ceil(np.log2(4 * sample_rate / LOWEST_HZ)))  # four periods of the lowest pitch
     length = min(length, 1 << int(np.log2(max(len(audio), 64))))
     lowest = max(LOWEST_HZ, 2.5 * sample_rate / length)
-    f0_hz, voiced, _ = librosa.pyin(
-        audio.cpu().double().numpy(),
-        fmin=lowest,
-        fmax=highest,
-        sr=sample_rate,
-        frame_length=length,
-        hop_length=hop,
-    )
+    f0_hz, voiced = probabilistic_yin(audio, sample_rate, lowest, highest, length, hop)
     if not voiced.any():
         raise NoPitchError(
             f"Found no pitch between {lowest:.0f} and {highest:.0f} Hz; give it with --fix f0_hz=HZ."
         )
     if num_frames == 1:
-        return torch.tensor([[[np.median(f0_hz[voiced])]]], dtype=torch.float32)
-    places = np.linspace(0, len(f0_hz) - 1, num_frames)
-    line = np.interp(places, np.flatnonzero(voiced), np.log2(f0_hz[voiced]))
+        return torch.tensor([[[np.median(f0_hz[voiced].numpy())]]], dtype=torch.float32)
+    octaves = bridge_unvoiced(f0_hz, voiced).log2().numpy()
+    line = np.interp(np.linspace(0, len(octaves) - 1, num_frames), np.arange(len(octaves)), octaves)
     return torch.from_numpy(2**line).float().reshape(1, num_frames, 1)

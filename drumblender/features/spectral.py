@@ -46,11 +46,11 @@ class SpectralFeature(Feature):
     def forward(self, audio: Float[Tensor, "... samples"]) -> Tensor:
         size = audio.shape[-1]
         rows = audio.reshape(-1, size)
-        (magnitude,) = frame_magnitudes(rows, (self.window,), frame_size=size, hop_size=size)
+        (magnitude,) = frame_magnitudes(rows, (self.window,), frame_size=size, hop_length=size)
         return self.from_magnitudes(magnitude.view(*audio.shape[:-1], -1), size)
 
-    def over_frames(self, audio: Audio, frame_size: int, hop_size: int) -> Float[Tensor, "batch frames"]:
-        (magnitude,) = frame_magnitudes(audio, (self.window,), frame_size=frame_size, hop_size=hop_size)
+    def over_frames(self, audio: Audio, frame_size: int, hop_length: int) -> Float[Tensor, "batch frames"]:
+        (magnitude,) = frame_magnitudes(audio, (self.window,), frame_size=frame_size, hop_length=hop_length)
         return self.from_magnitudes(magnitude, frame_size)
 
 

@@ -14,6 +14,7 @@ from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_cop
 from drumblender.inference.remap import remapping_parts
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
+from drumblender.trust import Trust, trusted
 
 log = logging.getLogger(__name__)
 
@@ -58,26 +59,27 @@ def exportable(
     Raises:
         ValueError: Not the 3 features and 14 parameters of the plug-in, or no noise filter to rescale.
     """
-    params = task.preset.shape[1]
-    if plugin and (task.mapper.in_size, params) != (PLUGIN_FEATURES, PLUGIN_PARAMS):
+    controls = task.mapping
+    params = controls.preset.shape[1]
+    if plugin and (controls.mapper.in_size, params) != (PLUGIN_FEATURES, PLUGIN_PARAMS):
         raise ValueError(
             f"The plug-in takes {PLUGIN_FEATURES} onset features and {PLUGIN_PARAMS} parameters; this mapper "
-            f"has {task.mapper.in_size} and {params}. To use it elsewhere, export with --any-size."
+            f"has {controls.mapper.in_size} and {params}. To use it elsewhere, export with --any-size."
         )
-    if plugin and task.param_names != list(Snare808(44100).ranges):
+    if plugin and controls.param_names != list(Snare808(44100).ranges):
         raise ValueError(
             f"The plug-in plays a Snare808, and this mapper a {type(task.synth).__name__}. "
             "To use it elsewhere, export with --any-size."
         )
-    if center and not task.onset_scale.known:
+    if center and not controls.onset_scale.known:
         raise ValueError("What training subtracted from the onset features is not in an imported checkpoint.")
-    mapper = task.parameter_mapper(center)
+    mapper = controls.parameter_mapper(center)
     if plugin_ranges:
-        if _FILTER not in task.param_names:
+        if _FILTER not in controls.param_names:
             raise ValueError(f"{type(task.synth).__name__} has no {_FILTER} to rescale.")
         span = task.synth.ranges[_FILTER]
         factor = (span.high - span.low) / (PLUGIN_FILTER_HZ - span.low)
-        return frozen_copy(RescaledFilter(mapper, task.param_names.index(_FILTER), factor))
+        return frozen_copy(RescaledFilter(mapper, controls.param_names.index(_FILTER), factor))
     return frozen_copy(mapper)
 
 
@@ -107,6 +109,7 @@ def export(
     plugin_ranges: bool = False,
     plugin: bool = True,
     metadata: bool = True,
+    trust: Trust | None = None,
 ) -> None:
     """Write the mapper of a checkpoint as ``.pt`` (TorchScript) or ``.onnx``.
 
@@ -117,26 +120,27 @@ def export(
         output_path: Its suffix decides the format.
         center, plugin_ranges, plugin: As :func:`exportable`.
         metadata: Put sample rate, names and ranges into the file; the plug-in ignores them.
+        trust: Modules of your own whose classes the checkpoint may name.
     """
     suffix = Path(output_path).suffix.lower()
     if suffix not in (".pt", ".onnx"):
         raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
-    task, data = remapping_parts(load_checkpoint(checkpoint), checkpoint)
+    task, data = remapping_parts(load_checkpoint(checkpoint, trust), checkpoint)
     module = exportable(task, center=center, plugin_ranges=plugin_ranges, plugin=plugin)
     if data.center_onset and not center:
         log.warning(
             "The training centred its onset features, this mapper does not: --center plays as trained."
         )
     heard = {
-        "onset_features": getattr(data.onset_features, "labels", []),
-        "onset_samples": data.onset_features.reach,
+        "onset_features": list(data.onset_features.labels),
+        "onset_samples": data.onset_features.receptive_field,
     }
     chosen = {"centered": center, "plugin_ranges": plugin_ranges}
     known = task.export_metadata() | heard | chosen if metadata else {}
     if suffix == ".pt":
-        save_torchscript(module, output_path, task.mapper.in_size, known)
+        save_torchscript(module, output_path, task.mapping.mapper.in_size, known)
     else:
-        export_onnx(module, output_path, task.mapper.in_size, known)
+        export_onnx(module, output_path, task.mapping.mapper.in_size, known)
 
 
 def command(given: argparse.Namespace) -> int:
@@ -147,6 +151,7 @@ def command(given: argparse.Namespace) -> int:
         center=given.center,
         plugin_ranges=given.plugin_ranges,
         plugin=not given.any_size,
+        trust=trusted(given.trust),
     )
     log.info("Wrote %s.", given.output)
     return 0

@@ -24,7 +24,7 @@ class HitStream:
     """Finds and describes hits in blocks of any size, as soon as their features can be computed.
 
     Args:
-        onset_features: Describe the frame of an onset; their ``reach`` is its length.
+        onset_features: Describe the frame of an onset; their ``receptive_field`` is its length.
         sample_rate: Samples per second of the blocks.
         settings: When a leap of the level counts as an onset.
         backtrack_samples: How much earlier than the onset the frame starts; below 0, later.
@@ -37,10 +37,10 @@ class HitStream:
         settings: OnsetSettings | None = None,
         backtrack_samples: int = 16,
     ) -> None:
-        if onset_features.reach is None:
+        if onset_features.receptive_field is None:
             raise ValueError("The onset features read all of a sound; a stream has no end to wait for.")
         self.onset_features, self.backtrack = onset_features, backtrack_samples
-        self.size = onset_features.reach
+        self.size = onset_features.receptive_field
         self._detector = OnsetDetector(sample_rate, settings)
         self.reset()
 

@@ -18,6 +18,7 @@ from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.inference.hits import HitStream, RunningScale
 from drumblender.synths.drum_synth import DrumSynth
 from drumblender.tasks import RemapTask
+from drumblender.trust import Trust, trusted
 from drumblender.types import Audio
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,8 @@ class RemapStream:
 
     def _scaled(self, raw: Tensor) -> Tensor:
         if self._running is None:
-            return self.task.onset_scale(raw[None])[0]
-        return self._running(raw) - self.task.onset_scale.center
+            return self.task.mapping.onset_scale(raw[None])[0]
+        return self._running(raw) - self.task.mapping.onset_scale.center
 
 
 @torch.no_grad()
@@ -111,7 +112,7 @@ def remap_audio(
     onsets = detect_onsets(audio.numpy(), data.sample_rate, data.onsets)
     if not onsets:
         raise BadAudioError(None, "has no onset: nothing leaps out of what goes before")
-    size = data.onset_features.reach or data.sample_rate
+    size = data.onset_features.receptive_field or data.sample_rate
     frames = cut_hits(audio.numpy(), onsets, size, pad_overlap=False, backtrack=data.backtrack_samples)
     raw = data.onset_features(torch.from_numpy(frames))
     onset = _scale(task, raw, scaling).to(task.device)
@@ -136,6 +137,7 @@ def remap(
     scaling: Scaling = "training",
     choke: bool = False,
     device: str = "cpu",
+    trust: Trust | None = None,
 ) -> int:
     """From file to 32-bit float WAV file; arguments as :func:`remap_audio`.
 
@@ -146,10 +148,10 @@ def remap(
         ValueError: The checkpoint is of another kind of task.
         BadAudioError: The recording cannot be read, or has no onset.
     """
-    loaded = load_checkpoint(checkpoint)
+    loaded = load_checkpoint(checkpoint, trust)
     task, data = remapping_parts(loaded, checkpoint)
     task.to(device)
-    audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel)
+    audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel, dc=data.dc)
     try:
         sound = remap_audio(task, data, audio, hit_s, scaling, choke)
     except BadAudioError as error:
@@ -177,6 +179,7 @@ def command(given: argparse.Namespace) -> int:
         scaling=given.scaling,
         choke=given.choke,
         device=given.device,
+        trust=trusted(given.trust),
     )
     log.info("Wrote %s: %d hit%s.", given.output, hits, "s" * (hits != 1))
     return 0
@@ -185,8 +188,8 @@ def command(given: argparse.Namespace) -> int:
 def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scaling) -> Tensor:
     if scaling == "training":
         _need_known_scale(task)
-        return task.onset_scale(raw.to(task.device))
-    if not task.onset_scale.known:
+        return task.mapping.onset_scale(raw.to(task.device))
+    if not task.mapping.onset_scale.known:
         log.warning(
             "What training subtracted from the onset features is unknown; nothing is subtracted here."
         )
@@ -196,11 +199,11 @@ def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scalin
     else:
         running = RunningScale()
         scaled = torch.stack([running(row) for row in raw])
-    return scaled - task.onset_scale.center.cpu()
+    return scaled - task.mapping.onset_scale.center.cpu()
 
 
 def _need_known_scale(task: RemapTask) -> None:
-    if not task.onset_scale.known:
+    if not task.mapping.onset_scale.known:
         raise ValueError(
             "This checkpoint does not say how the onset features of its drum were scaled (imported ones "
             "don't): choose scaling 'recording' or 'running'."
@@ -219,7 +222,7 @@ def _hit_samples(task: RemapTask, hit_s: float) -> int:
 
 
 def _render(task: RemapTask, onset: Float[Tensor, "hits features"], num_samples: int) -> Audio:
-    sound = task.play(task.params(onset), num_samples)
+    sound = task.play(task.controls({"onset": onset}), num_samples)
     fade = min(round(_FADE_S * task.sample_rate), num_samples)
     sound[:, num_samples - fade :] *= torch.linspace(1, 0, fade, device=sound.device)
     return sound

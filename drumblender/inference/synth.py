@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import AUDIO_SUFFIXES, BadAudioError, read_audio, resample, write_wav
+from drumblender.audio_io import BadAudioError, header_of, read_audio, resample, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
-from drumblender.data.prepare.one_shot import first_non_silent_sample
-from drumblender.tasks import DrumTask
+from drumblender.data import AudioDataModule
+from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
+from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.trust import trusted
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,10 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
 
     Raises:
         BadAudioError: Nothing but silence.
-        ValueError: Stems are asked of a model without voices.
     """
     start = first_non_silent_sample(audio)
     if start is None:
-        raise BadAudioError(None, "is silent")
+        raise BadAudioError(None, f"is silent (below {SILENCE_DB:g} dB)")
     start = start if settings.cut_silence else 0
     heard = audio[start:]
     target = functional.pad(heard, (0, max(0, loaded.data.num_samples - len(heard))))[None]
@@ -68,8 +68,6 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
     batch = {name: value.to(task.device) for name, value in batch.items()}
     sounds = {"": _render(task, batch, settings.seed)}
     if settings.stems:
-        if not isinstance(task, DrumTask):
-            raise ValueError(f"A {type(task).__name__} has no voices to write as stems.")
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             sounds |= task.stems(batch)
@@ -85,8 +83,9 @@ def _render(task: torch.nn.Module, batch: dict[str, Tensor], seed: int) -> Tenso
 
 def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
     """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
-    _, source_rate = read_audio(source) if settings.keep_rate else (None, loaded.sample_rate)
-    audio, _ = read_audio(source, loaded.sample_rate)
+    source_rate = header_of(source)[0] if settings.keep_rate else loaded.sample_rate
+    dc = loaded.data.dc if isinstance(loaded.data, AudioDataModule) else "keep"
+    audio, _ = read_audio(source, loaded.sample_rate, dc=dc)
     try:
         sounds = resynthesise(loaded, audio, settings)
     except loaded.data.unusable as error:
@@ -110,7 +109,7 @@ def command(given: argparse.Namespace) -> int:
     )
     if not given.input.exists():
         raise FileNotFoundError(f"No recording {given.input}.")
-    loaded = load_checkpoint(given.checkpoint)
+    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "synth":
         kind, verb = type(loaded.task).__name__, loaded.task.verb
         raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
@@ -131,18 +130,17 @@ def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> i
     """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
     if output.resolve() == source.resolve():
         raise ValueError(f"{output} holds the recordings themselves: give another output.")
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = find_sounds(source)
     if output.resolve().is_relative_to(source.resolve()):  # what an earlier run wrote is no recording
         found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
-    stems = Counter(path.with_suffix("") for path in found)
+    voices = loaded.task.voices if settings.stems and isinstance(loaded.task, DrumTask) else ()
+    targets = distinct_outputs(found, source, output, ("", *(f".{voice}" for voice in voices)))
     rejected = []
     for path in track(found, len(found), "Resynthesising"):
         try:
-            target = output / path.relative_to(source)  # whose ending stays in the name where two would meet
-            target = target.with_suffix(".wav" if stems[path.with_suffix("")] == 1 else f"{path.suffix}.wav")
-            resynthesise_file(loaded, path, target, settings)
+            resynthesise_file(loaded, path, targets[path], settings)
         except BadAudioError as error:
             rejected.append(error)
     for error in rejected:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.atomic import written_aside
+from drumblender.atomic import atomic_write
 from drumblender.audio_io import BadAudioError, resample
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.features.note_curves import NoteCurves
@@ -33,15 +33,15 @@ class TransferStream:
 
     Args:
         player: A trained controller that was told its synth.
-        hop_size: Samples from frame to frame.
+        hop_length: Samples from frame to frame.
         seed: Of the noise.
         n_fft: Points of the noise's FFT.
     """
 
-    def __init__(self, player: Player, hop_size: int = 160, seed: int = 0, n_fft: int = 1024) -> None:
+    def __init__(self, player: Player, hop_length: int = 160, seed: int = 0, n_fft: int = 1024) -> None:
         self.player = player.eval()
-        self._harmonics = HarmonicStream(player.sample_rate, hop_size)
-        self._noise = NoiseStream(hop_size, n_fft, seed) if "magnitude" in player.names else None
+        self._harmonics = HarmonicStream(player.sample_rate, hop_length)
+        self._noise = NoiseStream(hop_length, n_fft, seed) if "magnitude" in player.names else None
         self._state: Any = None
         self._waiting = torch.zeros(0)  # harmonics that the noise has not caught up with
 
@@ -109,7 +109,7 @@ def read_blocks(path: Path, sample_rate: int) -> Iterator[tuple[Float[Tensor, "s
 @torch.no_grad()
 def curves_of(path: Path, measure: NoteCurves) -> Curves:
     """Curves of a recording of any length, rate and channels; nothing but they grows with its length."""
-    hop, parts = measure.hop_size, []
+    hop, parts = measure.hop_length, []
     for heard, before, length in read_blocks(path, measure.sample_rate):
         curves, first = measure(heard[None]), before // hop
         parts.append({name: curve[0, first : first + -(-length // hop)] for name, curve in curves.items()})
@@ -118,10 +118,10 @@ def curves_of(path: Path, measure: NoteCurves) -> Curves:
 
 
 def render(
-    player: Player, curves: Curves, hop_size: int, seed: int = 0
+    player: Player, curves: Curves, hop_length: int, seed: int = 0
 ) -> Iterator[Float[Tensor, "samples"]]:
     """The sound of all frames, in blocks."""
-    stream = TransferStream(player, hop_size, seed)
+    stream = TransferStream(player, hop_length, seed)
     for start in range(0, len(curves["f0_hz"]), _FRAMES):
         yield stream.push({name: curve[start : start + _FRAMES] for name, curve in curves.items()})
     yield stream.finish()
@@ -152,7 +152,7 @@ def transfer_file(
         BadAudioError: The recording cannot be used.
     """
     rate, total = _form_of(source)
-    hop, own_rate = measure.hop_size, measure.sample_rate
+    hop, own_rate = measure.hop_length, measure.sample_rate
     curves = adapt(curves_of(source, measure), options, instrument, hop / own_rate)
     gain, peak = 1.0, 0.0
     if options.normalize != "none":
@@ -160,7 +160,7 @@ def transfer_file(
         if peak > _QUIETEST_PEAK:  # silence stays silence
             gain = _PEAK / peak if options.normalize == "peak" else 10 ** ((_LUFS - lufs) / 20)
     with (
-        written_aside(target) as aside,
+        atomic_write(target) as aside,
         soundfile.SoundFile(aside, "w", rate, 1, "FLOAT", format="WAV") as file,
     ):
         for block in _at_rate(render(player, curves, hop, options.seed), own_rate, rate, total):

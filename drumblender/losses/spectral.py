@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.loudness import a_weight
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import hann_window, stft
@@ -88,7 +89,7 @@ class MultiResolutionSTFTLoss(nn.Module):
     @in_full_precision
     def per_resolution(self, prediction: Audio, target: Audio) -> Float[Tensor, "resolutions"]:
         """The weighted sum of the terms at each resolution."""
-        _check_alike(prediction, target)
+        check_sounds(prediction, target)
         if self.perceptual_weighting:
             prediction, target = a_weight(prediction, self.sample_rate), a_weight(target, self.sample_rate)
         return torch.stack([self._at(index, prediction, target) for index in range(len(self.resolutions))])
@@ -133,7 +134,7 @@ class FirstOrderDifferenceLoss(nn.Module):
 
     @in_full_precision
     def forward(self, prediction: Audio, target: Audio) -> Tensor:
-        _check_alike(prediction, target)
+        check_sounds(prediction, target)
         if prediction.shape[-1] < 2:
             raise ValueError(f"A slope needs 2 samples, got {prediction.shape[-1]}.")
         distance = (prediction.diff(dim=-1) - target.diff(dim=-1)).abs()
@@ -144,10 +145,3 @@ def _root(value: Tensor) -> Tensor:
     """Square root, with gradient 0 at 0."""
     positive = value > 0
     return torch.where(positive, torch.where(positive, value, 1.0).sqrt(), torch.where(positive, 0.0, value))
-
-
-def _check_alike(prediction: Tensor, target: Tensor) -> None:
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"Shapes differ: prediction {tuple(prediction.shape)}, target {tuple(target.shape)}."
-        )

@@ -4,6 +4,7 @@ import math
 
 from torch import Tensor, nn
 
+from drumblender.losses.calling import call_loss
 from drumblender.types import Audio
 
 
@@ -38,6 +39,6 @@ class WeightedLoss(nn.Module):
         self.parts: dict[str, Tensor] = {}
 
     def forward(self, prediction: Audio, target: Audio) -> Tensor:
-        values = {name: loss(prediction, target) for name, loss in self.losses.items()}
+        values = {name: call_loss(loss, prediction, target) for name, loss in self.losses.items()}
         self.parts = {name: value.detach() for name, value in values.items()}
         return sum(self.weights[name] * value for name, value in values.items())

@@ -39,7 +39,9 @@ def command(args: list[str]) -> int:
     with torch.random.fork_rng():
         torch.manual_seed(given.seed)  # some synths draw their noise when they are made
         parts = _parser().instantiate(given)
-    source = inputs.given_source(given.source or ("target" if parts.synth.hears else None), target, rate)
+    source = inputs.given_source(
+        given.source or ("target" if parts.synth.needs_source else None), target, rate
+    )
     device = torch.device(given.device)
     Path(given.output).mkdir(parents=True, exist_ok=True)  # before the search, not after
     found = match(

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from torch import Tensor, nn
 
 from drumblender.audio_io import BadAudioError, read_audio
-from drumblender.data.prepare.one_shot import first_non_silent_sample
+from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.units import Range
 from drumblender.matching.report import as_control
 from drumblender.synths.base import Synth
@@ -56,10 +56,10 @@ def heard(path: Path, rate: int, seconds: float | None, keep_silence: bool) -> T
     """The recording from its onset on."""
     if seconds is not None and not seconds > 0:
         raise ValueError(f"--seconds is above 0, got {seconds}.")
-    audio, _ = read_audio(path, rate, channel="mean")
+    audio, _ = read_audio(path, rate, dc="remove")
     start = first_non_silent_sample(audio)
     if start is None:
-        raise BadAudioError(path, "is silent: there is nothing to match")
+        raise BadAudioError(path, f"is silent (below {SILENCE_DB:g} dB): there is nothing to match")
     audio = audio if keep_silence else audio[start:]
     return audio if seconds is None else audio[: max(1, round(seconds * rate))]
 
@@ -68,7 +68,7 @@ def given_source(given: str | None, target: Tensor, rate: int) -> Tensor | None:
     """The target, or a recording cut or continued with silence to its length."""
     if given is None or given == "target":
         return None if given is None else target
-    audio, _ = read_audio(Path(given), rate, channel="mean")
+    audio, _ = read_audio(Path(given), rate)
     audio = audio[: len(target)]
     return nn.functional.pad(audio, (0, len(target) - len(audio)))
 

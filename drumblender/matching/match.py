@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from drumblender.dsp.units import Range
 from drumblender.features.pitch import guess_f0
+from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.search import (
     Breeding,
     Judge,
@@ -67,7 +68,7 @@ class Match:
 def match(
     target: Float[Tensor, "samples"],
     synth: Synth,
-    loss: nn.Module,
+    loss: nn.Module | None = None,
     method: Method = "gradient",
     *,
     renders: int = 1000,
@@ -92,7 +93,7 @@ def match(
     Args:
         target: What to imitate, at the rate of the synth.
         synth: Any synth.
-        loss: ``(prediction, target) -> scalar``.
+        loss: ``(prediction, target) -> scalar``; None: the multi-resolution STFT loss.
         method: ``gradient``: Adam from several starts at once. ``genetic``: PyGAD. ``hybrid``: genetic for
             half of the renders, then gradient from its fittest: for sounds whose frequencies are searched.
         renders: Budget: sounds rendered, at most. An audio that needs a gradient counts as one as well.
@@ -115,6 +116,7 @@ def match(
             has no source; a control does not fit; no candidate had a finite loss.
     """
     _check(target, synth, method, renders, restarts, breeding, source)
+    loss = MultiResolutionSTFTLoss().to(target.device) if loss is None else loss
     if patience < 1 or lr <= 0:
         raise ValueError(f"Needs patience of 1 and more and lr above 0, got {patience=}, {lr=}.")
     counts = {"": frames} if isinstance(frames, int) else dict(frames)
@@ -203,7 +205,7 @@ def _check(
             f"A {method} search needs restarts of 1 and more and {needed[method]} renders, "
             f"got {restarts=}, {renders=}."
         )
-    if synth.hears and source is None:
+    if synth.needs_source and source is None:
         raise ValueError(
             f"{type(synth).__name__} works on a sound: give it with --source target or --source FILE."
         )

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.atomic import written_aside
+from drumblender.atomic import atomic_write
 from drumblender.audio_io import write_wav
 from drumblender.matching.match import Match
 from drumblender.matching.search import Progress
@@ -40,9 +40,9 @@ def write_report(
     target, audio = target.float().cpu(), found.audio.float().cpu()
     write_wav(folder / "match.wav", audio, sample_rate)
     write_wav(folder / "target.wav", target, sample_rate)
-    with written_aside(folder / "controls.json") as aside:
+    with atomic_write(folder / "controls.json") as aside:
         Path(aside).write_text(_controls_text(found, settings))
-    with written_aside(folder / "loss.csv") as aside, Path(aside).open("w", newline="") as file:
+    with atomic_write(folder / "loss.csv") as aside, Path(aside).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Progress._fields)
         writer.writerows(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.controllers.free import FreeControls
+from drumblender.losses.calling import call_loss
 from drumblender.matching.space import SearchSpace
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
@@ -77,7 +78,7 @@ class Judge:
 
 def item_losses(loss: nn.Module, audio: Audio, target: Float[Tensor, "samples"]) -> Float[Tensor, "sounds"]:
     """Each sound's loss as though it were alone: losses may divide by norms of the whole batch."""
-    return torch.stack([loss(sound[None], target[None]) for sound in audio])
+    return torch.stack([call_loss(loss, sound[None], target[None]) for sound in audio])
 
 
 class Patience:
@@ -117,7 +118,7 @@ def gradient_search(judge: Judge, free: FreeControls, renders: int, lr: float, p
     safe = [param.detach().clone() for param in params]
     skipped = 0
     for _ in range(renders // free.num_sounds):
-        losses = judge(free())
+        losses = judge(free.values())
         if patience.is_over(judge.best_loss):
             break
         lost = ~losses.detach().isfinite()

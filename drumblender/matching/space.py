@@ -11,11 +11,10 @@ from torch import Tensor
 from drumblender.controllers.base import module_key
 from drumblender.controllers.free import FreeControls
 from drumblender.dsp.units import Range
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, has_unit
 from drumblender.synths.stacking import stack, stacked_size, unstack
 from drumblender.types import Controls
 
-UNITS = ("_hz", "_rad", "_midi", "_db", "_s", "_samples", "_frames")
 RANGES = {"freq_rad": Range(0.002, 3.14, log=True), "phase_rad": Range(-math.pi, math.pi)}
 """Where controls in a unit are looked for unless a search says otherwise, by the end of their name."""
 
@@ -129,14 +128,8 @@ class SearchSpace:
                 starts rough stays rough; a control with a guess starts there.
             jitter: Standard deviation of that noise, on logits.
         """
-        free = FreeControls(
-            self.sizes,
-            control_frames=self.frames,
-            init="constant",
-            scale=0.0,
-            bounded=True,
-            num_sounds=count,
-        )
+        free = FreeControls(init="constant", scale=0.0, num_sounds=count)
+        free.hold(self.sizes, self.frames)
         with torch.no_grad():
             for name in self.sizes:
                 logits = free.params[module_key(name)]
@@ -173,7 +166,7 @@ def _usual_region(name: str) -> Range | None:
     for ending, region in RANGES.items():
         if name.endswith(ending):
             return region
-    if name.endswith(UNITS):
+    if has_unit(name):
         raise ValueError(
             f"Control {name} is in a unit, so a search needs its value or the range to look in: "
             f"--fix {name}=VALUE or --range {name}=LOW:HIGH."

@@ -1,16 +1,45 @@
 """torchmetrics, never differentiated."""
 
+from drumblender.metrics.attack import AttackTimeError, EnvelopeDistance, OnsetStrengthDistance
+from drumblender.metrics.bands import BandLevelDistance, LoudSpectralDistance
 from drumblender.metrics.base import ItemMetric, LossMetric
+from drumblender.metrics.decay import ModeDecayError, ModeFrequencyError
 from drumblender.metrics.features import FeatureError
+from drumblender.metrics.level import AttackTimeDifference, LevelDifference
+from drumblender.metrics.mfcc import WeightedMFCCError
 from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
+from drumblender.metrics.pitch import (
+    DecibelDistance,
+    OctaveDifference,
+    RawChromaAccuracy,
+    RawPitchAccuracy,
+    WaveformMSE,
+)
+from drumblender.metrics.pitch_ratios import RatioLockedAccuracy
 from drumblender.metrics.spectral import LogSpectralDistance, MFCCError
 
 __all__ = [
+    "AttackTimeDifference",
+    "BandLevelDistance",
+    "DecibelDistance",
+    "AttackTimeError",
+    "EnvelopeDistance",
     "FeatureError",
     "ItemMetric",
+    "LevelDifference",
     "LogSpectralDistance",
     "LossMetric",
+    "LoudSpectralDistance",
     "MFCCError",
+    "OctaveDifference",
+    "ModeDecayError",
+    "ModeFrequencyError",
+    "OnsetStrengthDistance",
     "OnsetTimeError",
+    "RatioLockedAccuracy",
+    "RawChromaAccuracy",
+    "RawPitchAccuracy",
     "SpectralFluxOnsetError",
+    "WaveformMSE",
+    "WeightedMFCCError",
 ]

@@ -70,13 +70,3 @@ class LossMetric(ItemMetric):
             super().update(prediction, target)
         else:
             self._add(self.loss(prediction, target).detach().expand(len(target)))
-
-
-def check_pair(prediction: Audio, target: Audio) -> None:
-    """Refuse sounds of unlike shape and empty batches; raises ValueError."""
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"Shapes differ: prediction {tuple(prediction.shape)}, target {tuple(target.shape)}."
-        )
-    if not len(prediction):
-        raise ValueError("The batch has no items.")

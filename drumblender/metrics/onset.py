@@ -5,8 +5,9 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.spectra import magnitude, stft
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 
@@ -17,24 +18,24 @@ class SpectralFluxOnsetError(ItemMetric):
 
     Args:
         n_fft: Points of the FFT and of its periodic Hann window.
-        hop_size: Samples between frames, which reach into silence at both ends.
+        hop_length: Samples between frames, which reach into silence at both ends.
         axis: Rises from bin to bin (``"frequency"``), which the published tables hold under the name of an
             onset error though no onset shows in it; or from frame to frame (``"time"``), which is the flux.
     """
 
     def __init__(
-        self, n_fft: int = 1024, hop_size: int = 64, axis: Literal["frequency", "time"] = "frequency"
+        self, n_fft: int = 1024, hop_length: int = 64, axis: Literal["frequency", "time"] = "frequency"
     ) -> None:
         super().__init__()
-        if min(n_fft, hop_size) < 1:
-            raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_size=}.")
+        if min(n_fft, hop_length) < 1:
+            raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}.")
         if axis not in ("frequency", "time"):
             raise ValueError(f"axis is 'frequency' or 'time', got {axis!r}.")
-        self.n_fft, self.hop_size, self.axis = n_fft, hop_size, axis
+        self.n_fft, self.hop_length, self.axis = n_fft, hop_length, axis
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
-        flux = [_flux(audio, self.n_fft, self.hop_size, self.axis) for audio in (prediction, target)]
+        check_sounds(prediction, target)
+        flux = [_flux(audio, self.n_fft, self.hop_length, self.axis) for audio in (prediction, target)]
         return (flux[0] - flux[1]).abs().mean(dim=1)
 
 
@@ -44,24 +45,24 @@ class OnsetTimeError(ItemMetric):
     Args:
         sample_rate: Samples per second.
         n_fft: Points of the FFT and of its periodic Hann window.
-        hop_size: Samples between frames, which is the resolution.
+        hop_length: Samples between frames, which is the resolution.
     """
 
-    def __init__(self, sample_rate: int, n_fft: int = 256, hop_size: int = 32) -> None:
+    def __init__(self, sample_rate: int, n_fft: int = 256, hop_length: int = 32) -> None:
         super().__init__()
-        if min(sample_rate, n_fft, hop_size) < 1:
-            raise ValueError(f"Sizes start at 1, got {sample_rate=}, {n_fft=}, {hop_size=}.")
-        self.sample_rate, self.n_fft, self.hop_size = sample_rate, n_fft, hop_size
+        if min(sample_rate, n_fft, hop_length) < 1:
+            raise ValueError(f"Sizes start at 1, got {sample_rate=}, {n_fft=}, {hop_length=}.")
+        self.sample_rate, self.n_fft, self.hop_length = sample_rate, n_fft, hop_length
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         frame = [
-            _flux(audio, self.n_fft, self.hop_size, "time").argmax(dim=1) for audio in (prediction, target)
+            _flux(audio, self.n_fft, self.hop_length, "time").argmax(dim=1) for audio in (prediction, target)
         ]
-        return (frame[0] - frame[1]).abs() * (1000 * self.hop_size / self.sample_rate)
+        return (frame[0] - frame[1]).abs() * (1000 * self.hop_length / self.sample_rate)
 
 
-def _flux(audio: Audio, n_fft: int, hop_size: int, axis: str) -> Float[Tensor, "batch frames"]:
-    spectrum = magnitude(stft(audio, n_fft, hop_size, pad_mode="constant"))
+def _flux(audio: Audio, n_fft: int, hop_length: int, axis: str) -> Float[Tensor, "batch frames"]:
+    spectrum = magnitude(stft(audio, n_fft, hop_length, pad_mode="constant"))
     rise = spectrum.diff(dim=2 if axis == "frequency" else 1).clamp(min=0)
     return rise.square().sum(dim=2)

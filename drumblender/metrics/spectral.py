@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.cepstra import mel_cepstrum
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.spectral_distance import log_spectral_distance
-from drumblender.metrics.base import ItemMetric, check_pair
+from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
 
@@ -18,22 +19,22 @@ class LogSpectralDistance(ItemMetric):
 
     Args:
         n_fft: Points of the FFT and of its periodic Hann window. The published tables used 8092 (not 8192).
-        hop_size: Samples between frames.
+        hop_length: Samples between frames.
         eps: Added to powers, so that silence is finite.
     """
 
-    def __init__(self, n_fft: int = 8092, hop_size: int = 64, eps: float = 1e-8) -> None:
+    def __init__(self, n_fft: int = 8092, hop_length: int = 64, eps: float = 1e-8) -> None:
         super().__init__()
-        if min(n_fft, hop_size) < 1:
-            raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_size=}.")
+        if min(n_fft, hop_length) < 1:
+            raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}.")
         if not eps > 0:
             raise ValueError(f"eps must be above 0, got {eps}.")
-        self.n_fft, self.hop_size, self.eps = n_fft, hop_size, eps
+        self.n_fft, self.hop_length, self.eps = n_fft, hop_length, eps
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         return log_spectral_distance(
-            prediction, target, n_fft=self.n_fft, hop_length=self.hop_size, eps=self.eps
+            prediction, target, n_fft=self.n_fft, hop_length=self.hop_length, eps=self.eps
         ).mean(dim=1)
 
 
@@ -66,7 +67,7 @@ class MFCCError(ItemMetric):
         self.n_fft, self.hop_length, self.floor = n_fft, hop_length, floor
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
-        check_pair(prediction, target)
+        check_sounds(prediction, target)
         cepstra = [
             mel_cepstrum(
                 audio,

@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.nets.conv import Pad, PaddedConv, conv1d, tiled, under_autocast
+from drumblender.nets.conv import Pad, PaddedConv, conv1d
+from drumblender.nets.cpu import tiled
 from drumblender.nets.film import FiLM
-from drumblender.nets.residual_unit import ResidualUnit
 
 
 class SoundStreamUnit(nn.Module):
@@ -41,8 +41,9 @@ class SoundStreamUnit(nn.Module):
     ) -> Float[Tensor, "batch channels frames"]:
         pad, conv, _, point = self.net
         if self.film is None and tiled(x):
-            weights = conv.weight, conv.bias, point.weight, point.bias
-            return ResidualUnit.apply(under_autocast(x), *weights, conv.dilation[0], pad.padding[0])
+            from drumblender.nets.cpu.residual_unit import residual_unit  # numba is slow to import
+
+            return residual_unit(x, conv, pad.padding[0], point)
         h = conv1d(x, conv.weight, conv.bias, dilation=conv.dilation[0], padding=pad.padding, elu=True)
         h = conv1d(h, point.weight, point.bias if self.film is None else self.film.bias_before(point.bias))
         if self.film is not None:

@@ -3,9 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.nets.conv import Pad, conv1d, tiled, under_autocast
+from drumblender.nets.conv import Pad, conv1d
+from drumblender.nets.cpu import tiled
 from drumblender.nets.film import FiLM, TFiLM
-from drumblender.nets.film_block import FilmBlock, Norm
 
 
 class GatedActivation(nn.Module):
@@ -159,7 +159,9 @@ class TCNBlock(nn.Module):
     ) -> Float[Tensor, "batch channels frames"]:
         *norm, pad, conv = self.net
         if self._one_pass and tiled(x):
-            return self._film_block(x, film_embedding, pad, conv)
+            from drumblender.nets.cpu.film_block import film_block  # numba is slow to import
+
+            return film_block(x, film_embedding, conv, pad.padding[0], self.film, self.residual)
         h = norm[0](x) if norm else x
         bias = conv.bias if self.film is None else self.film.bias_before(conv.bias)
         h = conv1d(h, conv.weight, bias, dilation=conv.dilation[0], padding=pad.padding)
@@ -169,31 +171,6 @@ class TCNBlock(nn.Module):
         if self.tfilm is not None:
             h = self.tfilm(h)
         return h + conv1d(x, self.residual.weight, self.residual.bias)
-
-    def _film_block(self, x: Tensor, film_embedding: Tensor, pad: Pad, conv: nn.Conv1d) -> Tensor:
-        gamma, beta = (gain.float() for gain in self.film.gains(film_embedding))
-        bn = self.film.norm
-        norm = None
-        if bn is not None:
-            if bn.training and x.shape[0] * x.shape[2] < 2:
-                raise ValueError("Batch norm learns from more than 1 frame, got 1.")
-            running = (None, None) if bn.training else (bn.running_mean, bn.running_var)
-            norm = Norm(*running, bn.eps)
-        weights = conv.weight, conv.bias, gamma, beta, self.residual.weight, self.residual.bias
-        y, mean, variance = FilmBlock.apply(
-            under_autocast(x), *weights, conv.dilation[0], pad.padding[0], norm
-        )
-        if bn is not None and bn.training:
-            _update_running_stats(bn, mean, variance, num_values=y.shape[0] * y.shape[2])
-        return y
-
-
-def _update_running_stats(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, num_values: int) -> None:
-    """What ``nn.BatchNorm1d`` does in a training step: the running variance is the unbiased one."""
-    norm.num_batches_tracked += 1
-    unbiased = variance * (num_values / (num_values - 1))
-    norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
-    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
 
 
 def _norm(name: str | None, channels: int) -> list[nn.Module]:

@@ -8,8 +8,10 @@ from typing import Any
 import yaml
 
 from drumblender.checkpoints import read_checkpoint
+from drumblender.console import UsageError
 from drumblender.originals import drums, remap, strings
 from drumblender.originals.imported import Imported, save_imported
+from drumblender.trust import plain_copy, trusted
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +36,46 @@ def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Import
     """
     for importer in IMPORTERS:
         if importer.recognises(config, checkpoint):
-            return importer.convert(config, checkpoint)
+            try:
+                return importer.convert(config, checkpoint)
+            except (LookupError, TypeError, AttributeError, StopIteration) as error:
+                name = importer.__name__.rpartition(".")[2]
+                raise ValueError(
+                    f"This is no whole checkpoint and configuration of the original {name}: "
+                    f"{type(error).__name__} {str(error)[:100]}."
+                ) from error
     keys = ", ".join(sorted(checkpoint)[:6])
     raise ValueError(
         f"No importer knows a checkpoint with the entries {keys}. Does its YAML file come first?"
     )
 
 
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The content of a configuration file, as plain values.
+
+    Raises:
+        UsageError: It is no YAML, or holds no mapping, or unfolds to far too much.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = plain_copy(content, source=str(path))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        where = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
+        raise UsageError(f"{path} is no YAML configuration{where}.") from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    if not isinstance(content, dict):
+        raise UsageError(
+            f"{path} is no configuration: it holds {'nothing' if content is None else 'no mapping'}."
+        )
+    return content
+
+
 def command(given: argparse.Namespace) -> int:
     """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
-    config = None if given.config is None else yaml.safe_load(Path(given.config).read_text())
-    if not isinstance(config, dict | None):
-        raise ValueError(f"{given.config} is no configuration: it holds a {type(config).__name__}.")
+    config = None if given.config is None else read_config(given.config)
     imported = convert(config, read_checkpoint(given.checkpoint))
-    save_imported(imported, given.output)
+    save_imported(imported, given.output, trusted(given.trust))
     output = Path(given.output)
     output.with_suffix(".yaml").write_text(yaml.safe_dump(imported.config, sort_keys=False))
     if imported.dropped:

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from drumblender.data.upgrade import upgrade_data
 from drumblender.originals.imported import Imported
 from drumblender.originals.lightning1 import migrate_config
 
@@ -11,9 +12,9 @@ Config = dict[str, Any]
 
 _TASK = "drumblender.tasks.DrumBlender"
 _WEIGHTS = {
-    "modal_autoencoder.": "voices.modal.gains.",
-    "noise_autoencoder.": "voices.noise.encoder.",
-    "transient_autoencoder.": "voices.transient.encoder.",
+    "modal_autoencoder.": "voices.modal.controls.gains.",
+    "noise_autoencoder.": "voices.noise.controls.encoder.",
+    "transient_autoencoder.": "voices.transient.controls.encoder.",
     "transient_synth.": "voices.transient.synth.",
 }
 _ANALYSIS = (
@@ -86,8 +87,8 @@ def _model(old: Config, *, num_modes: int, sample_rate: int) -> Config:
     voices = {"modal": {"synth": modal}}
     if old.get("modal_autoencoder"):
         gains = old["modal_autoencoder"]["init_args"]
-        voices["modal"]["gains"] = _component(
-            "drumblender.controllers.ModeGains", num_modes=gains["num_modes"]
+        voices["modal"]["controls"] = _component(
+            "drumblender.controllers.GivenControls", gains={"num_modes": gains["num_modes"]}
         )
     noise = _noise_voice(old) if old.get("noise_synth") else None
     transient = _transient_voice(old) if old.get("transient_synth") else None
@@ -109,8 +110,10 @@ def _noise_voice(old: Config) -> Config:
     encoder = _soundstream(old["noise_autoencoder"], "drumblender.encoders.SoundStreamEncoder")
     bands = encoder["init_args"]["output_channels"]
     window = old["noise_synth"]["init_args"]["window_size"]
-    synth = _component("drumblender.synths.NoiseSynth", window_size=window, num_bands=bands)
-    return {"synth": synth, "encoder": encoder, "head": "split"}
+    synth = _component(
+        "drumblender.synths.NoiseSynth", win_length=window, num_bands=bands, filter="published"
+    )
+    return {"synth": synth, "controls": _heard(encoder)}
 
 
 def _transient_voice(old: Config) -> Config:
@@ -121,8 +124,13 @@ def _transient_voice(old: Config) -> Config:
         encoder = _soundstream(
             old["transient_autoencoder"], "drumblender.encoders.SoundStreamAttentionEncoder"
         )
-        voice |= {"encoder": encoder, "head": "split"}
+        voice["controls"] = _heard(encoder)
     return voice
+
+
+def _heard(encoder: Config) -> Config:
+    head = _component("drumblender.controllers.SplitHead")
+    return _component("drumblender.controllers.HeardControls", encoder=encoder, head=head)
 
 
 def _soundstream(old: Config, class_path: str) -> Config:
@@ -173,13 +181,14 @@ def _data(old: Config) -> Config:
     settings = {key: old[key] for key in _SETTINGS if key in old}
     if "data_dir_unprocessed" in old:
         settings["raw_dir"] = old["data_dir_unprocessed"]
+    settings |= {"channel": "first", "dc": "keep"}
     split = old.get("dataset_kwargs") or {}
     settings |= {new: split[key] for key, new in _SPLITTING.items() if split.get(key) is not None}
     analysis = {key: old[key] for key in _ANALYSIS if key in old}
     settings["analysis"] = _component(
         "drumblender.features.CQTModalAnalysis", sample_rate=old["sample_rate"], **analysis
     )
-    return _component("drumblender.data.ModalDataModule", **settings)
+    return upgrade_data(_component("drumblender.data.ModalDataModule", **settings))
 
 
 def _without_old_callbacks(trainer: Config, dropped: list[str]) -> Config:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from drumblender import __version__
-from drumblender.checkpoints import build, load_weights
+from drumblender.checkpoints import build, load_weights, save_checkpoint
+from drumblender.trust import Trust, check_training
+from drumblender.upgrade import of_today
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,20 @@ class Imported:
     dropped: list[str] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", of_today(self.config))
 
-def save_imported(imported: Imported, path: str | Path) -> None:
+
+def save_imported(imported: Imported, path: str | Path, trust: Trust | None = None) -> None:
     """Check the weights against a task built from the configuration, and write a checkpoint of ours.
 
     Raises:
+        UntrustedError: The configuration names what a stranger's file may not name.
         ValueError: The weights do not fit.
     """
-    task, _ = build(imported.config)
+    source = "the original configuration"
+    check_training(imported.config, source=source)
+    task, _ = build(imported.config, source=source, trust=trust)
     load_weights(task, imported.state_dict, source="the original checkpoint")
     content = {
         "epoch": 0,
@@ -52,5 +59,4 @@ def save_imported(imported: Imported, path: str | Path) -> None:
             "config": {key: imported.config[key] for key in ("model", "data")},
         },
     }
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(content, path)
+    save_checkpoint(content, path)

@@ -75,7 +75,8 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
     synth, synth_rate = _synth(old_model.get("synth"), state)
     mapper = _component(old_model["model"]) if "model" in old_model else _mapper_of(state)
     features = _component(old_model["feature"]) if "feature" in old_model else "cfg/features/hit.yaml"
-    init_args = {"mapper": mapper, "synth": synth, "features": features, "sample_rate": synth_rate}
+    controls = {"class_path": "drumblender.controllers.MappedControls", "init_args": {"mapper": mapper}}
+    init_args = {"controls": controls, "synth": synth, "features": features, "sample_rate": synth_rate}
     if length := (old_model.get("synth") or {}).get("init_args", {}).get("num_samples"):
         init_args["num_samples"] = length
     new["model"] = {"class_path": "drumblender.tasks.RemapTask", "init_args": init_args}
@@ -133,7 +134,8 @@ def _data(old: Config | None) -> Config:
     published = {"path": "hits", "batch_size": 16, "center_onset": True, "val_split": 0.1, "test_split": 0.1}
     if old is None:
         new = published | new
-    return {"class_path": "drumblender.data.RemapDataModule", "init_args": {"path": "hits"} | new}
+    as_published = {"path": "hits", "channel": "mean", "dc": "keep"}
+    return {"class_path": "drumblender.data.RemapDataModule", "init_args": as_published | new}
 
 
 def _component(old: Any) -> Any:
@@ -169,7 +171,15 @@ def _weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     )
     if "damping" not in new:  # the original had none without a preset
         new["damping"] = new["preset"].new_ones(new["preset"].shape)
-    return new | {f"onset_scale.{key}": value for key, value in OnsetScale(size).state_dict().items()}
+    new |= {f"onset_scale.{key}": value for key, value in OnsetScale(size).state_dict().items()}
+    return {_place(key): value for key, value in new.items()}
+
+
+def _place(key: str) -> str:
+    """Where a weight is in a task of one voice."""
+    if key == "reference":
+        return key
+    return f"voices.drum.{key}" if key.startswith("synth.") else f"voices.drum.controls.{key}"
 
 
 def _drop_unknown(component: Config, key: str, dotted: str) -> list[str]:

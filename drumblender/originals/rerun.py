@@ -1,81 +1,91 @@
 """Command lines that name a checkpoint, or files of an original code base, as the configuration."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
 from drumblender.checkpoints import own_record, read_checkpoint
+from drumblender.config_check import checked_config
 from drumblender.console import UsageError
-from drumblender.originals.command import convert, recognises
+from drumblender.originals.command import convert, read_config, recognises
 from drumblender.originals.imported import save_imported
 from drumblender.originals.lightning1 import is_lightning_1
+from drumblender.trust import Trust, check_training
 
 log = logging.getLogger(__name__)
 _FILES = ("-c", "--config", "--ckpt_path")
+_NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
 @contextmanager
-def expand_checkpoint(verb: str, args: list[str]) -> Iterator[list[str]]:
+def expand_checkpoint(verb: str, args: list[str], trust: Trust | None = None) -> Iterator[list[str]]:
     """Give the Lightning verbs a configuration file where the user names a checkpoint or an old file.
 
     ``test run.ckpt`` becomes ``test -c <its configuration> --ckpt_path run.ckpt``; a configuration saved by
     Lightning 1.9 is migrated and its checkpoint imported. The files made live as long as the context.
+
+    Raises:
+        UntrustedError: The checkpoint's configuration asks for what a stranger's file may not have.
     """
     with TemporaryDirectory(prefix="drumblender-") as folder:
-        if args and not args[0].startswith("-"):
-            args = _from_checkpoint(args, verb, Path(folder))
-        yield _from_original(args, Path(folder))
+        if names_checkpoint(args):
+            args = _from_checkpoint(args, verb, Path(folder), trust)
+        yield _from_original(args, Path(folder), trust)
 
 
-def _from_checkpoint(args: list[str], verb: str, folder: Path) -> list[str]:
+def names_checkpoint(args: list[str]) -> bool:
+    """Whether the command line starts with a checkpoint, whose configuration it then runs."""
+    return bool(args) and not args[0].startswith("-")
+
+
+def _from_checkpoint(args: list[str], verb: str, folder: Path, trust: Trust | None) -> list[str]:
     checkpoint, *rest = args
     if Path(checkpoint).suffix in (".yaml", ".yml"):
         raise UsageError(f"{checkpoint} is a configuration: drumblender {verb} -c {checkpoint}.")
     config = own_record(read_checkpoint(checkpoint), checkpoint)["config"]
-    path = folder / f"{config.get('name') or Path(checkpoint).stem}-{verb}.yaml"
-    path.write_text(yaml.safe_dump({key: config[key] for key in ("model", "data")}, sort_keys=False))
+    sections = checked_config(config, source=checkpoint, trust=trust)
+    path = folder / f"{_run_name(config, checkpoint)}-{verb}.yaml"
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
     return ["-c", str(path), *rest, "--ckpt_path", checkpoint]
 
 
-def _from_original(args: list[str], folder: Path) -> list[str]:
+def _run_name(config: dict[str, Any], checkpoint: str) -> str:
+    """The name of the run that a checkpoint tells; a folder is named by it, so a path is no name."""
+    name = config.get("name")
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else Path(checkpoint).stem
+
+
+def _from_original(args: list[str], folder: Path, trust: Trust | None) -> list[str]:
     """Replace an original configuration and checkpoint by converted ones; other command lines pass."""
     args = _split_options(args)
     for option, path in zip(args, args[1:], strict=False):
         if option in ("-c", "--config") and Path(path).is_file():
-            _check_yaml(path)
+            read_config(path)  # raises where it is no configuration
     places = {args[i]: i + 1 for i in range(len(args) - 1) if args[i] in _FILES}
     at = places.get("-c", places.get("--config"))
     if at is None or not Path(args[at]).is_file():
         return args
-    old = yaml.safe_load(Path(args[at]).read_text())
-    if not isinstance(old, dict) or not (is_lightning_1(old) or recognises(old)):
+    old = read_config(args[at])
+    if not (is_lightning_1(old) or recognises(old)):
         return args
     checkpoint_at = places.get("--ckpt_path")
     content = read_checkpoint(args[checkpoint_at]) if checkpoint_at is not None else {"state_dict": {}}
     imported = convert(old, content)
+    check_training(imported.config, source=args[at])
+    checked_config(imported.config, source=args[at], trust=trust)
     log.warning("%s is of an original code base; dropped: %s", args[at], ", ".join(imported.dropped) or "-")
     args[at] = str(folder / Path(args[at]).name)
     Path(args[at]).write_text(yaml.safe_dump(imported.config, sort_keys=False))
     if checkpoint_at is not None:
         args[checkpoint_at] = str(folder / Path(args[checkpoint_at]).name)
-        save_imported(imported, args[checkpoint_at])
+        save_imported(imported, args[checkpoint_at], trust)
     return args
-
-
-def _check_yaml(path: str) -> None:
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        where = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        raise UsageError(f"{path} is no YAML configuration{where}.") from error
-    if not isinstance(content, dict):
-        raise UsageError(
-            f"{path} is no configuration: it holds {'nothing' if content is None else 'no mapping'}."
-        )
 
 
 def _split_options(args: list[str]) -> list[str]:

@@ -66,7 +66,10 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
     loss = {"scale_invariance": True, "perceptual_weighting": True, "sample_rate": rate}
     model = _component(
         "drumblender.tasks.StringTask",
-        encoder=_component("drumblender.encoders.NoteEncoder", **encoder),
+        controls=_component(
+            "drumblender.controllers.HeardControls",
+            encoder=_component("drumblender.encoders.NoteEncoder", **encoder),
+        ),
         synth=_component("drumblender.synths.StringSynth", **synth),
         loss=_component("drumblender.losses.MultiResolutionSTFTLoss", **loss),
         sample_rate=rate,
@@ -75,7 +78,9 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
         "drumblender.data.NSynthDataModule",
         sample_rate=rate,
         statistics="split",
-        val_split="test",
+        names={"val": "test"},
+        channel="mean",
+        dc="keep",
         drop_last=True,
     )
     new = _weights(old, sizes)
@@ -105,23 +110,24 @@ def _sizes(old: dict[str, Tensor]) -> dict[str, int]:
 
 
 def _weights(old: dict[str, Tensor], sizes: dict[str, int]) -> dict[str, Tensor]:
-    new = {"encoder.loudness_mean_db": torch.tensor(0.0), "encoder.loudness_std_db": torch.tensor(1.0)}
+    encoder, head = (f"voices.string.controls.{part}" for part in ("encoder", "head.layers"))
+    new = {f"{encoder}.loudness_mean_db": torch.tensor(0.0), f"{encoder}.loudness_std_db": torch.tensor(1.0)}
     for key, value in old.items():
         module, _, rest = key.partition(".")
         if key.startswith(_UNUSED):
             continue
         if module in _HEADS:
-            new[f"head.layers.{_HEADS[module]}.{rest}"] = value
+            new[f"{head}.{_HEADS[module]}.{rest}"] = value
         elif module == "exc_coeff_proj":
             # Each frame has the gain, then the taps; ours are two controls.
             rows = value.unflatten(0, (sizes["excitation_frames"], sizes["order"] + 1))
-            new[f"head.layers.excitation_gain.{rest}"] = rows[:, :1].flatten(0, 1).clone()
-            new[f"head.layers.excitation_taps.{rest}"] = rows[:, 1:].flatten(0, 1).clone()
+            new[f"{head}.excitation_gain.{rest}"] = rows[:, :1].flatten(0, 1).clone()
+            new[f"{head}.excitation_taps.{rest}"] = rows[:, 1:].flatten(0, 1).clone()
         elif module == "in_mlps":
             number, _, layer = rest.partition(".")
-            new[f"encoder.{('pitch_net', 'loudness_net')[int(number)]}.{layer}"] = value
+            new[f"{encoder}.{('pitch_net', 'loudness_net')[int(number)]}.{layer}"] = value
         else:
-            new[f"encoder.{key}"] = value
+            new[f"{encoder}.{key}"] = value
     return new
 
 

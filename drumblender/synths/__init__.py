@@ -7,14 +7,17 @@ from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
+from drumblender.synths.preset import load_controls, save_preset
 from drumblender.synths.reverb import Room
 from drumblender.synths.simple_drum import SimpleDrumSynth
 from drumblender.synths.snare808 import Snare808
+from drumblender.synths.stft_noise import BandEqualiser, StftNoiseSynth
 from drumblender.synths.string import StringSynth
 from drumblender.synths.string_stream import StringStream
 from drumblender.synths.transient import TransientTCN
 
 __all__ = [
+    "BandEqualiser",
     "DampedModalSynth",
     "FMDrumSynth",
     "FilteredNoiseSynth",
@@ -25,8 +28,11 @@ __all__ = [
     "Room",
     "SimpleDrumSynth",
     "Snare808",
+    "StftNoiseSynth",
     "StringStream",
     "StringSynth",
     "Synth",
     "TransientTCN",
+    "load_controls",
+    "save_preset",
 ]

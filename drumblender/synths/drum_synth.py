@@ -1,8 +1,6 @@
 """What the drum machines have in common: knobs with ranges, noise, and a rendering of one hit."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -11,7 +9,6 @@ from torch import Tensor
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range
 from drumblender.synths.base import Synth
-from drumblender.synths.preset import load_preset, save_preset
 from drumblender.synths.stacking import stack, stacked_size, unstack
 from drumblender.types import Audio, Controls
 
@@ -45,6 +42,7 @@ class DrumSynth(Synth):
         self.ranges, self.sample_rate = ranges, sample_rate
         self.control_sizes = dict.fromkeys(ranges, 1)
         self.control_frames = dict.fromkeys(ranges, 1)
+        self.units = {name: _UNITS[what] for name in ranges if (what := name.rsplit(".", 1)[-1]) in _UNITS}
         self.noise: Tensor | None
         self.register_buffer("noise", 2 * torch.rand(1, noise_samples) - 1 if noise_samples else None)
 
@@ -72,6 +70,7 @@ class DrumSynth(Synth):
         """
         if num_samples < 1:
             raise ValueError(f"A hit has at least 1 sample, got {num_samples=}.")
+        self.check(controls)
         params = raise_half(stack(controls, self.control_sizes, self.control_frames))
         knobs = {
             name: span.denormalize(value)
@@ -83,46 +82,10 @@ class DrumSynth(Synth):
         """Render a vector of parameters in (0, 1), in the order of ``ranges``."""
         return self(unstack(params, self.control_sizes, self.control_frames), num_samples)
 
-    def to_units(self, controls: Controls) -> Controls:
-        named = {}
-        for name, value in controls.items():
-            unit = _UNITS.get(name.rsplit(".", 1)[-1])
-            named[f"{name}_{unit}" if unit else name] = self.ranges[name].denormalize(value)
-        return named
-
-    def from_units(self, values: Mapping[str, float | Float[Tensor, "batch"]]) -> Controls:
-        """Controls from knobs in real units: numbers, or tensors with a number for each sound.
-
-        Values beyond a range give controls beyond (0, 1).
-
-        Raises:
-            ValueError: A knob is missing or unknown.
-        """
-        wrong = sorted(set(values) ^ set(self.ranges))
-        if wrong:
-            raise ValueError(f"{', '.join(wrong)}: {type(self).__name__} has {', '.join(self.ranges)}.")
-        given = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in values.items()}
-        rows = max((value.numel() for value in given.values()), default=1)
-        return {
-            name: span.normalize(given[name].reshape(-1).expand(rows))[:, None, None]
-            for name, span in self.ranges.items()
-        }
-
     @property
     def num_params(self) -> int:
         """Length of the parameter vector."""
         return stacked_size(self.control_sizes, self.control_frames)
-
-    def load_preset(self, path: str | Path) -> Controls:
-        """Controls of a preset; see :func:`~drumblender.synths.preset.load_preset` for the errors."""
-        return unstack(load_preset(path, self).values, self.control_sizes, self.control_frames)
-
-    def save_preset(
-        self, path: str | Path, controls: Controls, damping: dict[str, float] | None = None
-    ) -> None:
-        """Write the first sound of ``controls`` in real units."""
-        values = {name: span.denormalize(controls[name][0]).item() for name, span in self.ranges.items()}
-        save_preset(path, values, damping)
 
     def _noise(
         self, noise: Tensor | None, num_samples: int, params: Tensor

@@ -1,9 +1,12 @@
 """A tone: harmonics of one fundamental, each with a level of its own."""
 
+import math
+
 from drumblender.dsp.envelopes import Upsampling
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
+from drumblender.dsp.zero_phase import slope_response, zero_phase_filter
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
 
@@ -22,6 +25,9 @@ class HarmonicSynth(Synth):
         level_db: Levels that ``level`` can have; None: the control is ``amp``.
         f0_upsampling: How frames of the fundamental become samples.
         amp_upsampling: How frames of the amplitudes do.
+        roll_off_db: Low-pass of so many decibels an octave above 500 Hz, as one published configuration has
+            it (6 dB); 0: none.
+        roll_off_delay: Samples by which that filter delays; 2 as published.
         fade: A harmonic on its way to Nyquist fades from the last frame below it, as in Torres et al. (ICASSP
             2024), instead of stopping at the sample that reaches it.
     """
@@ -35,8 +41,12 @@ class HarmonicSynth(Synth):
         f0_upsampling: Upsampling = "ends",
         amp_upsampling: Upsampling = "ends",
         fade: bool = False,
+        roll_off_db: float = 0.0,
+        roll_off_delay: int = 2,
     ) -> None:
         super().__init__()
+        if not 0 <= roll_off_db < math.inf or roll_off_delay < 0:
+            raise ValueError(f"Need 0 or more, got {roll_off_db=} and {roll_off_delay=}.")
         if num_harmonics < 1 or sample_rate < 1:
             raise ValueError(f"Need at least 1, got {num_harmonics=} and {sample_rate=}.")
         self.control_sizes = {
@@ -45,18 +55,20 @@ class HarmonicSynth(Synth):
         }
         self.sample_rate = sample_rate
         self.f0_hz, self.level_db = f0_hz, level_db
+        named = {"f0": (f0_hz, "hz"), "level": (level_db, "db")}
+        self.ranges = {name: span for name, (span, _) in named.items() if span is not None}
+        self.units = {name: named[name][1] for name in self.ranges}
+        self.linear = () if level_db is not None else ("amp",)
         self.f0_upsampling: Upsampling = f0_upsampling
         self.amp_upsampling: Upsampling = amp_upsampling
         self.fade = fade
+        self.roll_off_db, self.roll_off_delay = roll_off_db, roll_off_delay
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
-        for name, size in self.control_sizes.items():
-            if name not in controls or controls[name].shape[2] != size:
-                given = tuple(controls[name].shape) if name in controls else "nothing"
-                raise ValueError(f"Control {name} needs shape (batch, frames, {size}), got {given}.")
+        self.check(controls)
         # Raised before a range stretches it: half precision would detune a tone.
         units = self.to_units({name: raise_half(controls[name]) for name in self.control_sizes})
-        return harmonic_bank(
+        audio = harmonic_bank(
             units["f0_hz"].squeeze(2),
             units["amp"] if self.level_db is None else db_to_gain(units["level_db"]),
             num_samples=num_samples,
@@ -65,9 +77,8 @@ class HarmonicSynth(Synth):
             amp_upsampling=self.amp_upsampling,
             fade=self.fade,
         )
-
-    def to_units(self, controls: Controls) -> Controls:
-        units = {"f0_hz": controls["f0_hz"] if self.f0_hz is None else self.f0_hz.denormalize(controls["f0"])}
-        if self.level_db is None:
-            return units | {"amp": controls["amp"]}
-        return units | {"level_db": self.level_db.denormalize(controls["level"])}
+        if not self.roll_off_db:
+            return audio
+        response = slope_response(self.roll_off_db, sample_rate=self.sample_rate).to(audio)
+        magnitudes = response.expand(len(audio), 1, -1)
+        return zero_phase_filter(audio, magnitudes, delay_samples=self.roll_off_delay)

@@ -19,11 +19,11 @@ class HarmonicStream:
 
     Args:
         sample_rate: Samples per second.
-        hop_size: Samples from frame to frame.
+        hop_length: Samples from frame to frame.
     """
 
-    def __init__(self, sample_rate: int = 16000, hop_size: int = 160) -> None:
-        self.sample_rate, self.hop_size = sample_rate, hop_size
+    def __init__(self, sample_rate: int = 16000, hop_length: int = 160) -> None:
+        self.sample_rate, self.hop_length = sample_rate, hop_length
         self._turns = 0.0
         self._last: tuple[Tensor, Tensor] | None = None
 
@@ -45,7 +45,7 @@ class HarmonicStream:
         ).float()
 
     def _render(self, f0_hz: Tensor, amp: Tensor) -> Tensor:
-        num_samples = (len(f0_hz) - 1) * self.hop_size
+        num_samples = (len(f0_hz) - 1) * self.hop_length
         pitch = upsample_frames(f0_hz[None], num_samples, "hop")[0]
         turns = self._turns + (pitch / self.sample_rate).cumsum(dim=0)
         self._turns = float(turns[-1] % 1)
@@ -65,16 +65,16 @@ class NoiseStream:
     Equals ``FilteredNoiseSynth`` on the same noise. It lags by half an FFT, which overlapping frames need.
 
     Args:
-        hop_size: Samples from frame to frame.
+        hop_length: Samples from frame to frame.
         n_fft: Points of the FFT.
         seed: Of the noise, which does not depend on the blocks.
         noise: Noise to use instead, ``(samples,)``.
     """
 
     def __init__(
-        self, hop_size: int = 160, n_fft: int = 1024, seed: int = 0, noise: Tensor | None = None
+        self, hop_length: int = 160, n_fft: int = 1024, seed: int = 0, noise: Tensor | None = None
     ) -> None:
-        self.hop_size, self.n_fft, self.seed, self._given = hop_size, n_fft, seed, noise
+        self.hop_length, self.n_fft, self.seed, self._given = hop_length, n_fft, seed, noise
         self._window = torch.hann_window(n_fft)
         self._sound, self._weight = torch.zeros(n_fft), torch.zeros(n_fft)
         self._frame, self._drawn, self._held = 0, 0, torch.zeros(0)
@@ -85,21 +85,21 @@ class NoiseStream:
         """What no later frame changes."""
         if not len(magnitude):
             return torch.zeros(0)
-        frames = self._noise(len(magnitude)).unfold(0, self.n_fft, self.hop_size)
+        frames = self._noise(len(magnitude)).unfold(0, self.n_fft, self.hop_length)
         gain = upsample_frames(magnitude.float(), self.n_fft // 2 + 1, "ends")
         shaped = torch.fft.irfft(torch.fft.rfft(frames * self._window) * gain, self.n_fft) * self._window
         parts = []
         for frame in shaped:
             self._sound += frame
             self._weight += self._window.square()
-            parts.append(self._emit(self.hop_size))
+            parts.append(self._emit(self.hop_length))
             self._frame += 1
         return torch.cat(parts)
 
     @torch.no_grad()
     def finish(self) -> Float[Tensor, "samples"]:
         """The rest, up to the last frame."""
-        return self._emit(max(0, (self._frame - 1) * self.hop_size - self._start))
+        return self._emit(max(0, (self._frame - 1) * self.hop_length - self._start))
 
     def _emit(self, count: int) -> Tensor:
         before = min(count, max(0, -self._start))
@@ -111,14 +111,14 @@ class NoiseStream:
 
     def _noise(self, count: int) -> Tensor:
         """The noise under the next frames; before the start it is mirrored."""
-        needed = (count - 1) * self.hop_size + self.n_fft
+        needed = (count - 1) * self.hop_length + self.n_fft
         if self._frame == 0:
             first = self._draw(self.n_fft // 2 + 1)
             self._held = torch.cat([first[1:].flip(0), first])
         if len(self._held) < needed:
             self._held = torch.cat([self._held, self._draw(needed - len(self._held))])
         under = self._held[:needed]
-        self._held = self._held[count * self.hop_size :]
+        self._held = self._held[count * self.hop_length :]
         return under
 
     def _draw(self, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, check_controls
 from drumblender.types import Audio, Controls
 
 
@@ -15,7 +15,7 @@ class MixSynth(Synth):
         synths: The parts by name.
 
     Raises:
-        ValueError: There is no synth, or two controls get one name.
+        ValueError: There is no synth, two controls get one name, or the synths play at different rates.
     """
 
     def __init__(self, synths: dict[str, Synth]) -> None:
@@ -23,8 +23,13 @@ class MixSynth(Synth):
         if not synths:
             raise ValueError("A mix needs at least one synth, got none.")
         self.synths = nn.ModuleDict(synths)
-        self.hears = any(synth.hears for synth in synths.values())
+        self.needs_source = any(synth.needs_source for synth in synths.values())
+        rates = {synth.sample_rate for synth in synths.values()} - {None}
+        if len(rates) > 1:
+            raise ValueError(f"The synths of a mix play at {sorted(rates)} Hz; give them one sample_rate.")
+        self.sample_rate = next(iter(rates), None)
         self.control_sizes = {}
+        self.linear = tuple(f"{name}_{part}" for name, synth in synths.items() for part in synth.linear)
         for name, synth in synths.items():
             for control, size in synth.control_sizes.items():
                 if f"{name}_{control}" in self.control_sizes:
@@ -32,10 +37,15 @@ class MixSynth(Synth):
                         f"Two controls of the mix are called {name}_{control}: rename synth {name!r}."
                     )
                 self.control_sizes[f"{name}_{control}"] = size
-            for control, frames in synth.control_frames.items():
-                self.control_frames[f"{name}_{control}"] = frames
+            for own, of_part in (
+                (self.control_frames, synth.control_frames),
+                (self.ranges, synth.ranges),
+                (self.units, synth.units),
+            ):
+                own.update({f"{name}_{control}": value for control, value in of_part.items()})
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        check_controls(type(self).__name__, controls, dict.fromkeys(self.control_sizes))
         return sum(
             synth(self._share(name, controls), num_samples, source) for name, synth in self.synths.items()
         )

@@ -1,10 +1,14 @@
 """Sums of sinusoidal modes: followed frame by frame, or struck and left to ring."""
 
-from drumblender.dsp.envelopes import Align
-from drumblender.dsp.oscillators import damped_sines, modal_bank
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.envelopes import Align, interpolate_frames
+from drumblender.dsp.oscillators import damped_sines, modal_bank, quadrature_bank
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, check_controls
 from drumblender.types import Audio, Controls
 
 
@@ -13,35 +17,64 @@ class ModalSynth(Synth):
 
     Controls: ``freq_rad`` in radians a sample, ``amp`` linear, and ``phase_rad`` before the first sample, of
     which only the first frame counts; without it every mode starts at 0. A control of one frame is held. No
-    weights: it plays as many modes as the tracks hold.
+    weights: it plays as many modes as the tracks hold. With ``quadrature``, a second linear amplitude, each
+    mode also sounds a quarter turn ahead, so that its phase may move with the frames.
 
     Args:
         num_modes: Modes that an encoder makes.
         with_phase: ``phase_rad`` is one of its controls.
         align: Where the frames lie: ``center``, as published, or ``hop``, as centred analysis frames do.
         alias: Let modes above Nyquist fold down, as published, instead of silencing them.
+        freq_rad: Frequencies that a control ``freq`` in (0, 1) can have; None: the control is ``freq_rad``.
+        phase_rad: Phases that a control ``phase`` in (0, 1) can have; None: the control is ``phase_rad``.
+        quadrature: ``quadrature`` is one of its controls.
     """
 
     def __init__(
-        self, num_modes: int, with_phase: bool = True, align: Align = "center", alias: bool = False
+        self,
+        num_modes: int,
+        with_phase: bool = True,
+        align: Align = "center",
+        alias: bool = False,
+        freq_rad: Range | None = None,
+        phase_rad: Range | None = None,
+        quadrature: bool = False,
     ) -> None:
         super().__init__()
         _check_modes(num_modes)
-        self.control_sizes = {"freq_rad": num_modes, "amp": num_modes}
+        self.linear = ("amp",)
+        spans = {"freq": freq_rad} | ({"phase": phase_rad} if with_phase else {})
+        self.ranges = {name: span for name, span in spans.items() if span is not None}
+        self.units = dict.fromkeys(self.ranges, "rad")
+        self.control_sizes = {"freq_rad" if freq_rad is None else "freq": num_modes, "amp": num_modes}
         if with_phase:
-            self.control_sizes["phase_rad"] = num_modes
+            self.control_sizes["phase_rad" if phase_rad is None else "phase"] = num_modes
+        if quadrature:
+            self.control_sizes["quadrature"] = num_modes
+            self.linear = ("amp", "quadrature")
         self.align, self.alias = align, alias
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
-        phase_rad = controls.get("phase_rad")
-        return modal_bank(
-            controls["freq_rad"].mT,
-            controls["amp"].mT,
-            None if phase_rad is None else phase_rad.mT,
-            num_samples=num_samples,
-            align=self.align,
-            alias=self.alias,
-        )
+        given = {name: None for name in self.control_sizes if name in controls or name != "phase_rad"}
+        check_controls(type(self).__name__, controls, given)
+        # Raised before a range stretches it: half precision would detune a mode.
+        units = self.to_units({name: raise_half(controls[name]) for name in given})
+        tracks = [units[name] for name in ("freq_rad", "amp", "quadrature") if name in units]
+        num_frames = max(track.shape[1] for track in tracks)
+        freq_rad, *amps = (_spread(track, num_frames, self.align) for track in tracks)
+        phase_rad = units["phase_rad"].transpose(-1, -2) if "phase_rad" in units else None
+        settings = {"num_samples": num_samples, "align": self.align, "alias": self.alias}
+        if len(amps) == 1:
+            return modal_bank(freq_rad, *amps, phase_rad, **settings)
+        if phase_rad is None:
+            phase_rad = torch.zeros_like(freq_rad[..., :1])
+        return quadrature_bank(freq_rad, *amps, phase_rad, **settings)
+
+
+def _spread(track: Tensor, num_frames: int, align: Align) -> Float[Tensor, "batch modes frames"]:
+    """Tracks of fewer frames than the others, on lines between their own."""
+    track = track.transpose(-1, -2)
+    return track if track.shape[-1] in (1, num_frames) else interpolate_frames(track, num_frames, align=align)
 
 
 class DampedModalSynth(Synth):
@@ -75,27 +108,19 @@ class DampedModalSynth(Synth):
         names = ("freq", "t60", "amp" if level_db is None else "level")
         self.control_sizes = dict.fromkeys(names, num_modes)
         self.control_frames = dict.fromkeys(self.control_sizes, 1)
-        self.sample_rate, self.max_amp = sample_rate, max_amp
-        self.freq_hz, self.t60_s, self.level_db = freq_hz, t60_s, level_db
+        self.sample_rate = sample_rate
+        self.ranges = {"freq": freq_hz, "t60": t60_s}
+        self.ranges |= {"amp": Range(0, max_amp)} if level_db is None else {"level": level_db}
+        self.units = {"freq": "hz", "t60": "s", "level": "db"}
+        self.level_db = level_db
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
+        self.check(controls)
         # Raised before a range stretches it: half precision would detune a mode.
         units = self.to_units({name: raise_half(controls[name]) for name in self.control_sizes})
-        if any(value.shape[1] != 1 for value in units.values()):
-            shapes = {name: tuple(controls[name].shape) for name in self.control_sizes}
-            raise ValueError(f"Each control of a struck mode has one frame, got {shapes}.")
         amp = units["amp"] if self.level_db is None else db_to_gain(units["level_db"])
         held = [value.squeeze(1) for value in (units["freq_hz"], units["t60_s"], amp)]
         return damped_sines(*held, num_samples=num_samples, sample_rate=self.sample_rate)
-
-    def to_units(self, controls: Controls) -> Controls:
-        units = {
-            "freq_hz": self.freq_hz.denormalize(controls["freq"]),
-            "t60_s": self.t60_s.denormalize(controls["t60"]),
-        }
-        if self.level_db is None:
-            return units | {"amp": self.max_amp * controls["amp"]}
-        return units | {"level_db": self.level_db.denormalize(controls["level"])}
 
 
 def _check_modes(num_modes: int) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
-from drumblender.dsp.noise import filtered_noise, white_noise
+from drumblender.dsp.noise import NoiseFilter, filtered_noise, white_noise
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
@@ -20,29 +20,38 @@ class NoiseSynth(Synth):
 
     Args:
         num_bands: Bands of the filter, at least 2.
-        window_size: Samples in a frame of noise, at least 2.
+        win_length: Samples in a frame of noise, at least 2.
         seed: Draw the same noise in every call and for every sound of a batch, as a search needs: what a
             candidate sounds like must not depend on its place. Without it each call and sound has its own.
         draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
         level_db: Gains that ``level`` can have; None: the control is ``magnitude``.
+        filter: ``linear`` keeps bands apart: two bands away, one is 40 dB down. ``published`` lets each leak
+            into all others, as the published system and its checkpoints do.
     """
 
     def __init__(
         self,
         num_bands: int,
-        window_size: int = 1024,
+        win_length: int = 1024,
         seed: int | None = None,
         draw_on_device: bool = False,
         level_db: Range | None = None,
+        filter: NoiseFilter = "linear",
     ) -> None:
         super().__init__()
-        if num_bands < 2 or window_size < 2:
+        if num_bands < 2 or win_length < 2:
             raise ValueError(
-                f"Need at least 2 bands and samples a window, got {num_bands=} and {window_size=}."
+                f"Need at least 2 bands and samples a window, got {num_bands=} and {win_length=}."
             )
-        self.num_bands, self.level_db = num_bands, level_db
+        if filter not in ("linear", "published"):
+            raise ValueError(f"filter is 'linear' or 'published', got {filter!r}.")
+        self.num_bands, self.level_db, self.filter = num_bands, level_db, filter
+        if level_db is None:
+            self.linear = ("magnitude",)
+        else:
+            self.ranges, self.units = {"level": level_db}, {"level": "db"}
         self.control_sizes = {"magnitude" if level_db is None else "level": num_bands}
-        self.window_size, self.hop_size = window_size, window_size // 2
+        self.win_length, self.hop_length = win_length, win_length // 2
         self.seed, self.draw_on_device = seed, draw_on_device
 
     def forward(
@@ -60,39 +69,32 @@ class NoiseSynth(Synth):
             controls: ``magnitude`` or ``level``, of shape ``(batch, frames, num_bands)``.
             num_samples: Length of the sound.
             source: Not heard.
-            noise: The noise to filter, in [-1, 1): ``(batch, frames, window_size)``.
+            noise: The noise to filter, in [-1, 1): ``(batch, frames, win_length)``.
             generator: Draws the noise instead of the seed or the global generator.
 
         Raises:
             ValueError: A shape does not fit.
         """
+        self.check(controls)
         if self.level_db is None:
             magnitude = controls["magnitude"]
         else:  # raised before a range stretches it: half precision would step audibly
             magnitude = db_to_gain(self.level_db.denormalize(raise_half(controls["level"])))
         magnitude = self._spread(magnitude, num_samples)
-        shape = (*magnitude.shape[:2], self.window_size)
+        shape = (*magnitude.shape[:2], self.win_length)
         if noise is None:
             noise = self._draw(shape, magnitude, generator)
         elif noise.shape != shape:
             raise ValueError(f"The sound needs noise of shape {shape}, got {tuple(noise.shape)}.")
-        return filtered_noise(magnitude, noise)[:, :num_samples]
-
-    def to_units(self, controls: Controls) -> Controls:
-        if self.level_db is None:
-            return dict(controls)
-        return {"level_db": self.level_db.denormalize(controls["level"])}
+        return filtered_noise(magnitude, noise, self.filter)[:, :num_samples]
 
     def _spread(self, magnitude: Tensor, num_samples: int) -> Tensor:
-        if num_samples < 1 or magnitude.shape[-1] != self.num_bands:
-            raise ValueError(
-                f"Need at least 1 sample and magnitude (batch, frames, {self.num_bands}), "
-                f"got {num_samples=} and {tuple(magnitude.shape)}."
-            )
-        needed = max(0, -(-(num_samples - self.window_size) // self.hop_size)) + 1
+        if num_samples < 1:
+            raise ValueError(f"A sound has at least 1 sample, got {num_samples=}.")
+        needed = max(0, -(-(num_samples - self.win_length) // self.hop_length)) + 1
         if magnitude.shape[1] >= needed:
             return magnitude
-        return interpolate_frames(magnitude.mT, needed).mT
+        return interpolate_frames(magnitude.transpose(-1, -2), needed).transpose(-1, -2)
 
     def _draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
         count = shape[0]

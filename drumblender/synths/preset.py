@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.units import Range
+from drumblender.atomic import read_json
 from drumblender.shipped import find_shipped
-from drumblender.synths.base import Synth
-from drumblender.synths.stacking import has_unit
+from drumblender.synths.base import Synth, has_unit
 from drumblender.types import Controls
 
+_MOST = 3e38  # what float32 holds
 _SLACK = 1e-6  # of a range: what rounding to decimals and back may add
 
 
@@ -27,62 +27,135 @@ class Preset(NamedTuple):
 
 
 def load_preset(path: str | Path, synth: Synth) -> Preset:
-    """Read ``{"preset": {name: value}, "damping": {name: factor}}``; the order of names means nothing.
+    """Read a preset as what a mapper moves: one frame of each control that may have any number.
 
-    Values are in real units for a synth that has a range for each control, and for controls whose name ends
-    in a unit; else in (0, 1). A control with several numbers has a list of them, frame after frame, or one
-    number for all. Damping is 1 where it is not given.
+    Damping is 1 where it is not given.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`load_controls`; or a control moves from frame to frame.
+    """
+    controls, content = load_controls(path, synth), _read(path)
+    damping = _section(path, content, "damping", synth) if "damping" in content else {}
+    rows, factors, held = [], [], {}
+    for name, value in controls.items():
+        if value.shape[1] != synth.control_frames.get(name, 1):
+            raise ValueError(
+                f"{path}: {name} has {value.shape[1]} frames; a mapper moves presets that are held."
+            )
+        if has_unit(name):
+            held[name] = value
+            continue
+        rows.append(value.flatten())
+        factor = _frames(path, f"damping of {name}", damping.get(name, 1.0), *value.shape[1:])
+        if not factor.isfinite().all():
+            raise ValueError(f"{path}: damping of {name} is {factor.flatten()[0].item()}; it is finite.")
+        factors.append(factor.flatten())
+    return Preset(torch.cat(rows)[None], torch.cat(factors)[None], held)
+
+
+def load_controls(path: str | Path, synth: Synth) -> Controls:
+    """Read ``{"preset": {name: value}}`` as a synth is played: ``(1, frames, size)`` by name.
+
+    The order of names means nothing; a control may be called as it is (``freq``) or as its unit says
+    (``freq_hz``). Values are in real units for controls that have a range or are in a unit, else as the synth
+    takes them: one number for all of the control, a list of its numbers (frame after frame, where it has a
+    certain number of frames), or a list of frames.
 
     Raises:
         FileNotFoundError: No such file, neither here nor among the presets of the package.
         ValueError: The file is no preset, or a name is missing, unknown, or out of its range.
     """
+    values = _section(path, _read(path), "preset", synth)
+    if missing := sorted(set(synth.control_sizes) - set(values)):
+        raise ValueError(f"{path} lacks {', '.join(missing)}.")
+    controls = {}
+    for name, size in synth.control_sizes.items():
+        numbers = _frames(path, name, values[name], synth.control_frames.get(name), size)
+        controls[name] = numbers if has_unit(name) else _normalized(path, name, numbers, synth)
+    return controls
+
+
+def save_preset(
+    path: str | Path, synth: Synth, controls: Controls, damping: Mapping[str, float] | None = None
+) -> None:
+    """Write the first sound of ``controls`` in real units, as :func:`load_preset` reads it.
+
+    Raises:
+        ValueError: A control is missing or has another shape.
+    """
+    synth.check(controls)
+    listed = {name: listed_frames(value) for name, value in real_units(synth, controls).items()}
+    content = {"preset": listed} | ({"damping": dict(damping)} if damping else {})
+    Path(path).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def real_units(synth: Synth, controls: Controls) -> Controls:
+    """The synth's controls, each under its own name and in the unit of its range."""
+    return {
+        name: synth.ranges[name].denormalize(controls[name]) if name in synth.ranges else controls[name]
+        for name in synth.control_sizes
+    }
+
+
+def listed_frames(value: Float[Tensor, "batch frames size"]) -> float | list[float] | list[list[float]]:
+    """The first sound's numbers as :func:`load_controls` reads them, without lists of one."""
+    rows = [[float(f"{number:.9g}") for number in row] for row in value[0].detach().float().cpu().tolist()]
+    if len(rows) > 1:
+        return rows
+    return rows[0][0] if len(rows[0]) == 1 else rows[0]
+
+
+def _read(path: str | Path) -> dict[str, object]:
     found = Path(path) if Path(path).is_file() else find_shipped(str(path))
     if found is None:
         raise FileNotFoundError(f"No preset {path}.")
     try:
-        content = json.loads(found.read_text())
-        values, damping = dict(content["preset"].items()), dict(content.get("damping", {}).items())
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        content = read_json(found)
+    except ValueError as error:
         raise ValueError(f'{path} is no preset: expected {{"preset": {{...}}}} in JSON. {error}') from error
-    if missing := sorted(set(synth.control_sizes) - set(values)):
-        raise ValueError(f"{path} lacks {', '.join(missing)}.")
-    if unknown := sorted((set(values) | set(damping)) - set(synth.control_sizes)):
+    if not isinstance(content, dict) or "preset" not in content:
+        raise ValueError(f'{path} is no preset: expected {{"preset": {{...}}}} in JSON.')
+    return content
+
+
+def _section(path: str | Path, content: dict[str, object], section: str, synth: Synth) -> dict[str, object]:
+    """Values by the names of the synth's controls."""
+    values = content[section]
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: {section} holds names and values, got {type(values).__name__}.")
+    known = {synth.unit_name(name): name for name in synth.control_sizes}
+    named = {known.get(name, name): value for name, value in values.items()}
+    if unknown := sorted(set(named) - set(synth.control_sizes)):
         raise ValueError(
             f"{path} names {', '.join(unknown)}; {type(synth).__name__} has {', '.join(synth.control_sizes)}."
         )
-    rows, factors, held = [], [], {}
-    for name, size in synth.control_sizes.items():
-        shape = synth.control_frames.get(name, 1), size
-        numbers = _numbers(path, name, values[name], shape[0] * size)
-        if has_unit(name):
-            held[name] = numbers.view(1, *shape)
-            continue
-        rows.append(_normalized(path, name, numbers, synth))
-        factors.append(_numbers(path, f"damping of {name}", damping.get(name, 1.0), len(numbers)))
-    return Preset(torch.cat(rows)[None], torch.cat(factors)[None], held)
+    if len(named) < len(values):
+        raise ValueError(f"{path}: {section} names a control twice, with and without its unit.")
+    return named
 
 
-def save_preset(
-    path: str | Path, values: Mapping[str, object], damping: Mapping[str, float] | None = None
-) -> None:
-    """Write values in real units, as :func:`load_preset` reads them."""
-    content = {"preset": dict(values)} | ({"damping": dict(damping)} if damping else {})
-    Path(path).write_text(json.dumps(content, indent=2) + "\n")
+def _frames(
+    path: str | Path, name: str, value: object, frames: int | None, size: int
+) -> Float[Tensor, "1 frames size"]:
+    """The numbers of a control, for every frame that it must have."""
+    nested = isinstance(value, list) and value and all(isinstance(row, list) for row in value)
+    rows = value if nested else None
+    flat = [number for row in rows for number in row] if rows is not None else value
+    flat = flat if isinstance(flat, list) else [flat] * ((frames or 1) * size)
+    count = len(rows) if rows is not None and frames is None else frames or 1
+    numbers = all(type(number) in (int, float) for number in flat)
+    if not numbers or len(flat) != count * size or any(len(row) != size for row in rows or []):
+        wanted = "a number" if count * size == 1 else f"{count * size} numbers"
+        raise ValueError(f"{path}: {name} needs {wanted}, got {str(value)[:80]}.")
+    return torch.tensor(flat, dtype=torch.float32).view(1, count, size)
 
 
-def _numbers(path: str | Path, name: str, value: object, count: int) -> Float[Tensor, "count"]:
-    listed = value if isinstance(value, list) else [value] * count
-    if len(listed) != count or not all(type(number) in (int, float) for number in listed):
-        wanted = "a number" if count == 1 else f"{count} numbers"
-        raise ValueError(f"{path}: {name} needs {wanted}, got {value!r}.")
-    return torch.tensor(listed, dtype=torch.float32)
-
-
-def _normalized(path: str | Path, name: str, numbers: Float[Tensor, "count"], synth: Synth) -> Tensor:
-    span: Range = getattr(synth, "ranges", {}).get(name, Range(0, 1))
+def _normalized(path: str | Path, name: str, numbers: Tensor, synth: Synth) -> Tensor:
+    span = synth.ranges.get(name)
+    if span is None:  # linear, of any sign and size: only what has a range has bounds
+        return numbers
     unit = span.normalize(numbers)
     if not bool(((unit >= -_SLACK) & (unit <= 1 + _SLACK)).all()):  # NaN is in no range either
-        given = ", ".join(f"{number:g}" for number in numbers.tolist())
+        given = ", ".join(f"{number:g}" for number in numbers.flatten()[:4].tolist())
         raise ValueError(f"{path}: {name} is {given}; it goes from {span.low:g} to {span.high:g}.")
     return unit.clamp(0, 1)

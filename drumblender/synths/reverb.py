@@ -21,7 +21,7 @@ class Room(Synth):
         on: Whether the room is heard; ``room.on = False`` plays a trained model dry.
     """
 
-    hears = True
+    needs_source = True
 
     def __init__(
         self, sample_rate: int = 16000, length_s: float = 0.25, decay_s: float = 0.3, on: bool = True

@@ -8,13 +8,6 @@ from torch import Tensor
 
 from drumblender.types import Controls
 
-_UNITS = ("_hz", "_rad", "_midi", "_db", "_s", "_ms", "_samples", "_frames")
-
-
-def has_unit(name: str) -> bool:
-    """Whether a control is given in real units instead of in (0, 1)."""
-    return name.endswith(_UNITS)
-
 
 def stacked_size(control_sizes: Mapping[str, int], control_frames: Mapping[str, int]) -> int:
     """Length of the vector; a control that may have any number of frames has one."""

@@ -1,13 +1,14 @@
 """A plucked string with learned loop and excitation filters (Differentiable Karplus-Strong, WASPAA 2025)."""
 
 import logging
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.all_pole import (
+    Kernel,
     all_pole,
     keep_windows,
     place_windows,
@@ -16,11 +17,12 @@ from drumblender.dsp.all_pole import (
     windowed_all_pole,
     working_dtype,
 )
+from drumblender.dsp.kernels import read_along
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.strings import fractional_delay_taps, share_out
 from drumblender.dsp.units import Range
-from drumblender.synths.base import Synth
+from drumblender.synths.base import Synth, check_controls
 from drumblender.synths.string_curves import (
     LoopCurves,
     Span,
@@ -83,6 +85,8 @@ class StringSynth(Synth):
         burst_db: Level of a burst that its control maps to, in dB below full scale.
         seed: Draws the burst.
         unvoiced: A frame with a pitch of 0 or NaN is an ``error``, or must ``hold`` the one before it.
+        f0_hz: Pitches that a control ``f0`` in (0, 1) can have; None: the control is ``f0_hz``.
+        kernel: Who computes the recursions.
     """
 
     noise: Float[Tensor, "windows window"]
@@ -104,6 +108,8 @@ class StringSynth(Synth):
         burst_db: Range = Range(-60.0, 20.0),  # noqa: B008
         seed: int = 0,
         unvoiced: Literal["error", "hold"] = "error",
+        f0_hz: Range | None = None,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         sizes = {"loop_order": loop_order, "loop_frames": loop_frames, "excitation_order": excitation_order}
@@ -123,13 +129,20 @@ class StringSynth(Synth):
         self.onset_s = tuple(onset_s)
         self.excitation, self.interpolate, self.unvoiced = excitation, interpolate, unvoiced
         self.loop_gain, self.burst_db = loop_gain, burst_db
+        if kernel not in get_args(Kernel):
+            raise ValueError(f"kernel is one of {', '.join(get_args(Kernel))}, got {kernel!r}.")
+        self.kernel: Kernel = kernel
         self.clamped_frames = 0
-        self.hears = excitation != "burst"
-        self.control_sizes = {"f0_hz": 1, "loop_taps": loop_order + 1, "loop_gain": 1}
+        self.needs_source = excitation != "burst"
+        self.control_sizes = {"f0_hz" if f0_hz is None else "f0": 1}
+        self.control_sizes |= {"loop_taps": loop_order + 1, "loop_gain": 1}
         self.control_sizes |= {"excitation_taps": excitation_order, "excitation_gain": 1}
         self.control_frames = {"loop_taps": loop_frames, "loop_gain": loop_frames}
         self.control_frames |= dict.fromkeys(("excitation_taps", "excitation_gain"), excitation_frames)
+        self.ranges = {"loop_gain": loop_gain} | ({} if f0_hz is None else {"f0": f0_hz})
+        self.units = {"f0": "hz", "burst": "db"}
         if excitation == "burst":
+            self.ranges["burst"] = burst_db
             self.control_sizes["burst"] = len(self.onset_s)
             self.control_frames["burst"] = excitation_frames
             noise = white_noise(
@@ -166,9 +179,10 @@ class StringSynth(Synth):
             with_residual: Also take the excitation filter out of what the inverse loop leaves of a recording.
         """
         if self.interpolate == "coefficients":
-            return self.play_units(self.to_units(controls), num_samples, source)
+            return self.play_coefficients(self.coefficients(controls), num_samples, source)
         dtype = _audio_dtype(controls, source)
-        controls = self.checked(controls, self.control_sizes, source)
+        sizes = {name: size for name, size in self.control_sizes.items() if name != "f0"} | {"f0_hz": 1}
+        controls = self.checked(self._pitched(controls), sizes, source)
         if self.excitation == "resynthesis":
             # A gradient of 0, not of None: distributed training waits for every parameter.
             unheard = controls["excitation_taps"].sum() + controls["excitation_gain"].sum()
@@ -178,8 +192,10 @@ class StringSynth(Synth):
         windows = windows_from_controls(controls, self.window, self.burst_db)
         return self._play(loop, windows, self.starts(controls), num_samples, source, dtype, with_residual)
 
-    def play_units(self, units: Controls, num_samples: int, source: Audio | None = None) -> StringSignals:
-        """Play finished coefficients, as :meth:`to_units` gives them; in between they are clipped to [0, 1].
+    def play_coefficients(
+        self, units: Controls, num_samples: int, source: Audio | None = None
+    ) -> StringSignals:
+        """Play finished :meth:`coefficients`; in between they are clipped to [0, 1].
 
         Raises:
             ValueError: As :meth:`forward`, or a loop gain is 1 or more.
@@ -192,21 +208,21 @@ class StringSynth(Synth):
         units = self.checked(units, sizes, source)
         if self.excitation == "resynthesis":
             units["loop_gain"] = units["loop_gain"] + 0 * units["excitation_coefficients"].sum()
-        highest = units["loop_gain"].max().item()
+        highest = 0.0 if read_along() else units["loop_gain"].max().item()
         if not highest < 1:
             raise ValueError(f"A loop gain of {highest:.6g} never fades; keep it below 1.")
         loop = loop_from_units(units, self.internal_rate / units["f0_hz"], self._span(num_samples))
         windows = windows_from_units(units, self.window)
         return self._play(loop, windows, self.starts(units), num_samples, source, dtype)
 
-    def to_units(self, controls: Controls) -> Controls:
-        """Coefficients at the frames; ``loop_coefficients`` sum to 1 and are multiplied by ``loop_gain``.
+    def coefficients(self, controls: Controls) -> Controls:
+        """Of the filters, at the frames; ``loop_coefficients`` sum to 1 and are multiplied by ``loop_gain``.
 
         Between frames, the logits follow another curve than these do.
         """
         gain = self.loop_gain.denormalize(inside(controls["loop_gain"]))
         units = {
-            "f0_hz": controls["f0_hz"],
+            "f0_hz": self._pitched(controls)["f0_hz"],
             "loop_coefficients": share_out(inside(controls["loop_taps"]), torch.ones_like(gain)),
             "loop_gain": gain,
             "excitation_coefficients": share_out(
@@ -218,6 +234,12 @@ class StringSynth(Synth):
         if "onset_s" in controls:
             units["onset_s"] = controls["onset_s"]
         return units
+
+    def _pitched(self, controls: Controls) -> Controls:
+        """The controls with their pitch in Hz."""
+        if "f0" not in self.control_sizes or "f0" not in controls:
+            return controls
+        return controls | {"f0_hz": self.ranges["f0"].denormalize(controls["f0"])}
 
     def _span(self, num_samples: int) -> Span:
         if num_samples < 1:
@@ -244,14 +266,14 @@ class StringSynth(Synth):
                 source = torch.nn.functional.pad(source, (0, num_samples - source.shape[1]))
             heard = kaiser_resample(source, self.sample_rate, self.internal_rate, dtype=taps.dtype)
             if self.excitation == "source":
-                excitation = windowed_all_pole(heard, windows.poles, starts)
+                excitation = windowed_all_pole(heard, windows.poles, starts, kernel=self.kernel)
             else:
                 whitened = sparse_all_pole_inverse(heard, lag, taps)
                 # The excitation filter would undo its own inverse here, sample for sample.
                 excitation = keep_windows(whitened, starts, self.window)
                 if with_residual:
                     residual = windowed_all_pole(whitened, windows.poles, starts, inverse=True)
-        ringing = sparse_all_pole(excitation, lag, taps)
+        ringing = sparse_all_pole(excitation, lag, taps, kernel=self.kernel)
         outer = {"num_samples": num_samples, "dtype": dtype}
         audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate, **outer)
         return StringSignals(audio, excitation, residual)
@@ -260,23 +282,18 @@ class StringSynth(Synth):
         """The burst of each window at its level, through the excitation filter."""
         noise = (windows.burst * self.noise.to(windows.burst).T).transpose(1, 2)
         poles = windows.poles.repeat_interleave(noise.shape[1], dim=0)
-        return all_pole(noise.flatten(0, 1), poles).view_as(noise)
+        return all_pole(noise.flatten(0, 1), poles, kernel=self.kernel).view_as(noise)
 
     def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
         """The controls in the working type, for every item, their pitch playable."""
-        if self.hears and source is None:
+        if self.needs_source and source is None:
             raise ValueError(
                 f"A string with excitation={self.excitation!r} needs a source; 'burst' plays without one."
             )
-        for name, size in sizes.items():
-            if name not in controls:
-                raise ValueError(f"The string needs a control {name!r}, got {sorted(controls)}.")
-            shape = tuple(controls[name].shape)
-            if len(shape) != 3 or shape[1] < 1 or shape[2] != size:
-                raise ValueError(f"{name} is (batch, frames, {size}) with a frame or more, got {shape}.")
+        check_controls("StringSynth", controls, sizes)
         wanted = {name: controls[name] for name in (*sizes, "onset_s") if name in controls}
         lengths = {name: len(value) for name, value in wanted.items()}
-        lengths |= {} if source is None or not self.hears else {"source": len(source)}
+        lengths |= {} if source is None or not self.needs_source else {"source": len(source)}
         batch = max(lengths.values())
         if set(lengths.values()) - {1, batch}:
             raise ValueError(f"Controls and source have batches of different sizes: {lengths}.")
@@ -287,6 +304,8 @@ class StringSynth(Synth):
     def _playable(self, f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
         if self.unvoiced == "hold":
             f0_hz = hold_unvoiced(f0_hz)
+        if read_along():  # an exported graph cannot check
+            return f0_hz
         lowest = check_pitch(f0_hz, self.internal_rate / 2)
         if lowest < self.min_f0_hz:
             if not self.clamped_frames:

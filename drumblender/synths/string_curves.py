@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.kernels import read_along
 from drumblender.dsp.splines import spline_upsample
 from drumblender.dsp.strings import constrain_loop_coefficients, share_out
 from drumblender.dsp.units import Range, db_to_gain
@@ -73,9 +74,7 @@ def inside(control: Tensor) -> Tensor:
 def hold_unvoiced(f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
     """Give a frame without a pitch (0, NaN) the one before it; those at the start get the first there is."""
     voiced = (f0_hz > 0) & f0_hz.isfinite()
-    if voiced.all():
-        return f0_hz
-    if not voiced.any(dim=1).all():
+    if not read_along() and not voiced.any(dim=1).all():
         item = int((~voiced.any(dim=1)).flatten().nonzero()[0])
         raise ValueError(f"Item {item} has no frame with a pitch, so there is none to hold.")
     frames = torch.arange(f0_hz.shape[1], device=f0_hz.device)[:, None]

@@ -28,7 +28,7 @@ class StringStream:
     def __init__(self, synth: StringSynth, controls: Controls, num_samples: int) -> None:
         if synth.interpolate != "logits":
             raise ValueError(f"A stream joins logits, this string joins {synth.interpolate}.")
-        if synth.hears and synth.internal_rate != synth.sample_rate:
+        if synth.needs_source and synth.internal_rate != synth.sample_rate:
             raise ValueError(
                 f"A stream that hears a source runs at one rate; set internal_rate={synth.sample_rate}, "
                 f"not {synth.internal_rate}."
@@ -46,7 +46,7 @@ class StringStream:
     def pluck(self, controls: Controls, num_samples: int) -> None:
         """Play new controls from here on; what rings goes on ringing."""
         synth = self.synth
-        silence = controls["f0_hz"].new_zeros(1, 1) if synth.hears else None
+        silence = controls["f0_hz"].new_zeros(1, 1) if synth.needs_source else None
         with torch.no_grad():
             self.controls = synth.checked(controls, synth.control_sizes, silence)
             self.period = synth.internal_rate / self.controls["f0_hz"]
@@ -55,7 +55,7 @@ class StringStream:
             if not torch.is_tensor(starts):
                 starts = torch.tensor([starts], device=self.period.device).expand(len(self.period), -1)
             self.starts = starts
-            self.bursts = None if synth.hears else synth.bursts(self.windows)
+            self.bursts = None if synth.needs_source else synth.bursts(self.windows)
         if synth.excitation == "source" and bool((starts.sort().values.diff() < synth.window).any()):
             raise ValueError("The windows of a stream that filters a source must lie apart.")
         self.total = -(-num_samples * synth.internal_rate // synth.sample_rate)
@@ -69,7 +69,7 @@ class StringStream:
             num_samples: How many.
             source: What the string hears meanwhile, as long as the block.
         """
-        if self.synth.hears and (source is None or source.shape[1] != num_samples):
+        if self.synth.needs_source and (source is None or source.shape[1] != num_samples):
             raise ValueError(f"This string hears: give {num_samples} samples of source with the block.")
         while (missing := num_samples - self.ready.shape[1]) > 0:
             count = -(-missing * self.synth.internal_rate // self.synth.sample_rate)

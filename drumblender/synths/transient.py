@@ -30,7 +30,8 @@ class TransientTCN(Synth):
         ValueError: The channels do not add up, or FiLM lacks its size.
     """
 
-    hears = True
+    needs_source = True
+    linear = ("embedding",)
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class TransientTCN(Synth):
             raise ValueError(
                 f"TransientTCN works on the mix so far: needs a source of {num_samples} samples, got {got}."
             )
+        self.check(controls)
         x = source[:, None]
         if self.transient_conditioning is not None:
             learned = self.transient_conditioning[..., :num_samples]
@@ -105,12 +107,4 @@ class TransientTCN(Synth):
     def _embedding(self, controls: Controls) -> Tensor | None:
         if not self.control_sizes:
             return None
-        if "embedding" not in controls:
-            raise ValueError(f"TransientTCN with FiLM needs the control embedding, got {sorted(controls)}.")
-        embedding = controls["embedding"]
-        if embedding.shape[1:] != (1, self.control_sizes["embedding"]):
-            raise ValueError(
-                f"embedding must be (batch, 1, {self.control_sizes['embedding']}), "
-                f"got {tuple(embedding.shape)}."
-            )
-        return embedding[:, 0]
+        return controls["embedding"][:, 0]

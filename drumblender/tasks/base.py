@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,21 +13,25 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from drumblender import __version__
+from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
-from drumblender.types import Audio, AudioBatch
+from drumblender.tasks.voices import Voice
+from drumblender.types import Audio, AudioBatch, HasLoudnessStatistics, NormalisesLoudness
+from drumblender.upgrade import is_earlier, upgrade
 
 Step = dict[str, Tensor]
 """``loss`` with its graph, ``prediction`` and ``target`` without."""
 
 
 class SynthesisTask(L.LightningModule, ABC):
-    """Learns to make ``prediction`` sound like ``target``.
+    """Plays voices in order and learns to make their mix, the ``prediction``, sound like ``target``.
 
-    A final task joins its parts in ``forward``, which takes a batch and renders it; the steps here do the
-    rest and return what callbacks read. Its ``__init__`` calls ``self.save_arguments()``, so that a
-    checkpoint of a run that the command line started can rebuild the task.
+    Each voice hears the mix so far and adds to it or replaces it. A final task says what only it can do. Its
+    ``__init__`` calls ``self.save_arguments()``, so that a checkpoint of a run that the command line started
+    can rebuild the task.
 
     Args:
+        voices: The voices by name, in the order they join.
         sample_rate: Samples a second of the audio in the batches.
         loss: Module ``(prediction, target) -> scalar``.
         metrics: Test metrics by name, each a torchmetrics ``Metric`` of prediction and target.
@@ -40,14 +44,17 @@ class SynthesisTask(L.LightningModule, ABC):
 
     def __init__(
         self,
-        sample_rate: int,
+        voices: dict[str, Voice],
         loss: nn.Module,
+        sample_rate: int,
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
     ) -> None:
         super().__init__()
         if sample_rate < 1:
             raise ValueError(f"sample_rate is samples a second, got {sample_rate}.")
+        _check_voices(voices, sample_rate)
+        self.voices = nn.ModuleDict(voices)
         self.sample_rate = sample_rate
         self.loss = loss
         self.metrics = nn.ModuleDict(metrics or {})
@@ -60,9 +67,25 @@ class SynthesisTask(L.LightningModule, ABC):
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters(logger=False, frame=inspect.currentframe().f_back)
 
-    @abstractmethod
-    def forward(self, batch: AudioBatch) -> Audio:
-        """Render the batch: as long as its audio."""
+    def setup(self, stage: str) -> None:
+        """Tell the parts that hear loudness how loud the training data is, before training starts."""
+        data = getattr(self.trainer, "datamodule", None)
+        if stage != "fit" or not isinstance(data, HasLoudnessStatistics):
+            return
+        for part in self.modules():
+            if isinstance(part, NormalisesLoudness):
+                part.set_loudness_statistics(*data.loudness_statistics())
+
+    def forward(self, batch: AudioBatch, noise: Tensor | None = None) -> Audio:
+        """Render the batch; ``noise`` replaces the draw of the noise voices."""
+        mix = None
+        for _, voice, sound in self._play(batch, noise):
+            mix = voice.join(mix, sound)
+        return mix
+
+    def stems(self, batch: AudioBatch, noise: Tensor | None = None) -> dict[str, Audio]:
+        """The sound of each voice alone, by name."""
+        return {name: sound for name, _, sound in self._play(batch, noise)}
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         return self._step(batch, "train")
@@ -83,6 +106,12 @@ class SynthesisTask(L.LightningModule, ABC):
         with self._repeatable(batch_idx):
             return {"prediction": self(batch), "target": batch["audio"]}
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the weights of an earlier version under their names of today."""
+        record = checkpoint.get("drumblender") or {}
+        if is_earlier(str(record.get("version"))):
+            _, checkpoint["state_dict"] = upgrade(record["config"], checkpoint["state_dict"])
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["drumblender"] = {
             "version": __version__,
@@ -99,7 +128,7 @@ class SynthesisTask(L.LightningModule, ABC):
     def _step(self, batch: AudioBatch, stage: str) -> Step:
         target = batch["audio"]
         prediction = self(batch)
-        loss = self.loss(prediction, target)
+        loss = call_loss(self.loss, prediction, target)
         self.log_loss(stage, loss, len(target))
         return {"loss": loss, "prediction": prediction.detach(), "target": target}
 
@@ -123,6 +152,17 @@ class SynthesisTask(L.LightningModule, ABC):
                 sync_dist=stage != "train",
             )
 
+    def _play(self, batch: AudioBatch, noise: Tensor | None) -> Iterator[tuple[str, Voice, Audio]]:
+        mix, num_samples = None, self.length_of(batch)
+        for name, voice in self.voices.items():
+            sound = voice(batch, mix, noise, num_samples=num_samples)
+            yield name, voice, sound
+            mix = voice.join(mix, sound)
+
+    def length_of(self, batch: AudioBatch) -> int:
+        """Samples to render: as many as the recordings have."""
+        return batch["audio"].shape[-1]
+
     @contextmanager
     def _repeatable(self, batch_idx: int) -> Iterator[None]:
         if self.eval_seed is None:
@@ -132,6 +172,20 @@ class SynthesisTask(L.LightningModule, ABC):
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.eval_seed + batch_idx)
             yield
+
+
+def _check_voices(voices: dict[str, Voice], sample_rate: int) -> None:
+    if not voices:
+        raise ValueError("A task needs at least one voice.")
+    first, voice = next(iter(voices.items()))
+    if voice.needs_mix:
+        raise ValueError(f"Voice {first!r} works on the mix before it, so it cannot be the first.")
+    for name, voice in voices.items():
+        rate = voice.synth.sample_rate
+        if rate not in (None, sample_rate):
+            raise ValueError(
+                f"The synth of voice {name!r} renders at {rate} Hz, the task is at {sample_rate} Hz."
+            )
 
 
 def _is_plain(value: object) -> bool:

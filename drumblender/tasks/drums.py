@@ -1,11 +1,10 @@
 """Percussion resynthesis: voices that play together (Shier et al., Forum Acusticum 2023)."""
 
-from torch import Tensor, nn
+from torch import nn
 from torchmetrics import Metric
 
 from drumblender.tasks.base import SynthesisTask
 from drumblender.tasks.voices import Voice
-from drumblender.types import Audio, AudioBatch
 
 
 class DrumTask(SynthesisTask):
@@ -33,29 +32,5 @@ class DrumTask(SynthesisTask):
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
     ) -> None:
-        super().__init__(sample_rate, loss, metrics, eval_seed)
+        super().__init__(voices, loss, sample_rate, metrics, eval_seed)
         self.save_arguments()
-        if not voices:
-            raise ValueError("A drum needs at least one voice.")
-        first, voice = next(iter(voices.items()))
-        if voice.synth.hears:
-            raise ValueError(f"Voice {first!r} works on the mix before it, so it cannot be the first.")
-        self.voices = nn.ModuleDict(voices)
-
-    def forward(self, batch: AudioBatch, noise: Tensor | None = None) -> Audio:
-        """Render the batch; ``noise`` replaces the draw of the noise voice."""
-        mix = None
-        for _, voice, sound in self._play(batch, noise):
-            mix = sound if mix is None or voice.combine == "replace" else mix + sound
-        return mix
-
-    def stems(self, batch: AudioBatch, noise: Tensor | None = None) -> dict[str, Audio]:
-        """The sound of each voice alone, by name."""
-        return {name: sound for name, _, sound in self._play(batch, noise)}
-
-    def _play(self, batch: AudioBatch, noise: Tensor | None):
-        mix = None
-        for name, voice in self.voices.items():
-            sound = voice(batch, mix, noise)
-            yield name, voice, sound
-            mix = sound if mix is None or voice.combine == "replace" else mix + sound

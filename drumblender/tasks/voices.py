@@ -4,69 +4,75 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from drumblender.controllers import LinearHead, ModeGains, SplitHead
-from drumblender.encoders import Encoder
+from drumblender.controllers import Controller, GivenControls
 from drumblender.synths import NoiseSynth, Synth
-from drumblender.types import Audio, AudioBatch, Controls
+from drumblender.types import Audio
 
 
 class Voice(nn.Module):
-    """Plays a synth with controls that an encoder hears in the target, or with those of the batch.
+    """A synth and the controller that plays it.
 
     Args:
-        synth: What sounds. One that ``hears`` works on the mix of the voices before this one.
-        encoder: Listens to the target. None: the batch has a field for every control of the synth.
-        head: Between the two: ``split`` hands the features on as they are (as many as the synth takes),
-            ``linear`` learns a layer for each control.
-        gains: Learned gains on the mode amplitudes that the batch brings.
+        synth: What sounds.
+        controls: Turn a batch into the controls of the synth; by default they are fields of the batch.
         combine: ``add`` the sound to the mix, or ``replace`` the mix by it.
+        source: What a synth that needs a source works on: the ``mix`` of the voices before it, or the
+            ``target`` itself, as the resynthesis of a string does.
+
+    Raises:
+        ValueError: The controller cannot play the synth.
+
+    >>> from drumblender.controllers import FreeControls
+    >>> from drumblender.synths import NoiseSynth
+    >>> voice = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+    >>> voice({"audio": torch.zeros(2, 1000)}, num_samples=1000).shape
+    torch.Size([2, 1000])
     """
 
     def __init__(
         self,
         synth: Synth,
-        encoder: Encoder | None = None,
-        head: Literal["linear", "split"] = "linear",
-        gains: ModeGains | None = None,
+        controls: Controller | None = None,
         combine: Literal["add", "replace"] = "add",
+        source: Literal["mix", "target"] = "mix",
     ) -> None:
         super().__init__()
-        if encoder is not None and gains is not None:
-            raise ValueError("gains are for controls that the batch brings; this voice has an encoder.")
-        self.synth, self.encoder, self.gains, self.combine = synth, encoder, gains, combine
-        self.head = None
-        if encoder is not None and head == "linear":
-            self.head = LinearHead(encoder.num_features, synth.control_sizes, synth.control_frames)
-        elif encoder is not None:
-            self.head = SplitHead(encoder.num_features, synth.control_sizes)
-
-    def controls(self, batch: AudioBatch) -> Controls:
-        """What the synth is played with.
-
-        Raises:
-            ValueError: No encoder, and the batch lacks a control.
-        """
-        if self.encoder is not None and self.head is not None:
-            return self.head(self.encoder(batch["audio"]))
-        missing = [name for name in self.synth.control_sizes if name not in batch]
-        if missing:
+        if combine not in ("add", "replace") or source not in ("mix", "target"):
             raise ValueError(
-                f"{type(self.synth).__name__} has no encoder and the batch brings no {missing}, only "
-                f"{sorted(batch)}: give the voice an encoder or pair the task with data that has them."
+                f"combine is 'add' or 'replace', source 'mix' or 'target', got {combine!r} and {source!r}."
             )
-        controls = {name: batch[name] for name in self.synth.control_sizes}
-        return controls if self.gains is None else self.gains(controls)
+        self.synth, self.controls = synth, GivenControls() if controls is None else controls
+        self.combine, self.source = combine, source
+        self.controls.serve(synth)
 
-    def forward(self, batch: AudioBatch, mix: Audio | None, noise: Tensor | None = None) -> Audio:
+    @property
+    def needs_mix(self) -> bool:
+        """It works on the voices before it, so it cannot be the first."""
+        return self.synth.needs_source and self.source == "mix"
+
+    def forward(
+        self,
+        batch: dict[str, Tensor],
+        mix: Audio | None = None,
+        noise: Tensor | None = None,
+        *,
+        num_samples: int,
+    ) -> Audio:
         """The sound of this voice alone.
 
         Args:
-            batch: The target, and its modes where the synth plays those.
+            batch: What the controller hears, and the target where the synth works on that.
             mix: Sum of the voices so far; None for the first.
             noise: White noise for a noise synth, instead of its own draw.
+            num_samples: Length of the sound.
         """
         controls = self.controls(batch)
-        num_samples = batch["audio"].shape[-1]
-        if isinstance(self.synth, NoiseSynth):
+        if noise is not None and isinstance(self.synth, NoiseSynth):
             return self.synth(controls, num_samples, noise=noise)
-        return self.synth(controls, num_samples, source=mix if self.synth.hears else None)
+        if not self.synth.needs_source:
+            return self.synth(controls, num_samples)
+        return self.synth(controls, num_samples, source=mix if self.source == "mix" else batch["audio"])
+
+    def join(self, mix: Audio | None, sound: Audio) -> Audio:
+        """The mix with this voice."""
+        return sound if mix is None or self.combine == "replace" else mix + sound

@@ -3,6 +3,7 @@
 A run that has its metrics is not tested again, so an evaluation that was stopped goes on where it was.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,8 @@ def command_line(config: DictConfig, model: str, subset: str) -> list[str]:
         "test",
         *config.models[model],
         "--data",
-        config.subsets[subset],
+        config.data,
+        *_filter(config.subsets[subset]),
         "--model.metrics",
         config.metrics,
         "--trainer.logger=CSVLogger",
@@ -30,6 +32,19 @@ def command_line(config: DictConfig, model: str, subset: str) -> list[str]:
         "--trainer.logger.version=0",
         *config.arguments,
     ]
+
+
+def _filter(subset: DictConfig) -> list[str]:
+    """Arguments that leave a subset of the data, by the names that the data module has for them."""
+    places = {
+        "types": "--data.split.types",
+        "instruments": "--data.split.instruments",
+        "batch_size": "--data.batch_size",
+    }
+    if unknown := sorted(set(subset) - set(places)):
+        raise ValueError(f"A subset has no {', '.join(unknown)}; it has {', '.join(places)}.")
+    values = {name: list(value) if name != "batch_size" else value for name, value in subset.items()}
+    return [f"{places[name]}={json.dumps(value)}" for name, value in values.items()]
 
 
 def evaluate(config: DictConfig, run: Callable[[list[str]], int]) -> list[str]:

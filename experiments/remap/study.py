@@ -21,11 +21,11 @@ from jsonargparse import ArgumentParser, Namespace
 from omegaconf import DictConfig
 from torch import Tensor
 
-from drumblender.atomic import written_aside
+from drumblender.atomic import atomic_write
 from drumblender.console import exit_status
-from drumblender.data.hits import natural_order
 from drumblender.originals.imported import Imported, save_imported
 from drumblender.shipped import find_shipped, shipped_dir
+from drumblender.sound_files import natural_order
 from drumblender.tasks import SynthesisTask
 from experiments.remap.direct import DirectSchedule, optimise_directly
 from experiments.remap.ensemble import Ensemble, History, Schedule, train
@@ -122,7 +122,7 @@ def write_metrics(
                 prefix + label: value for label, value in zip(labels, part.mean(dim=0).tolist(), strict=True)
             }
         rows.append(row)
-    with written_aside(path) as aside, aside.open("w", newline="") as file:
+    with atomic_write(path) as aside, aside.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -157,7 +157,7 @@ class Settings:
 
     def mapper_and_synth(self, folder: Path) -> tuple[Any, Any]:
         task, _ = self.parts(folder)
-        return task.mapper, task.synth
+        return task.mapping.mapper, task.synth
 
     def ensemble(self) -> tuple[Ensemble, list[Start]]:
         """All runs, untrained.
@@ -194,7 +194,7 @@ class Settings:
             seed = starts[member.start].seed
             parsed = self.parsed(Path(self.config.drums) / member.drum.name)
             path = next(path for path in self.presets if Path(path).stem == member.preset_name)
-            parsed.model.init_args.preset = path
+            parsed.model.init_args.controls.init_args.preset = path
             sections = yaml.safe_load(self.parser.dump(parsed, skip_unset=False))
             config = {key: sections[key] for key in ("model", "data")}
             state = member_state(ensemble, starts, number)
@@ -205,15 +205,20 @@ class Settings:
 
 def member_state(ensemble: Ensemble, starts: list[Start], number: int) -> dict[str, Tensor]:
     """The weights and buffers of a ``RemapTask`` that plays as one member does."""
-    member = ensemble.members[number]
+    member, controls = ensemble.members[number], "voices.drum.controls"
     scale = member.drum.onset_scale | {"known": torch.tensor(True)}
-    return (
-        {"preset": member.preset[None], "damping": member.damping[None]}
-        | {"reference": ensemble.reference[number : number + 1].float()}
-        | {f"mapper.{name}": value.float() for name, value in ensemble.mapper_state(number).items()}
-        | {f"synth.{name}": value for name, value in starts[member.start].synth.state_dict().items()}
-        | {f"onset_scale.{name}": value for name, value in scale.items()}
-    )
+    weights = {
+        "controls.mapper": ensemble.mapper_state(number),
+        "controls.onset_scale": scale,
+        "synth": starts[member.start].synth.state_dict(),
+    }
+    state = {f"{controls}.preset": member.preset[None], f"{controls}.damping": member.damping[None]}
+    state["reference"] = ensemble.reference[number : number + 1].float()
+    for part, values in weights.items():
+        for name, value in values.items():
+            value = value.float() if value.is_floating_point() else value
+            state[f"voices.drum.{part}.{name}"] = value
+    return state
 
 
 class Report:

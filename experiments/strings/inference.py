@@ -63,7 +63,7 @@ def render_synthetic(
     distance, errors, rows = ControlLoss(), [], []
     for number, batch in enumerate(batches, start=1):
         moved = _to(batch, task.device)
-        found = task.coefficients(task.controls(moved))
+        found = task.coefficients(task.voices["string"].controls(moved))
         known = {name: moved[name] for name in found}
         errors.append(distance(found, known).item())
         prediction = task(moved)

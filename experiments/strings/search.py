@@ -94,7 +94,7 @@ def fit(note: Note, method: str, excitation: str, loss: nn.Module, config: DictC
         min_delta=config.min_delta,
         seed=config.seed,
         fixed={"f0_hz": torch.full((1, 1, 1), note.f0_hz)},
-        source=note.audio if synth.hears else None,
+        source=note.audio if synth.needs_source else None,
     )
     row = {"name": note.name, "f0_hz": note.f0_hz, "stft": found.loss, "param": ""}
     if note.coefficients is not None:

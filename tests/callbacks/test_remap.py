@@ -9,21 +9,20 @@ import torch
 from torch.utils.data import DataLoader
 
 from drumblender.callbacks import ExportWavs, SaveMapper, SweepOnsets
-from drumblender.controllers import LinearMapping
+from drumblender.controllers import LinearMapping, MappedControls
 from drumblender.features import RMS, CascadingFrameExtractor
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
 
 RATE = 8000
+PRESET = "cfg/presets/808_snare_1.json"
 
 
 def test_a_run_leaves_a_sweep_a_picture_and_a_mapper(tmp_path):
-    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_size=256)
+    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_length=256)
     synth = Snare808(RATE, noise_samples=512)
-    task = RemapTask(
-        LinearMapping(3, 14, init_std=0.3), synth, features, RATE, "cfg/presets/808_snare_1.json"
-    )
-    task.configure_optimizers = lambda: torch.optim.Adam(task.mapper.parameters(), lr=1e-3)
+    task = RemapTask(MappedControls(LinearMapping(3, 14, init_std=0.3), PRESET), synth, features, RATE)
+    task.configure_optimizers = lambda: torch.optim.Adam(task.mapping.mapper.parameters(), lr=1e-3)
     rows = [{"onset": torch.rand(3), "difference": torch.zeros(1), "weight": torch.ones(1)} for _ in range(4)]
     trainer = L.Trainer(
         max_epochs=1,
@@ -41,16 +40,16 @@ def test_a_run_leaves_a_sweep_a_picture_and_a_mapper(tmp_path):
     assert (tmp_path / "plots" / "parameter_modulations.png").stat().st_size > 1000
     exported = torch.jit.load(tmp_path / "torchscript" / "drum_mapper.pt")
     onset = torch.rand(1, 3)
-    assert torch.allclose(exported(onset), task.parameter_mapper()(onset))
+    assert torch.allclose(exported(onset), task.mapping.parameter_mapper()(onset))
     assert not any(value.requires_grad for value in exported.parameters())
     # Without hits to validate with, schedules watch the training's loss.
     assert trainer.callback_metrics["validation/loss"] == trainer.callback_metrics["train/loss_epoch"]
 
 
 def test_a_test_writes_what_was_played_and_the_errors_of_each_hit(tmp_path):
-    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_size=256)
+    features = CascadingFrameExtractor([RMS(db=True)], [2], frame_size=256, hop_length=256)
     synth = Snare808(RATE, noise_samples=512)
-    task = RemapTask(LinearMapping(3, 14), synth, features, RATE, "cfg/presets/808_snare_1.json")
+    task = RemapTask(MappedControls(LinearMapping(3, 14), PRESET), synth, features, RATE)
     rows = [
         {"onset": torch.zeros(3), "difference": torch.tensor([float(i)]), "weight": torch.ones(1)}
         for i in range(3)

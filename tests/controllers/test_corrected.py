@@ -1,5 +1,6 @@
 import pytest
 import torch
+from made_up import SynthOf
 
 from drumblender.controllers import CorrectedSpectra, KernelSpectra, SpectrumTable, measured_frames
 from drumblender.dsp.units import gain_to_db
@@ -37,7 +38,7 @@ def learned(kind):
 
 def served(kind="table", **settings):
     controller = CorrectedSpectra(learned(kind), **settings)
-    controller.serve("guitar", SIZES, {})
+    controller.serve(SynthOf(**SIZES))
     return controller
 
 
@@ -87,7 +88,7 @@ def test_gradients_reach_the_correction():
 
 def test_a_checkpoint_brings_the_table():
     fresh = CorrectedSpectra(SpectrumTable(12, 6))
-    fresh.serve("guitar", SIZES, {})
+    fresh.serve(SynthOf(**SIZES))
     with pytest.raises(ValueError, match="empty"):
         fresh(batch())
     fresh.load_state_dict(served().state_dict())
@@ -112,6 +113,6 @@ def test_only_frames_that_sound_and_have_a_pitch_are_measured():
 
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="12 harmonics"):
-        CorrectedSpectra(SpectrumTable(12, 6)).serve("guitar", SIZES | {"amp": 13}, {})
+        CorrectedSpectra(SpectrumTable(12, 6)).serve(SynthOf(**SIZES | {"amp": 13}))
     with pytest.raises(ValueError, match="velocity"):
         KernelSpectra(hears=("velocity",))

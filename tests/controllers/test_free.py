@@ -1,8 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 from golden_nets import load
 
-from drumblender.controllers.free import FreeControls, ModeGains
+from drumblender.controllers import FreeControls, ModeGains
 
 SIZES = {"freq": 3, "amp": 2}
 
@@ -11,10 +13,10 @@ SIZES = {"freq": 3, "amp": 2}
 def test_hands_out_its_parameters_as_the_original_does(golden, case):
     numbers = golden("drums", case)
     expected = numbers["out_params"].reshape(-1, *numbers["out_params"].shape[-2:])
-    free = FreeControls({"bands": expected.shape[-1]}, num_frames=expected.shape[-2])
+    free = FreeControls(expected.shape[-2], bounded=False).hold({"bands": expected.shape[-1]})
     with torch.no_grad():
         free.params["bands"].copy_(numbers["param_flat"].reshape(expected.shape))
-    controls = free(1)["bands"]
+    controls = free.values(1)["bands"]
     assert torch.equal(controls, expected)
     (controls * numbers["in_ct_params"]).sum().backward()
     assert torch.equal(free.params["bands"].grad.flatten(), numbers["grad_param_flat"])
@@ -34,8 +36,8 @@ def test_gains_match_the_original(golden):
 
 
 def test_controls_have_the_frames_they_are_asked_for():
-    free = FreeControls(SIZES, num_frames=5, control_frames={"amp": 1})
-    assert {name: tuple(value.shape) for name, value in free(4).items()} == {
+    free = FreeControls(num_frames=5).hold(SIZES, {"amp": 1})
+    assert {name: tuple(value.shape) for name, value in free.values(4).items()} == {
         "freq": (4, 5, 3),
         "amp": (4, 1, 2),
     }
@@ -44,36 +46,38 @@ def test_controls_have_the_frames_they_are_asked_for():
 @pytest.mark.parametrize("init", ["uniform", "normal"])
 def test_a_seed_gives_the_same_start(init):
     first, second = (
-        FreeControls(SIZES, init=init, generator=torch.Generator().manual_seed(1))() for _ in range(2)
+        FreeControls(init=init, generator=torch.Generator().manual_seed(1)).hold(SIZES).values()
+        for _ in range(2)
     )
     assert all(torch.equal(first[name], second[name]) for name in SIZES)
 
 
 def test_starts_as_told(generator):
-    assert (FreeControls(SIZES, init="constant", scale=0.25)()["freq"] == 0.25).all()
-    drawn = FreeControls({"bands": 4000}, init="normal", scale=0.002, generator=generator)()["bands"]
+    plain = partial(FreeControls, bounded=False)
+    assert (plain(init="constant", scale=0.25).hold(SIZES).values()["freq"] == 0.25).all()
+    drawn = plain(init="normal", scale=0.002, generator=generator).hold({"bands": 4000}).values()["bands"]
     assert drawn.std().item() == pytest.approx(0.002, rel=0.05)
-    uniform = FreeControls({"bands": 4000}, generator=generator)()["bands"]
+    uniform = plain(generator=generator).hold({"bands": 4000}).values()["bands"]
     assert 0 <= uniform.min() < 0.01 and 0.99 < uniform.max() < 1
 
 
 def test_bounded_controls_stay_between_0_and_1_however_far_they_are_pushed():
-    free = FreeControls(SIZES, init="normal", bounded=True)
+    free = FreeControls(init="normal").hold(SIZES)
     with torch.no_grad():
         free.params["amp"] += 8
-    assert all(((value > 0) & (value < 1)).all() for value in free(2).values())
+    assert all(((value > 0) & (value < 1)).all() for value in free.values(2).values())
 
 
 def test_sounds_with_controls_of_their_own_come_all_or_none():
-    free = FreeControls(SIZES, num_sounds=3)
-    assert free()["amp"].shape == (3, 1, 2)
+    free = FreeControls(num_sounds=3).hold(SIZES)
+    assert free.values()["amp"].shape == (3, 1, 2)
     with pytest.raises(ValueError, match="3 sounds, asked for 2"):
-        free(2)
+        free.values(2)
 
 
 def test_refuses_what_it_cannot_hold():
     with pytest.raises(ValueError, match="num_frames=0"):
-        FreeControls(SIZES, num_frames=0)
+        FreeControls(num_frames=0)
 
 
 def test_gains_start_at_one_and_take_fewer_modes():

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from made_up import SynthOf
 
 from drumblender.controllers import ExpSigmoidHead, HarmonicControls
 from drumblender.controllers.exp_sigmoid import exp_sigmoid
 from drumblender.dsp.units import gain_to_db
 from drumblender.encoders import ControlGRU, ControlTransformer
 from drumblender.losses import MultiResolutionSTFTLoss
-from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth
+from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, ModalSynth
 
 PUBLISHED = {
     "amplitude": "sum",
@@ -28,7 +29,7 @@ def served(num_harmonics=20, num_bands=9, encoder=None, **settings):
     torch.manual_seed(0)
     controller = HarmonicControls(encoder or ControlGRU(16), **settings)
     sizes = {"harmonic_f0_hz": 1, "harmonic_amp": num_harmonics}
-    controller.serve("mix", sizes | ({"noise_magnitude": num_bands} if num_bands else {}), {})
+    controller.serve(SynthOf(**sizes, **({"noise_magnitude": num_bands} if num_bands else {})))
     return controller
 
 
@@ -48,9 +49,9 @@ def test_has_the_published_number_of_weights(name):
     hidden, layers, harmonics, bands, weights = SIZES[name]
     with torch.device("meta"):
         controller = HarmonicControls(ControlGRU(hidden, layers, 0.1), **(PUBLISHED | {"noise_bias": 0.0}))
-        controller.serve("mix", {"amp": harmonics, "magnitude": bands}, {})
+        controller.serve(SynthOf(amp=harmonics, magnitude=bands))
         without = HarmonicControls(ControlGRU(hidden, layers), spare_outputs=bands)
-        without.serve("harmonic", {"amp": harmonics, "f0_hz": 1}, {})
+        without.serve(HarmonicSynth(harmonics))
     for counted in (controller, without):
         assert sum(weight.numel() for weight in counted.parameters()) == weights
 
@@ -94,9 +95,9 @@ def test_silence_is_finite_and_trains():
 
 
 def test_refuses_synths_that_it_cannot_play():
-    with pytest.raises(ValueError, match="modal has"):
-        HarmonicControls(ControlGRU(8)).serve("modal", {"freq_rad": 3, "amp": 3}, {})
-    with pytest.raises(ValueError, match="'loudness_db'"):
+    with pytest.raises(ValueError, match="not those of ModalSynth"):
+        HarmonicControls(ControlGRU(8)).serve(ModalSynth(num_modes=3))
+    with pytest.raises(ValueError, match="no loudness_db"):
         served()({"f0_hz": torch.ones(1, 4)})
 
 
@@ -130,7 +131,8 @@ def published(case, prefix="param_", **sizes):
     spare = 0 if has_noise else decoder["n_noise_bands"]
     controller = HarmonicControls(encoder, **PUBLISHED, spare_outputs=spare)
     harmonics, bands = decoder["n_harmonics"], decoder["n_noise_bands"]
-    controller.serve("mix", {"f0_hz": 1, "amp": harmonics} | ({"magnitude": bands} if has_noise else {}), {})
+    sizes = {"f0_hz": 1, "amp": harmonics} | ({"magnitude": bands} if has_noise else {})
+    controller.serve(SynthOf(**sizes))
     controller.load_state_dict(
         {
             ("encoder." if ".weight_" in key or ".bias_" in key else "")

@@ -15,6 +15,7 @@ class FileServer(ThreadingHTTPServer):
         cut_after: Bytes of an answer after which it drops the connection, one entry an answer; then none.
         status: Answers every request with this instead.
         ranges: Whether it understands them.
+        headers: Further headers of every answer.
         asked: The ``Range`` headers that came.
     """
 
@@ -23,6 +24,7 @@ class FileServer(ThreadingHTTPServer):
         self.content, self.cut_after, self.ranges = content, [], True
         self.status: int | None = None
         self.etag = '"one"'
+        self.headers: dict[str, str] = {}
         self.asked: list[str | None] = []
 
     @property
@@ -54,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(size))
         self.send_header("ETag", self.server.etag)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
 
     def log_message(self, *args: object) -> None:

@@ -204,6 +204,8 @@ def test_prepares_the_published_example(golden, tmp_path):
         found_by=analysis(**{name: init[name] for name in names}),
         meta_file=init["meta_file"],
         save_modal_audio=True,
+        channel="first",
+        dc="keep",
     )
     prepared.preprocess(jobs=1)
 

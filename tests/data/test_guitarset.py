@@ -12,11 +12,11 @@ from drumblender.features import note_curves
 
 @pytest.fixture(autouse=True)
 def flat_pitch(monkeypatch):
-    def made_up(audio, sample_rate, hop_size):
-        shape = len(audio), audio.shape[-1] // hop_size + 1
+    def made_up(audio, sample_rate, hop_length, name):
+        shape = len(audio), audio.shape[-1] // hop_length + 1
         return torch.full(shape, 220.0), torch.ones(shape)
 
-    monkeypatch.setattr(note_curves, "pesto_pitch", made_up)
+    monkeypatch.setattr(note_curves, "pitch_of", made_up)
 
 
 @pytest.fixture

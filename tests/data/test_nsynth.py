@@ -9,7 +9,8 @@ import torch
 from scipy.io import wavfile
 
 from drumblender.data import NSynthDataModule
-from drumblender.data.nsynth_raw import fetch_nsynth
+from drumblender.data.nsynth_raw import Archives, SplitNames
+from drumblender.data.splits import Splitting
 
 GUITAR = {"instrument_family_str": "guitar", "instrument_source_str": "acoustic", "qualities": [0] * 10}
 
@@ -70,7 +71,7 @@ def test_statistics_are_those_of_the_frames_that_train(nsynth):
 
 
 def test_published_statistics_normalise_every_split_by_itself(nsynth):
-    data = module(nsynth, statistics="split", holdout=0.2)
+    data = module(nsynth, statistics="split", split=Splitting(holdout=0.2))
     data.preprocess(jobs=1)
     data.setup()
     assert data.loudness_statistics() == (0, 1)
@@ -92,11 +93,11 @@ def test_named_splits_are_kept(nsynth):
     data.preprocess(jobs=1)
     data.setup()
     assert sorted(data._items["val"].keys) == names[6:9]
-    published = module(nsynth, val_split="test")
+    published = module(nsynth, names=SplitNames(val="test"))
     published.setup()
     assert sorted(published._items["val"].keys) == names[9:]
     with pytest.raises(ValueError, match="no split 'dev' to use for val, only test, train, valid"):
-        module(nsynth, val_split="dev").setup()
+        module(nsynth, names=SplitNames(val="dev")).setup()
 
 
 def test_what_does_not_belong_is_left_out_and_counted(nsynth, caplog):
@@ -158,11 +159,11 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(nsynth, tmp_path):
     (nsynth / "raw").rename(nsynth / "nsynth-test")
     with tarfile.open(server / "nsynth-test.jsonwav.tar.gz", "w:gz") as archive:
         archive.add(nsynth / "nsynth-test", "nsynth-test")
-    splits = {"train_split": "test", "val_split": "test", "url": str(server)}
-    assert module(nsynth, **splits).preprocess(jobs=1).kept == 12
+    names, archives = SplitNames("test", "test", "test"), Archives(str(server))
+    assert module(nsynth, names=names, archives=archives).preprocess(jobs=1).kept == 12
     assert sorted(path.name for path in (nsynth / "raw").iterdir()) == ["nsynth-test"]
     (server / "nsynth-test.jsonwav.tar.gz").unlink()
-    fetch_nsynth(nsynth / "raw", str(server), ["test"])
+    archives.fetch(nsynth / "raw", ["test"])
 
 
 @pytest.mark.parametrize("statistics, expected", [("train", -20 * math.log10(math.e) * 0.5), ("split", 1.0)])
@@ -189,7 +190,7 @@ def test_folders_that_the_original_prepared_are_read(tmp_path, statistics, expec
     mean_db = data.loudness_statistics()[0]
     assert mean_db == pytest.approx(-20 / math.log(10) if statistics == "train" else 0)
     with pytest.raises(FileNotFoundError, match="no notes"):
-        NSynthDataModule(str(tmp_path), val_split="dev").setup("validate")
+        NSynthDataModule(str(tmp_path), names=SplitNames(val="dev")).setup("validate")
 
 
 def test_golden_preparation(golden, tmp_path):
@@ -200,13 +201,14 @@ def test_golden_preparation(golden, tmp_path):
     for name, stored in zip(examples, numbers["in_audio_int16"].numpy(), strict=True):
         wavfile.write(folder / "audio" / f"{name}.wav", 16000, np.pad(stored, (0, 64000 - len(stored))))
     (folder / "examples.json").write_text(json.dumps(examples))
-    data = module(tmp_path, train_split="test", val_split="test", statistics="split", batch_size=8)
+    settings = {"names": SplitNames("test", "test", "test"), "channel": "mean", "dc": "keep"}
+    data = module(tmp_path, statistics="split", batch_size=8, **settings)
     data.preprocess(jobs=1)
     data.setup()
     batch = next(iter(data.val_dataloader()))
     assert batch["name"] == numbers.config["kept"]
     assert torch.allclose(batch["f0_hz"], numbers["out_pitch"], atol=1e-6, rtol=1e-6)
     assert torch.allclose(batch["loudness_db"], numbers["out_loudness"], atol=2e-4, rtol=0)
-    one_scale = module(tmp_path, train_split="test", val_split="test").loudness_statistics()
+    one_scale = module(tmp_path, **settings).loudness_statistics()
     nepers = torch.tensor(one_scale, dtype=torch.float64) * math.log(10) / 10
     assert torch.allclose(nepers, numbers["out_stats"], atol=1e-5)

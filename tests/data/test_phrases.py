@@ -5,7 +5,15 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.data.phrase_split import Note, choose, notes_of, performance_of, silent_stretches, take_of
+from drumblender.data.phrase_split import (
+    Note,
+    PhraseSplitting,
+    choose,
+    notes_of,
+    performance_of,
+    silent_stretches,
+    take_of,
+)
 from drumblender.data.phrases import PhraseDataModule
 
 RATE = 16000
@@ -46,7 +54,11 @@ def data(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("phrases")
     raw = made_up(tmp_path / "raw")
     module = PhraseDataModule(
-        str(tmp_path / "prepared"), str(raw), num_harmonics=8, num_bands=4, test=["second"], val=["third"]
+        str(tmp_path / "prepared"),
+        str(raw),
+        num_harmonics=8,
+        num_bands=4,
+        split=PhraseSplitting(test=("second",), val=("third",)),
     )
     module.prepare_data()
     module.setup()
@@ -81,14 +93,14 @@ def test_a_louder_note_never_plays_a_softer_layer(tmp_path):
 
 def test_left_out_performances_are_named_or_drawn():
     names = [f"p{number}" for number in range(8)]
-    drawn = choose(names, None, None, 0.15, 1)
+    drawn = choose(names, PhraseSplitting(seed=1))
     assert sorted(drawn.values()) == ["test", "train", "train", "train", "train", "train", "train", "val"]
-    assert drawn == choose(names, None, None, 0.15, 1) != choose(names, None, None, 0.15, 2)
-    assert choose(names, ["p1*"], None, 0.1, 0)["p1"] == "test"
+    assert drawn == choose(names, PhraseSplitting(seed=1)) != choose(names, PhraseSplitting(seed=2))
+    assert choose(names, PhraseSplitting(test=("p1*",)))["p1"] == "test"
     with pytest.raises(ValueError, match="'q'"):
-        choose(names, ["q"], None, 0.1, 0)
+        choose(names, PhraseSplitting(test=("q",)))
     with pytest.raises(ValueError, match="Nothing is left"):
-        choose(names, ["*"], None, 0.1, 0)
+        choose(names, PhraseSplitting(test=("*",)))
 
 
 def test_stretches_that_touch_are_one():

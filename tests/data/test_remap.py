@@ -1,5 +1,8 @@
 """Hits of a drum as batches: published numbers, splits, and folders that cannot be used."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,7 +10,8 @@ import torch
 from golden_parts import build_feature
 
 from drumblender.data import RemapDataModule
-from drumblender.data.hits import HitFeatures, natural_order, sound_files, split_evenly
+from drumblender.data.hits import HitFeatures, split_evenly
+from drumblender.data.prepare.fetch import Remote
 from drumblender.features import RMS, CascadingFrameExtractor, FeatureCollection, Loudness
 
 RATE = 8000
@@ -15,7 +19,7 @@ RATE = 8000
 
 def simple_data(path, **settings):
     def frames(feature):
-        return FeatureCollection([CascadingFrameExtractor([feature], [1, 2], frame_size=256, hop_size=128)])
+        return FeatureCollection([CascadingFrameExtractor([feature], [1, 2], frame_size=256, hop_length=128)])
 
     return RemapDataModule(
         str(path), frames(Loudness(RATE)), frames(RMS(db=True)), sample_rate=RATE, **settings
@@ -49,6 +53,8 @@ def test_features_and_splits_are_the_published_ones(golden, tmp_path, name):
         build_feature(init["onset_feature"]),
         sample_rate=init["sample_rate"],
         weighted=init.get("return_norm", False),
+        channel="mean",
+        dc="keep",
         **splits,
     )
     hits = data.read_hits()
@@ -158,10 +164,10 @@ def test_the_reference_is_the_hit_of_median_loudness():
 
 
 def test_files_are_read_in_the_order_of_counting(tmp_path):
-    for name in ("hit10.wav", "hit9.wav", "hit1.flac", "notes.txt"):
+    for name in ("hit10.wav", "hit9.wav", "hit1.flac", "notes.txt", "\u00b21.wav"):
         (tmp_path / name).touch()
-    assert [path.name for path in sound_files(tmp_path)] == ["hit1.flac", "hit9.wav", "hit10.wav"]
-    assert sorted([tmp_path / "b", tmp_path / "2"], key=natural_order)[0].name == "2"
+    found = [path.name for path in simple_data(tmp_path)._sounds()]
+    assert found == ["hit1.flac", "hit9.wav", "hit10.wav", "\u00b21.wav"]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
@@ -175,3 +181,37 @@ def test_no_sound_files_are_refused(tmp_path, name):
 def test_settings_that_cannot_work_are_refused(tmp_path, settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         simple_data(tmp_path, **settings)
+
+
+def test_a_set_of_drums_is_fetched_once_and_one_of_them_read(tmp_path, caplog):
+    for drum, levels in {"Soft": [0.1, 0.2, 0.3], "Loud": [0.4, 0.8]}.items():
+        (tmp_path / "made/sdss" / drum).mkdir(parents=True)
+        write_hits(tmp_path / "made/sdss" / drum, levels)
+    (tmp_path / "share").mkdir()
+    archive = shutil.make_archive(str(tmp_path / "share/sdss"), "zip", tmp_path / "made")
+    remote = Remote(str(tmp_path / "share"), archive="sdss.zip")
+    data = simple_data(tmp_path / "got/sdss", remote=remote, drum="Loud")
+    data.prepare_data()
+    data.setup("fit")
+    assert len(data.hits.full) == 2
+    Path(archive).unlink()
+    data.prepare_data()  # it is there
+    assert len(simple_data(tmp_path / "got/sdss", drum="Soft").read_hits()) == 3
+    assert "--data.drum" not in caplog.text
+    assert len(simple_data(tmp_path / "got/sdss").read_hits()) == 5
+    assert "these are 2 folders; --data.drum NAME picks one" in caplog.text
+    with pytest.raises(FileNotFoundError, match="No sound files of Lout"):
+        simple_data(tmp_path / "got/sdss", drum="Lout").setup("fit")
+
+
+def test_a_drum_is_heard_on_either_channel_and_over_an_offset(tmp_path):
+    write_hits(tmp_path, [0.2, 0.6])
+    sounds = [soundfile.read(path)[0] for path in sorted(tmp_path.iterdir())]
+    expected = simple_data(tmp_path).read_hits()
+    for number, sound in enumerate(sounds):
+        anti = np.stack([sound, -sound], axis=1) + 0.1
+        soundfile.write(tmp_path / f"hit{number}.wav", anti, RATE, subtype="FLOAT")
+    found = simple_data(tmp_path).read_hits()
+    assert found.shape == expected.shape and (found - expected).abs().max() < 1e-2
+    with pytest.raises(ValueError, match="found 0 of the 2 hits"):
+        simple_data(tmp_path, channel="mean").setup("fit")

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from drumblender.dsp import all_pole as all_pole_module
 from drumblender.dsp.all_pole import (
     all_pole,
     place_windows,
@@ -13,7 +14,7 @@ from drumblender.dsp.all_pole import (
     take_windows,
     windowed_all_pole,
 )
-from drumblender.dsp.kernels import recursion
+from drumblender.dsp.kernels import all_pole as kernels
 
 
 def draw(generator, batch=2, samples=200, taps=4, lags=(7, 30)):
@@ -72,23 +73,25 @@ def run(forward, backward, x, lag, a, zi, grad):
 def test_blocks_in_plain_torch_equal_the_compiled_loops(lags, generator):
     x, lag, a = draw(generator, lags=lags)
     zi, grad = (torch.randn(2, n, generator=generator, dtype=torch.float64) for n in (40, 200))
-    compiled = run(recursion._forward_cpu, recursion._backward_cpu, x, lag, a, zi, grad)
-    plain = run(recursion._forward_blocks, recursion._backward_blocks, x, lag, a, zi, grad)
+    compiled = run(kernels._forward_cpu, kernels._backward_cpu, x, lag, a, zi, grad)
+    plain = run(kernels._forward_blocks, kernels._backward_blocks, x, lag, a, zi, grad)
     for one, other in zip(compiled, plain, strict=True):
         assert torch.allclose(one, other, atol=1e-13)
 
 
-@pytest.mark.parametrize("op", [recursion.Recursion, recursion.Inverse])
+@pytest.mark.parametrize("op", [sparse_all_pole, sparse_all_pole_inverse])
 def test_other_devices_take_the_plain_path(op, generator, monkeypatch):
     """As on MPS: the branch for devices without kernels, taken here on the CPU."""
     x, lag, a = draw(generator)
-    zi = torch.zeros(2, 40, dtype=torch.float64)
+    zi = torch.randn(2, 40, generator=generator, dtype=torch.float64)
     results = []
     for elsewhere in (False, True):
         if elsewhere:
-            monkeypatch.setattr(recursion, "_on_cpu", lambda tensor: False)
+            monkeypatch.setattr(kernels, "_forward_on", lambda *_: kernels._forward_blocks)
+            monkeypatch.setattr(kernels, "_backward_on", lambda *_: kernels._backward_blocks)
+            monkeypatch.setattr(all_pole_module, "served", lambda *_: False)
         leaves = [tensor.clone().requires_grad_() for tensor in (x, a, zi)]
-        out = op.apply(leaves[0], lag, leaves[1], leaves[2], 7)
+        out = op(leaves[0], lag, leaves[1], leaves[2])
         out.square().sum().backward()
         results.append([out.detach(), *(leaf.grad for leaf in leaves)])
     for kernel, plain in zip(*results, strict=True):
@@ -100,7 +103,7 @@ def test_the_triton_kernels_equal_the_compiled_loops():
     pytest.importorskip("triton")
     script = """
 import torch
-from drumblender.dsp.kernels import recursion, strings_cuda
+from drumblender.dsp.kernels import all_pole as kernels, all_pole_cuda
 generator = torch.Generator().manual_seed(0)
 for nearest, farthest in ((1, 2), (7, 30)):
     x, grad = (torch.randn(2, 70, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -108,8 +111,8 @@ for nearest, farthest in ((1, 2), (7, 30)):
     lag = torch.randint(nearest, farthest + 1, (2, 70), generator=generator)
     a = 0.2 * torch.randn(2, 70, 4, generator=generator, dtype=torch.float64)
     results = []
-    compiled = recursion._forward_cpu, recursion._backward_cpu
-    for forward, backward in (compiled, (strings_cuda.loop_forward, strings_cuda.loop_backward)):
+    compiled = kernels._forward_cpu, kernels._backward_cpu
+    for forward, backward in (compiled, (all_pole_cuda.loop_forward, all_pole_cuda.loop_backward)):
         padded = torch.cat([zi, torch.zeros_like(x)], dim=1)
         forward(x, lag, a, padded, nearest)
         adjoint, grad_a = torch.cat([torch.zeros_like(zi), grad], dim=1), torch.zeros_like(a)
@@ -173,3 +176,27 @@ def test_golden_windows(inverse, golden):
         (leaves[1].grad, f"grad_{way}_coefficients"),
     ):
         assert (value - numbers[name]).abs().max() <= 1e-12 * numbers[name].abs().max()
+
+
+@pytest.mark.parametrize("kernel", ["plain", "torchlpc"])
+def test_who_computes_a_recursion_changes_nothing(kernel, generator):
+    if kernel == "torchlpc":
+        pytest.importorskip("torchlpc")
+    x, lag, a = draw(generator)
+    zi, weight = torch.randn(2, 40, generator=generator, dtype=torch.float64), torch.randn_like(x)
+    results = []
+    for choice in ("auto", kernel):
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, a, zi)]
+        out = sparse_all_pole(leaves[0], lag, leaves[1], leaves[2], kernel=choice)
+        results.append([out, *torch.autograd.grad((out * weight).sum(), leaves)])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
+
+
+def test_a_kernel_that_is_not_there_is_named_with_its_extra(monkeypatch):
+    x, lag = torch.zeros(1, 5), torch.ones(1, 5, dtype=torch.int64)
+    with pytest.raises(ValueError, match="auto, plain, torchlpc, got 'fast'"):
+        sparse_all_pole(x, lag, torch.zeros(1, 5, 1), kernel="fast")
+    monkeypatch.setitem(sys.modules, "torchlpc", None)
+    with pytest.raises(ValueError, match=r"drumblender\[reference\]"):
+        sparse_all_pole(x, lag, torch.zeros(1, 5, 1), kernel="torchlpc")

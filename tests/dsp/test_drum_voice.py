@@ -5,7 +5,7 @@ import torch
 
 from drumblender.dsp.drum_voice import drum_voice, drum_voice_plain
 from drumblender.dsp.filters import highpass_coefficients
-from drumblender.dsp.sharing import share
+from drumblender.dsp.kernels.sharing import share
 from drumblender.dsp.units import Range
 
 RATE = 44100
@@ -54,7 +54,7 @@ def test_gradients_match_finite_differences(generator):
 
 
 def test_the_tanh_is_that_of_torch():
-    from drumblender.dsp.kernels.voice_cpu import tanh_in_place
+    from drumblender.dsp.kernels.drum_voice_cpu import tanh_in_place
 
     x = torch.cat([torch.linspace(-60, 60, 10001), torch.linspace(-1e-3, 1e-3, 101)]).double()
     ours = x.clone().numpy()

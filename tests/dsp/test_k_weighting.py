@@ -23,7 +23,7 @@ def test_the_kernel_is_the_two_filters_on_every_frame(generator, level, clamp):
     audio.requires_grad_()
     b, a = (part.double() for part in k_weighting_coefficients(RATE))
     weight = torch.randn(2, 19, generator=generator, dtype=torch.float64)
-    ours = k_weighted_power(audio, RATE, frame_size=400, hop_size=250, clamp=clamp)
+    ours = k_weighted_power(audio, RATE, frame_size=400, hop_length=250, clamp=clamp)
     plain = k_weighted_power_plain(audio, b, a, 400, 250, clamp=clamp)
     assert torch.allclose(ours, plain, rtol=1e-9)
     grads = [torch.autograd.grad((power * weight).sum(), audio)[0] for power in (ours, plain)]
@@ -32,13 +32,13 @@ def test_the_kernel_is_the_two_filters_on_every_frame(generator, level, clamp):
 
 def test_a_sine_at_one_kilohertz_keeps_nearly_its_power():
     audio = torch.sin(2 * torch.pi * 1000 / RATE * torch.arange(RATE))[None] * 0.5
-    power = k_weighted_power(audio, RATE, frame_size=RATE, hop_size=RATE)
+    power = k_weighted_power(audio, RATE, frame_size=RATE, hop_length=RATE)
     assert 10 * torch.log10(power / 0.125) == pytest.approx(0.7, abs=0.1)
 
 
 def test_gradients_match_finite_differences(generator):
     audio = torch.randn(2, 60, generator=generator, dtype=torch.float64, requires_grad=True)
-    torch.autograd.gradcheck(lambda x: k_weighted_power(x, RATE, frame_size=20, hop_size=7), audio)
+    torch.autograd.gradcheck(lambda x: k_weighted_power(x, RATE, frame_size=20, hop_length=7), audio)
 
 
 def test_a_rate_too_low_for_the_shelf_is_refused():

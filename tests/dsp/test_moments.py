@@ -20,7 +20,7 @@ from drumblender.dsp.moments import (
 @pytest.mark.parametrize("windows", [("flat_top", "hann"), ("hann", "none", "symmetric_hann")])
 def test_windows_that_share_an_fft_see_what_each_would_alone(generator, size, hop, windows):
     audio = torch.randn(5, 1000, generator=generator, dtype=torch.float64, requires_grad=True)
-    shared = frame_magnitudes(audio, windows, frame_size=size, hop_size=hop)
+    shared = frame_magnitudes(audio, windows, frame_size=size, hop_length=hop)
     alone = [
         frame_magnitudes_plain(audio, analysis_window(name, size, torch.float64), hop) for name in windows
     ]
@@ -33,7 +33,7 @@ def test_windows_that_share_an_fft_see_what_each_would_alone(generator, size, ho
 
 def test_silence_has_no_magnitude_and_no_gradient():
     audio = torch.zeros(1, 512, requires_grad=True)
-    spectra = frame_magnitudes(audio, ("hann", "flat_top"), frame_size=256, hop_size=128)
+    spectra = frame_magnitudes(audio, ("hann", "flat_top"), frame_size=256, hop_length=128)
     sum(part.sum() for part in spectra).backward()
     assert all((part == 0).all() for part in spectra) and (audio.grad == 0).all()
 
@@ -79,7 +79,7 @@ def test_gradients_match_finite_differences(generator):
     audio = torch.randn(2, 40, generator=generator, dtype=torch.float64, requires_grad=True)
 
     def features(x):
-        first, second = frame_magnitudes(x, ("flat_top", "hann"), frame_size=16, hop_size=8)
+        first, second = frame_magnitudes(x, ("flat_top", "hann"), frame_size=16, hop_length=8)
         return centroid_bins(first, compress=True), flatness(second), spread_bins(first)
 
     torch.autograd.gradcheck(features, audio)
@@ -87,6 +87,6 @@ def test_gradients_match_finite_differences(generator):
 
 def test_a_sound_shorter_than_a_frame_is_refused():
     with pytest.raises(ValueError, match="100 samples are shorter than one frame of 256"):
-        frame_magnitudes(torch.zeros(1, 100), ("hann",), frame_size=256, hop_size=128)
+        frame_magnitudes(torch.zeros(1, 100), ("hann",), frame_size=256, hop_length=128)
     with pytest.raises(ValueError, match="hamming"):
         analysis_window("hamming", 5)

@@ -7,6 +7,7 @@ from drumblender.dsp.noise import (
     amp_to_impulse_response,
     filter_frames,
     filtered_noise,
+    filtered_noise_plain,
     overlap_add,
     white_noise,
 )
@@ -70,10 +71,11 @@ def test_overlap_add_lays_frames_a_hop_apart(window, hop, generator):
     assert torch.allclose(overlap_add(frames, hop), expected, atol=1e-6)
 
 
-def test_gradients_match_finite_differences(generator):
+@pytest.mark.parametrize("filter", ["linear", "published"])
+def test_gradients_match_finite_differences(filter, generator):
     noise = white_noise((1, 3, 8), generator=generator, dtype=torch.float64).requires_grad_()
     magnitude = torch.randn(1, 3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
-    torch.autograd.gradcheck(filtered_noise, (magnitude, noise))
+    torch.autograd.gradcheck(lambda m, n: filtered_noise(m, n, filter), (magnitude, noise))
 
 
 def test_filtering_stays_in_float32_under_bfloat16_autocast(generator):
@@ -93,7 +95,7 @@ def test_shapes_that_do_not_fit_are_refused(magnitude, noise):
 
 
 def test_frames_without_a_hop_are_refused():
-    with pytest.raises(ValueError, match="hop_size=0"):
+    with pytest.raises(ValueError, match="hop_length=0"):
         overlap_add(torch.zeros(1, 2, 3), 0)
 
 
@@ -102,10 +104,63 @@ def test_published_numbers(golden, name):
     case = golden("drums", f"NoiseGenerator_{name}")
     magnitude, noise = case["in_noise_bands"].requires_grad_(), case["in_noise"]
     response = amp_to_impulse_response(magnitude, noise.shape[-1])
-    audio = filtered_noise(magnitude, noise)[:, : case.config["call"]["target_length"]]
+    audio = filtered_noise(magnitude, noise, "published")[:, : case.config["call"]["target_length"]]
     for found, expected in ((audio, case["out_audio"]), (response, case["out_impulse_response"])):
         assert found.shape == expected.shape
         assert (found - expected).abs().max() < 5e-6 * expected.abs().max()
     ((audio * case["in_ct_audio"]).sum() + (response * case["in_ct_impulse_response"]).sum()).backward()
     expected = case["grad_noise_bands"]
     assert (magnitude.grad - expected).abs().max() < 2e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("filter", ["linear", "published"])
+@pytest.mark.parametrize("bands, window", [(128, 256), (32, 1024), (33, 64), (300, 64), (2, 8), (5, 2)])
+def test_the_kernel_is_the_formula(filter, bands, window, generator):
+    magnitude = torch.randn(2, 11, bands, generator=generator).requires_grad_()
+    noise = white_noise((2, 11, window), generator=generator)
+    exact_magnitude = magnitude.detach().double().requires_grad_()
+    exact = filtered_noise_plain(exact_magnitude, noise.double(), filter)
+    fast = filtered_noise(magnitude, noise, filter)
+    weight = torch.randn(fast.shape, generator=generator)
+    (exact * weight.double()).sum().backward()
+    (fast * weight).sum().backward()
+    assert fast.shape == exact.shape
+    for found, expected in ((fast, exact), (magnitude.grad, exact_magnitude.grad)):
+        assert (found - expected).abs().max() < 2e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("bands, window", [(32, 1024), (128, 256)])
+@pytest.mark.parametrize("band", [0.25, 0.8])
+def test_linear_filtering_keeps_bands_apart(bands, window, band, generator):
+    band = round(band * bands)
+    magnitude = torch.zeros(1, 400, bands)
+    magnitude[..., band] = 1
+    audio = filtered_noise(magnitude, white_noise((1, 400, window), generator=generator))[0, window:-window]
+    level_db = band_levels_db(audio, bands)
+    away = (torch.arange(bands) - band).abs()
+    assert level_db[away >= 2].max() < level_db[band] - 40
+    published = filtered_noise(magnitude, white_noise((1, 400, window), generator=generator), "published")
+    leaked_db = band_levels_db(published[0], bands)
+    assert leaked_db[away >= 2].max() > leaked_db[band] - 20
+
+
+def test_linear_filtering_has_the_level_it_is_given(generator):
+    level_db = torch.linspace(0, -60, 64)  # steps of a decibel; 60 dB from end to end
+    magnitude = (10 ** (level_db / 20)).expand(1, 600, 64)
+    audio = filtered_noise(magnitude, white_noise((1, 600, 512), generator=generator))[0, 512:-512]
+    found_db = band_levels_db(audio, 64)
+    assert (found_db - found_db[32] - level_db + level_db[32])[1:-1].abs().max() < 1
+
+
+def band_levels_db(audio, bands):
+    """Mean power of each band between the halfway points to its neighbours."""
+    window = torch.blackman_window(4096)
+    power = torch.stft(audio, 4096, window=window, return_complex=True).abs().square().mean(dim=-1)
+    band = (torch.linspace(0, bands - 1, len(power))).round().long()
+    total = torch.zeros(bands).index_add_(0, band, power) / torch.bincount(band, minlength=bands)
+    return 10 * torch.log10(total)
+
+
+def test_an_unknown_filter_is_refused(unchecked):
+    with pytest.raises(ValueError, match="'linear' or 'published', got 'causal'"):
+        filtered_noise(torch.zeros(1, 2, 5), torch.zeros(1, 2, 8), "causal")

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from drumblender.dsp.oscillators import damped_sines, modal_bank, plain_modal_bank, sine
+from drumblender.dsp.oscillators import damped_sines, modal_bank, modal_bank_plain, sine
 
 RATE = 8000
 
@@ -43,7 +43,7 @@ def test_kernel_and_its_adjoint_equal_the_plain_formula_in_float64(num_frames, n
     settings = {"num_samples": num_samples, "align": align}
     fused = with_gradients(lambda f, a, p: modal_bank(f, a, p, **settings), inputs, weight)
     exact = with_gradients(
-        lambda f, a, p: plain_modal_bank(f, a, p[..., 0], **settings), inputs, weight.double()
+        lambda f, a, p: modal_bank_plain(f, a, p[..., 0], **settings), inputs, weight.double()
     )
     assert max(relative_errors(fused, exact)) < 3e-6
 
@@ -54,7 +54,7 @@ def test_kernel_is_nearer_to_float64_than_the_plain_formula(generator):
     fused = with_gradients(lambda f, a, p: modal_bank(f, a, p, num_samples=24000), inputs, weight)
 
     def plain(f, a, p):
-        return plain_modal_bank(f, a, p[..., 0], num_samples=24000)
+        return modal_bank_plain(f, a, p[..., 0], num_samples=24000)
 
     exact = with_gradients(plain, inputs, weight.double())
     ours, theirs = (
@@ -69,7 +69,7 @@ def test_each_gradient_is_right_when_asked_for_alone(needed, generator):
     inputs = tracks(generator)
     weight = torch.randn(2, 300, generator=generator)
     exact = with_gradients(
-        lambda f, a, p: plain_modal_bank(f, a, p[..., 0], num_samples=300), inputs, weight.double()
+        lambda f, a, p: modal_bank_plain(f, a, p[..., 0], num_samples=300), inputs, weight.double()
     )
     alone = [value.clone().requires_grad_(want) for value, want in zip(inputs, needed, strict=True)]
     modal_bank(*alone, num_samples=300).backward(weight)
@@ -217,11 +217,11 @@ def test_published_numbers(golden, name):
 
 TRITON_AGAINST_CPU = """
 import torch
-from drumblender.dsp.kernels import modal, modal_cpu, modal_cuda
+from drumblender.dsp.kernels import oscillators, oscillators_cpu, oscillators_cuda
 from drumblender.dsp.oscillators import modal_bank
 
 def run(kernel, inputs, weight, align):
-    modal._kernel = lambda device: kernel
+    oscillators._kernel = lambda device: kernel
     inputs = [value.clone().requires_grad_() for value in inputs]
     audio = modal_bank(*inputs, num_samples=weight.shape[-1], align=align)
     audio.backward(weight)
@@ -232,7 +232,7 @@ for frames, samples, align in ((5, 300, "center"), (1, 300, "hop"), (9, 5, "cent
     inputs = [2 * torch.rand(2, 3, frames), torch.rand(2, 3, frames), torch.randn(2, 3, frames)]
     inputs[1][:, 1] = 0
     weight = torch.randn(2, samples)
-    results = [run(kernel, inputs, weight, align) for kernel in (modal_cuda, modal_cpu)]
+    results = [run(kernel, inputs, weight, align) for kernel in (oscillators_cuda, oscillators_cpu)]
     for cuda, cpu in zip(*results, strict=True):
         assert (cuda - cpu).abs().max() < 2e-6 * cpu.abs().max(), (frames, samples, align)
 print("equal")
@@ -257,9 +257,9 @@ def test_triton_kernels_compile_for_a_gpu_that_is_not_here(name):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from drumblender.dsp.kernels import modal_cuda
+    from drumblender.dsp.kernels import oscillators_cuda
 
-    kernel = getattr(modal_cuda, name)
+    kernel = getattr(oscillators_cuda, name)
     types = {
         "start": "*i64",
         "num_blocks": "i32",

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from drumblender.dsp.splines import _plain_hermite, _slope_matrix, spline_upsample
+from drumblender.dsp.splines import _hermite_plain, _slope_matrix, spline_upsample
 
 
 def test_equals_the_natural_spline_of_scipy(generator):
@@ -42,7 +42,7 @@ def test_the_compiled_curve_equals_the_formula_in_torch(first, count, generator)
     frames = torch.randn(2, 7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, count, 3, generator=generator, dtype=torch.float64)
     slopes = _slope_matrix(7) @ frames
-    plain = _plain_hermite(frames, slopes, first, 40, count)
+    plain = _hermite_plain(frames, slopes, first, 40, count)
     (expected,) = torch.autograd.grad((plain * weight).sum(), frames)
     compiled = spline_upsample(frames, 40, first, count)
     (slope,) = torch.autograd.grad((compiled * weight).sum(), frames)

@@ -5,7 +5,7 @@ import torch
 
 from drumblender.dsp.all_pole import final_state
 from drumblender.dsp.strings import (
-    _plain_taps,
+    _taps_plain,
     constrain_excitation_coefficients,
     constrain_loop_coefficients,
     fractional_delay_taps,
@@ -92,7 +92,7 @@ def test_the_compiled_taps_equal_the_formula_in_torch(string):
     _, period, loop, delay = string(taps=5)
     weight = torch.randn(2, 300, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     results = []
-    for op in (fractional_delay_taps, _plain_taps):
+    for op in (fractional_delay_taps, _taps_plain):
         leaves = [period.clone().requires_grad_(), loop.clone().requires_grad_()]
         lag, taps = op(*leaves, delay)
         (taps * weight).sum().backward()

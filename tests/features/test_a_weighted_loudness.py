@@ -33,7 +33,7 @@ def test_silence_is_finite_and_a_part_of_a_hop_is_dropped():
     assert torch.allclose(loudness, torch.tensor(math.log(1e-8)))
 
 
-@pytest.mark.parametrize("settings", [{"hop_size": 0}, {"eps": 0.0}, {"ntaps": 100}])
+@pytest.mark.parametrize("settings", [{"hop_length": 0}, {"eps": 0.0}, {"ntaps": 100}])
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings)).replace("ntaps", "num_taps")):
         AWeightedLoudness(**settings)

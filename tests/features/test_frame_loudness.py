@@ -37,8 +37,8 @@ def test_a_weighting_is_heard_and_the_bandpass_is_none(freq_hz, expected):
 def test_an_attack_stays_where_it_is():
     sound = torch.zeros(1, 16000)
     sound[:, 8000:] = sine(500, 0.5)
-    narrow = FrameLoudness(hop_size=16)(sound)[0]
-    wide = FrameLoudness(hop_size=16, frame_size=1024, window="rectangle")(sound)[0]
+    narrow = FrameLoudness(hop_length=16)(sound)[0]
+    wide = FrameLoudness(hop_length=16, frame_size=1024, window="rectangle")(sound)[0]
     half, begun = (int((narrow > -3.01 - below).nonzero()[0]) / 1000 for below in (3.01, 17.0))
     assert half == pytest.approx(0.5, abs=0.002)
     assert begun > 0.494
@@ -51,7 +51,7 @@ def test_silence_and_single_samples_are_finite():
 
 
 def test_impossible_settings_are_refused(unchecked):
-    with pytest.raises(ValueError, match="hop_size=0"):
-        FrameLoudness(hop_size=0)
+    with pytest.raises(ValueError, match="hop_length=0"):
+        FrameLoudness(hop_length=0)
     with pytest.raises(ValueError, match="weighting='c'"):
         FrameLoudness(weighting="c")

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from drumblender.dsp.bands import erb_centres_hz, straight_lines
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.features import HarmonicNoiseAnalysis
 
@@ -39,11 +38,3 @@ def test_silence_and_short_sounds_are_finite():
         assert all(part.isfinite().all() and part.max() < -100 for part in both)
     with pytest.raises(ValueError, match="frames of pitch"):
         analysis(torch.zeros(1, 1600), torch.full((1, 99), 110.0))
-
-
-def test_bands_become_equal_steps_on_straight_lines():
-    centres = erb_centres_hz(24, 40.0, 8000.0)
-    matrix = straight_lines(24, 40.0, 8000.0, 65, 8000.0)
-    assert torch.allclose(matrix.sum(dim=0), torch.ones(65))
-    points = torch.linspace(0, 8000, 65).clamp(40, 8000)
-    assert torch.allclose(centres.float() @ matrix, points, rtol=1e-4)

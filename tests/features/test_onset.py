@@ -24,7 +24,7 @@ RATE = 44100
 
 def cascade(*extractors, num_frames=(2, 3), **settings):
     return CascadingFrameExtractor(
-        list(extractors), list(num_frames), frame_size=256, hop_size=128, **settings
+        list(extractors), list(num_frames), frame_size=256, hop_length=128, **settings
     )
 
 
@@ -57,15 +57,15 @@ def test_flux_gives_one_value_less_than_the_group_has_frames(generator):
 
 def test_nothing_beyond_the_reach_is_read(generator):
     feature = FeatureCollection([cascade(RMS(), Loudness(RATE)), cascade(SpectralFlatness(), num_frames=[7])])
-    assert feature.reach == 6 * 128 + 256
+    assert feature.receptive_field == 6 * 128 + 256
     audio = torch.randn(1, 3000, generator=generator)
-    assert torch.equal(feature(audio), feature(audio[:, : feature.reach]))
+    assert torch.equal(feature(audio), feature(audio[:, : feature.receptive_field]))
     with pytest.raises(ValueError, match="need 1024 samples; the sound has 1023"):
         feature(audio[:, :1023])
 
 
 def test_groups_that_all_start_at_the_onset_need_only_the_longest():
-    assert cascade(RMS(), num_frames=[2, 5], always_from_onset=True).reach == 4 * 128 + 256
+    assert cascade(RMS(), num_frames=[2, 5], always_from_onset=True).receptive_field == 4 * 128 + 256
 
 
 def test_zeros_before_the_sound_count(generator):
@@ -98,7 +98,7 @@ def test_a_segment_and_what_hears_it():
     audio = torch.zeros(1, 100)
     audio[0, 5:15] = 0.5
     assert chain(audio).item() == pytest.approx(0.5, abs=1e-6)
-    assert chain.reach == 15
+    assert chain.receptive_field == 15
 
 
 def test_long_sounds_fill_more_of_their_envelope():

@@ -23,7 +23,7 @@ def onset_features(window="hann", **epsilon):
         SpectralCentroid(RATE, window, **epsilon),
         SpectralFlatness(window=window, **epsilon),
     ]
-    return CascadingFrameExtractor(parts, [1], frame_size=256, hop_size=256)
+    return CascadingFrameExtractor(parts, [1], frame_size=256, hop_length=256)
 
 
 @pytest.mark.parametrize("block", [64, 441, 52920])

@@ -20,7 +20,7 @@ RATE = 8000
 @pytest.fixture
 def checkpoint(tmp_path):
     """A small trained mapping, as `drumblender fit` would leave it."""
-    frames = {"num_frames": [1], "frame_size": 256, "hop_size": 256}
+    frames = {"num_frames": [1], "frame_size": 256, "hop_length": 256}
     parts = [
         {"class_path": "drumblender.features.RMS", "init_args": {"db": True}},
         {"class_path": "drumblender.features.SpectralCentroid", "init_args": {"sample_rate": RATE}},
@@ -30,13 +30,17 @@ def checkpoint(tmp_path):
         "class_path": "drumblender.features.CascadingFrameExtractor",
         "init_args": {"extractors": parts, **frames},
     }
+    mapper = {
+        "class_path": "drumblender.controllers.LinearMapping",
+        "init_args": {"in_size": 3, "out_size": 14, "clamp": True, "init_std": 0.3},
+    }
     config = {
         "model": {
             "class_path": "drumblender.tasks.RemapTask",
             "init_args": {
-                "mapper": {
-                    "class_path": "drumblender.controllers.LinearMapping",
-                    "init_args": {"in_size": 3, "out_size": 14, "clamp": True, "init_std": 0.3},
+                "controls": {
+                    "class_path": "drumblender.controllers.MappedControls",
+                    "init_args": {"mapper": mapper},
                 },
                 "synth": {
                     "class_path": "drumblender.synths.Snare808",
@@ -159,7 +163,7 @@ def test_exported_mappers_give_the_same_numbers(checkpoint, tmp_path, suffix, sw
         rows = torch.from_numpy(session.run(None, {"onset": onset.numpy()})[0])
     assert rows.shape == (2, 14)
     assert torch.allclose(rows, expected, atol=1e-6)
-    assert torch.equal(exportable(task)(onset)[1], task.preset[0])
+    assert torch.equal(exportable(task)(onset)[1], task.mapping.preset[0])
 
 
 def test_the_plugins_filter_range_moves_both_rows_of_one_column(checkpoint):
@@ -181,6 +185,6 @@ def test_what_the_plugin_would_not_load_is_refused(checkpoint, tmp_path):
     with pytest.raises(ValueError, match="mapper.txt"):
         export(checkpoint, tmp_path / "mapper.txt")
     task = load_checkpoint(checkpoint).task
-    task.mapper.in_size = 4
+    task.mapping.mapper.in_size = 4
     with pytest.raises(ValueError, match="this mapper has 4 and 14"):
         exportable(task)

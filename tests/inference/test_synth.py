@@ -1,6 +1,6 @@
 import torch
 import yaml
-from conftest import GOLDEN
+from conftest import golden_file
 from torch.nn import functional
 
 from drumblender.audio_io import resample
@@ -10,10 +10,8 @@ from drumblender.originals.drums import convert
 
 def test_a_recording_sounds_as_the_original_program_made_it(golden):
     case = golden("drums", "synth_cli_all_parallel")
-    name = GOLDEN / "drums" / "ckpt_all_parallel"
-    imported = convert(
-        yaml.safe_load(name.with_suffix(".yaml").read_text()), read_checkpoint(name.with_suffix(".ckpt"))
-    )
+    old = yaml.safe_load(golden_file("drums/ckpt_all_parallel.yaml").read_text())
+    imported = convert(old, read_checkpoint(golden_file("drums/ckpt_all_parallel.ckpt")))
     task, data = build(imported.config)
     load_weights(task, imported.state_dict, source="golden")
 

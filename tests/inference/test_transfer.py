@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from made_up import SynthOf
 
 from drumblender.audio_io import BadAudioError
 from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
@@ -28,7 +29,7 @@ def player(kind="gru"):
         made = HarmonicControls(ControlTransformer(16, context_frames=30))
     else:
         made = HarmonicControls(ControlGRU(16))
-    made.serve("guitar", SIZES, {})
+    made.serve(SynthOf(**SIZES))
     torch.nn.init.normal_(made.layer.weight, std=0.3)
     return made.eval()
 
@@ -125,11 +126,11 @@ def test_options_that_make_no_sense_are_refused(unchecked):
 def flat_pitch(monkeypatch):
     """No tracker: 220 Hz everywhere, so that only the frame counts matter."""
 
-    def made_up(audio, sample_rate, hop_size):
-        shape = len(audio), audio.shape[-1] // hop_size + 1
+    def made_up(audio, sample_rate, hop_length, name):
+        shape = len(audio), audio.shape[-1] // hop_length + 1
         return torch.full(shape, 220.0), torch.ones(shape)
 
-    monkeypatch.setattr(note_curves, "pesto_pitch", made_up)
+    monkeypatch.setattr(note_curves, "pitch_of", made_up)
 
 
 @pytest.mark.parametrize(

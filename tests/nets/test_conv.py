@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from drumblender.nets import soundstream, tiles
+from drumblender.nets import soundstream
 from drumblender.nets.conv import Pad, PaddedConv, conv1d
+from drumblender.nets.cpu import tiling
 
 # stride, dilation, left, right, taps, frames: paddings of every kind, lengths around the ends of tiles
 SHAPES = [
@@ -31,7 +32,7 @@ SHAPES = [
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """The shortest tiles there are, so that short sounds cross their borders."""
-    monkeypatch.setattr(tiles, "_TILE_NUMBERS", 1)
+    monkeypatch.setattr(tiling, "_TILE_NUMBERS", 1)
 
 
 def reference(x, weight, bias, stride, dilation, left, right):
@@ -156,7 +157,7 @@ def test_computes_the_same_where_vectors_are_short():
     code = """
 import torch
 from drumblender.nets.conv import conv1d
-from drumblender.nets.kernels import lanes
+from drumblender.nets.cpu import lanes
 assert lanes.LANES == 8 and not lanes.PAIRS
 for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 2**-8)):
     x, weight = torch.randn(1, 3, 100).to(dtype), torch.randn(5, 3, 4, requires_grad=True)

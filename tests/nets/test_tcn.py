@@ -3,7 +3,8 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from drumblender.nets import TCN, AttentionPooling, FiLM, GatedActivation, TFiLM, tcn, tiles
+from drumblender.nets import TCN, AttentionPooling, FiLM, GatedActivation, TFiLM, tcn
+from drumblender.nets.cpu import tiling
 
 
 def net(**changes):
@@ -15,7 +16,7 @@ def net(**changes):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("changes", [{}, {"film_batch_norm": False}, {"causal": False}])
 def test_one_pass_equals_layer_after_layer(monkeypatch, generator, training, changes):
-    monkeypatch.setattr(tiles, "_TILE_NUMBERS", 1)
+    monkeypatch.setattr(tiling, "_TILE_NUMBERS", 1)
     embedding = torch.randn(3, 6, generator=generator)
     sound = torch.randn(3, 1, 600, generator=generator)
     results = []

@@ -1,19 +1,17 @@
 import pytest
 import torch
 import yaml
-from conftest import GOLDEN
+from conftest import golden_file
 
 from drumblender.checkpoints import build, load_checkpoint, load_weights, read_checkpoint
 from drumblender.originals import drums as import_drums
 from drumblender.originals.drums import convert
 from drumblender.originals.imported import save_imported
 
-FOLDER = GOLDEN / "drums"
-
 
 def imported(name):
-    config = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    return convert(config, read_checkpoint(FOLDER / f"{name}.ckpt"))
+    config = yaml.safe_load(golden_file(f"drums/{name}.yaml").read_text())
+    return convert(config, read_checkpoint(golden_file(f"drums/{name}.ckpt")))
 
 
 @pytest.fixture

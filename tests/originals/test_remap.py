@@ -45,9 +45,9 @@ def original_config(init):
 @pytest.mark.parametrize("name", ["ckpt_linear_mini", "ckpt_mlp_published"])
 def test_an_imported_checkpoint_sounds_as_it_did(golden, tmp_path, name):
     numbers = golden("remap", name)
-    from conftest import GOLDEN
+    from conftest import golden_file
 
-    original = read_checkpoint(GOLDEN / "remap" / f"{name}.ckpt")
+    original = read_checkpoint(golden_file(f"remap/{name}.ckpt"))
     config = original_config(numbers.config["init"])
     assert recognises(config, original) and recognises(None, original)
     imported = convert(config, original)
@@ -75,9 +75,9 @@ def test_an_imported_checkpoint_sounds_as_it_did(golden, tmp_path, name):
 
 def test_without_a_configuration_the_published_one_is_assumed(golden):
     golden("remap", "ckpt_mlp_published")
-    from conftest import GOLDEN
+    from conftest import golden_file
 
-    original = read_checkpoint(GOLDEN / "remap" / "ckpt_mlp_published.ckpt")
+    original = read_checkpoint(golden_file("remap/ckpt_mlp_published.ckpt"))
     imported = convert(None, original)
     mapper = imported.config["model"]["init_args"]["mapper"]["init_args"]
     assert (mapper["hidden_size"], mapper["num_layers"], mapper["layer_norm"]) == (32, 1, True)

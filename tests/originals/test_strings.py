@@ -53,7 +53,7 @@ def test_a_checkpoint_becomes_one_of_ours(tmp_path):
     save_imported(imported, tmp_path / "ours.ckpt")
     loaded = load_checkpoint(tmp_path / "ours.ckpt")
     assert loaded.sample_rate == 16000
-    synth = loaded.task.synth
+    synth = loaded.task.voices["string"].synth
     assert synth.control_sizes == {
         "f0_hz": 1,
         "loop_taps": 2,
@@ -78,13 +78,13 @@ def test_drum_checkpoints_are_not_taken_for_strings():
 
 @pytest.mark.parametrize("name", ["autoencoder", "autoencoder_legacy", "autoencoder_published_rates"])
 def test_golden_autoencoder(name, golden):
-    from conftest import GOLDEN
+    from conftest import golden_file
 
     numbers = golden("strings", name)
     given, rate = numbers.config["init"], numbers.config["call"]["audio_sr"]
     imported = convert(
         None,
-        read_checkpoint(GOLDEN / "strings" / numbers.config["checkpoint"]),
+        read_checkpoint(golden_file(f"strings/{numbers.config['checkpoint']}")),
         sample_rate=rate,
         internal_rate=given["internal_sr"],
         min_f0_hz=given["min_f0_hz"],
@@ -100,7 +100,7 @@ def test_golden_autoencoder(name, golden):
         "f0_hz": numbers["in_pitch"][..., 0],
         "loudness_db": numbers["in_loudness"][..., 0],
     }
-    controls = task.controls(batch)
+    controls = task.voices["string"].controls(batch)
     raw = {name: torch.logit(value) for name, value in controls.items() if name != "f0_hz"}
     excitation = torch.cat([raw["excitation_gain"], raw["excitation_taps"]], dim=-1)
     assert (raw["loop_taps"] - numbers["out_raw_loop_coefficients"]).abs().max() < 1e-6
@@ -115,7 +115,7 @@ def test_golden_autoencoder(name, golden):
         return
     assert relative_error(prediction, numbers["out_audio"]) < 5e-6
     check_gradients(task, (prediction * numbers["in_weight_audio"]).sum(), numbers, "grad_audio__")
-    found = task.coefficients(task.controls(batch))
+    found = task.coefficients(task.voices["string"].controls(batch))
     known = (found["loop_coefficients"] * numbers["in_weight_loop"]).sum()
     known = known + (found["excitation_coefficients"] * numbers["in_weight_exc"]).sum()
     check_gradients(task, known, numbers, "grad_params__")
@@ -132,6 +132,7 @@ def check_gradients(task, value, numbers, prefix):
         old = key.removeprefix(prefix)
         module = next((name for name in renamed if old.startswith(name)), None)
         new = f"encoder.{old}" if module is None else renamed[module] + old.removeprefix(module)
+        new = f"voices.string.controls.{new}"
         # The networks run in float32; the recurrent weights see hundreds of steps.
         tolerance = 2e-4 if "weight_hh" in old else 1e-5
         assert relative_error(task.get_parameter(new).grad, expected) < tolerance, key

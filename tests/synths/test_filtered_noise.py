@@ -41,8 +41,8 @@ def test_power_is_that_of_the_bands(generator):
 
 
 def test_wrong_calls_are_refused(generator, unchecked):
-    with pytest.raises(ValueError, match="hop_size=600"):
-        FilteredNoiseSynth(hop_size=600)
+    with pytest.raises(ValueError, match="hop_length=600"):
+        FilteredNoiseSynth(hop_length=600)
     with pytest.raises(ValueError, match="65"):
         FilteredNoiseSynth()({"magnitude": torch.ones(1, 5, 9)}, 800)
     with pytest.raises(ValueError, match="too few"):

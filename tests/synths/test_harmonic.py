@@ -43,6 +43,7 @@ def test_published_guitar_numbers(golden, name, tolerances):
     "name, tolerances",
     [
         ("01_paper_harmonic", (9e-4, 4e-3, 4e-3)),
+        ("02_paper_roll_off", (5e-4, 4e-3, 4e-3)),
         ("05_angular_cumsum", (5e-5, 9e-5, 9e-5)),
         ("06_nyquist_sweep", (3e-4, 1e-3, 1e-3)),
     ],
@@ -55,6 +56,7 @@ def test_published_pitch_numbers(golden, name, tolerances):
         f0_upsampling="center",
         amp_upsampling="windows",
         fade=True,
+        roll_off_db=6.0 if case.config["init"].get("apply_roll_off") else 0.0,
     )
     names = ("frequencies", "amplitudes")
     assert_published(case, synth, case["in_frequencies"], case["in_amplitudes"], names, tolerances)

@@ -10,7 +10,7 @@ from drumblender.synths.base import Synth
 class Echo(Synth):
     """Repeats what it hears, louder."""
 
-    hears = True
+    needs_source = True
 
     def __init__(self):
         super().__init__()
@@ -23,7 +23,7 @@ class Echo(Synth):
 @pytest.fixture
 def drum():
     modal = DampedModalSynth(2, sample_rate=8000, freq_hz=Range(50, 3000), t60_s=Range(0.1, 1.0))
-    return MixSynth({"modal": modal, "noise": NoiseSynth(num_bands=5, window_size=64, seed=0)})
+    return MixSynth({"modal": modal, "noise": NoiseSynth(num_bands=5, win_length=64, seed=0)})
 
 
 def test_controls_carry_the_name_of_their_synth(drum):
@@ -58,7 +58,7 @@ def test_a_head_plays_the_mix(drum, generator):
 
 def test_a_mix_hears_when_a_part_does(drum):
     mix = MixSynth({"drum": drum, "echo": Echo()})
-    assert mix.hears and not drum.hears
+    assert mix.needs_source and not drum.needs_source
     controls = {name: torch.zeros(1, 1, size) for name, size in mix.control_sizes.items()}
     controls["echo_gain"] += 2
     source = torch.linspace(-1, 1, 100)[None]

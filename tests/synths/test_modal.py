@@ -54,8 +54,8 @@ def test_published_numbers(golden, name):
 def test_struck_modes_ring_at_their_frequencies_and_fade_in_their_time(bell):
     frequencies, t60_s = torch.tensor([400.0, 1000.0, 3000.0]), 0.5
     controls = {
-        "freq": bell.freq_hz.normalize(frequencies).reshape(1, 1, 3),
-        "t60": bell.t60_s.normalize(torch.tensor(t60_s)).expand(1, 1, 3),
+        "freq": bell.ranges["freq"].normalize(frequencies).reshape(1, 1, 3),
+        "t60": bell.ranges["t60"].normalize(torch.tensor(t60_s)).expand(1, 1, 3),
         "amp": torch.tensor([1.0, 0.5, 0.25]).reshape(1, 1, 3),
     }
     audio = bell(controls, RATE)[0]
@@ -93,7 +93,7 @@ def test_struck_modes_stay_in_float32_under_bfloat16_autocast(bell, generator):
 
 def test_struck_modes_do_not_move(bell):
     controls = {name: torch.full((1, 2, 3), 0.5) for name in bell.control_sizes}
-    with pytest.raises(ValueError, match=r"one frame, got .*\(1, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"\(batch, 1, 3\), got \(1, 2, 3\)"):
         bell(controls, 100)
 
 
@@ -111,3 +111,17 @@ def test_a_range_spreads_decibels():
     shared = {"freq": torch.tensor([[[0.2, 0.7]]]), "t60": torch.tensor([[[0.5, 0.5]]])}
     sound = leveled({**shared, "level": torch.tensor([[[1.0, 0.5]]])}, 800)
     assert torch.allclose(sound, plain({**shared, "amp": torch.tensor([[[1.0, 0.1]]])}, 800), atol=1e-6)
+
+
+def test_a_quadrature_amplitude_turns_the_phase(generator):
+    freq_rad, phase_rad = torch.full((1, 5, 1), 0.1), torch.full((1, 1, 1), 0.3)
+    turned = ModalSynth(1, align="hop")(
+        {"freq_rad": freq_rad, "amp": torch.full((1, 5, 1), 2.0), "phase_rad": phase_rad + math.pi / 6}, 400
+    )
+    amp = {"amp": torch.full((1, 5, 1), 3**0.5), "quadrature": torch.full((1, 5, 1), 1.0)}
+    synth = ModalSynth(1, align="hop", quadrature=True)
+    both = synth({"freq_rad": freq_rad, "phase_rad": phase_rad, **amp}, 400)
+    assert synth.control_sizes["quadrature"] == 1
+    assert torch.allclose(both, turned, atol=1e-5)
+    bare = ModalSynth(1, with_phase=False, quadrature=True)({"freq_rad": freq_rad, **amp}, 400)
+    assert bare[0, 0] == pytest.approx(3**0.5 * math.sin(0.1) + math.cos(0.1), abs=1e-5)

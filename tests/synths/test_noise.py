@@ -10,7 +10,7 @@ from drumblender.synths import NoiseSynth
 def test_published_numbers(golden, name):
     case = golden("drums", f"NoiseGenerator_{name}")
     bands, noise = case["in_noise_bands"], case["in_noise"]
-    synth = NoiseSynth(num_bands=bands.shape[-1], window_size=noise.shape[-1])
+    synth = NoiseSynth(bands.shape[-1], noise.shape[-1], filter="published")
     audio = synth({"magnitude": bands}, case.config["call"]["target_length"], noise=noise)
     assert (audio - case["out_audio"]).abs().max() < 5e-6 * case["out_audio"].abs().max()
 
@@ -18,13 +18,13 @@ def test_published_numbers(golden, name):
 @pytest.mark.parametrize("num_samples", [1, 63, 64, 65, 96, 97, 1000])
 @pytest.mark.parametrize("num_frames", [1, 2, 100])
 def test_any_frames_make_any_length(num_frames, num_samples):
-    audio = NoiseSynth(num_bands=5, window_size=64)({"magnitude": torch.ones(2, num_frames, 5)}, num_samples)
+    audio = NoiseSynth(num_bands=5, win_length=64)({"magnitude": torch.ones(2, num_frames, 5)}, num_samples)
     assert audio.shape == (2, num_samples) and audio.isfinite().all()
 
 
 def test_few_frames_are_spread_over_the_sound():
     fading = torch.tensor([1.0, 0.0]).reshape(1, 2, 1).expand(1, 2, 9)
-    audio = NoiseSynth(num_bands=9, window_size=64, seed=0)({"magnitude": fading}, 64000)[0]
+    audio = NoiseSynth(num_bands=9, win_length=64, seed=0)({"magnitude": fading}, 64000)[0]
     rms = audio.unflatten(0, (4, -1)).square().mean(dim=-1).sqrt()
     # Held at 1 for a quarter, then a line down to 0. Hann windows half apart sum to 1, their powers to 3/4.
     assert rms[0] == pytest.approx((0.75 / 3) ** 0.5, rel=0.05)
@@ -34,7 +34,7 @@ def test_few_frames_are_spread_over_the_sound():
 def test_bands_shape_the_spectrum():
     magnitude = torch.zeros(1, 1, 33)
     magnitude[..., 8] = 1  # a quarter of the way to Nyquist
-    audio = NoiseSynth(num_bands=33, window_size=256, seed=1)({"magnitude": magnitude}, 65536)
+    audio = NoiseSynth(num_bands=33, win_length=256, seed=1)({"magnitude": magnitude}, 65536)
     power = torch.fft.rfft(audio[0]).abs().square()
     share = power.cumsum(0) / power.sum()
     low, high = (int(edge * len(power)) for edge in (0.15, 0.35))
@@ -77,7 +77,7 @@ def test_noise_stays_in_float32_under_bfloat16_autocast():
 
 
 def test_what_does_not_fit_is_refused():
-    synth = NoiseSynth(num_bands=5, window_size=32)
+    synth = NoiseSynth(num_bands=5, win_length=32)
     with pytest.raises(ValueError, match=r"\(batch, frames, 5\), got .*\(1, 2, 6\)"):
         synth({"magnitude": torch.ones(1, 2, 6)}, 40)
     with pytest.raises(ValueError, match=r"noise of shape \(1, 2, 32\), got \(1, 3, 32\)"):

@@ -90,7 +90,7 @@ def test_gradients_match_finite_differences(excitation, interpolate, generator):
     synth = small(excitation=excitation, interpolate=interpolate, onset_s=(0.0, 0.1), loop_frames=3)
     synth.control_frames = dict.fromkeys(synth.control_frames, 3)
     controls = draw(synth, generator, f0_hz=101.3)
-    source = torch.randn(1, 160, generator=generator, dtype=torch.float64) if synth.hears else None
+    source = torch.randn(1, 160, generator=generator, dtype=torch.float64) if synth.needs_source else None
     names = [name for name in controls if excitation != "resynthesis" or "excitation" not in name]
     held = {name: value for name, value in controls.items() if name not in names}
 
@@ -106,7 +106,7 @@ def test_gradients_match_finite_differences(excitation, interpolate, generator):
 def test_plays_any_length_and_any_number_of_notes(num_samples, excitation, generator):
     synth = small(excitation=excitation)
     controls = draw(synth, generator, batch=3, f0_hz=100.0)
-    source = torch.randn(3, num_samples, generator=generator) if synth.hears else None
+    source = torch.randn(3, num_samples, generator=generator) if synth.needs_source else None
     audio = synth(controls, num_samples, source)
     assert audio.shape == (3, num_samples) and audio.isfinite().all()
 
@@ -160,17 +160,17 @@ def test_saturated_controls_stay_finite(generator):
 def test_units_at_the_frames_play_the_same_where_nothing_moves(generator):
     synth = small(excitation="burst")
     controls = {name: value[:, :1] for name, value in draw(synth, generator, f0_hz=100.0).items()}
-    units = synth.to_units(controls)
+    units = synth.coefficients(controls)
     assert set(units) == {"f0_hz", "loop_coefficients", "loop_gain", "excitation_coefficients", "burst_db"}
     assert torch.allclose(units["loop_coefficients"].sum(dim=-1), torch.ones(1, 1, dtype=torch.float64))
-    played = synth.play_units(units, 800).audio
+    played = synth.play_coefficients(units, 800).audio
     assert torch.allclose(played, synth(controls, 800), atol=1e-9)
 
 
 def test_the_range_of_the_loop_gain_is_kept(generator):
     synth = small(loop_gain=Range(0.9, 0.95))
     controls = draw(synth, generator)
-    gain = synth.to_units(controls)["loop_gain"]
+    gain = synth.coefficients(controls)["loop_gain"]
     assert torch.allclose(gain, 0.9 + 0.05 * controls["loop_gain"])
 
 
@@ -181,7 +181,7 @@ def test_the_range_of_the_loop_gain_is_kept(generator):
 def test_blocks_of_a_stream_equal_one_call(excitation, internal_rate, block, generator):
     synth = small(excitation=excitation, internal_rate=internal_rate, onset_s=(0.0, 0.3))
     controls = draw(synth, generator, batch=2, f0_hz=100.0)
-    source = torch.randn(2, 400, generator=generator) if synth.hears else None
+    source = torch.randn(2, 400, generator=generator) if synth.needs_source else None
     whole = synth(controls, 400, source).float()
     stream, parts = StringStream(synth, controls, 400), []
     for first in range(0, 400, block):
@@ -236,15 +236,15 @@ def test_wrong_calls_say_what_to_do(generator):
     controls, source = draw(synth, generator), torch.zeros(1, 800)
     with pytest.raises(ValueError, match="'burst' plays without one"):
         synth(controls, 800)
-    with pytest.raises(ValueError, match="needs a control 'loop_taps'"):
+    with pytest.raises(ValueError, match="Control loop_taps .* got nothing"):
         synth({name: value for name, value in controls.items() if name != "loop_taps"}, 800, source)
-    with pytest.raises(ValueError, match=r"loop_taps is \(batch, frames, 3\)"):
+    with pytest.raises(ValueError, match=r"loop_taps of .* \(batch, frames, 3\), got \(1, 4, 2\)"):
         synth(controls | {"loop_taps": torch.zeros(1, 4, 2)}, 800, source)
     with pytest.raises(ValueError, match="num_samples=0"):
         synth(controls, 0, source)
-    units = synth.to_units(controls)
+    units = synth.coefficients(controls)
     with pytest.raises(ValueError, match="never fades"):
-        synth.play_units(units | {"loop_gain": torch.ones(1, 1, 1)}, 800, source)
+        synth.play_coefficients(units | {"loop_gain": torch.ones(1, 1, 1)}, 800, source)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_golden_strings(name, excitation, golden):
             "loop_gain": leaves["loop_gain"],
             "excitation_coefficients": leaves["exc_coefficients"],
         }
-        signals = synth.play_units(units, source.shape[1], source)
+        signals = synth.play_coefficients(units, source.shape[1], source)
     (signals.audio * numbers["in_weight"]).sum().backward()
     assert relative_error(signals.audio, numbers["out_audio"]) < 2e-6
     assert relative_error(signals.excitation, numbers["out_excitation"]) < 2e-6
@@ -345,3 +345,17 @@ def test_golden_string_at_the_published_size(golden):
     for key in ("f0_frames", "loop_coefficients", "loop_gain"):
         assert relative_error(leaves[key].grad, numbers[f"grad_{key}"]) < 1e-5, key
     assert leaves["exc_coefficients"].grad.abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("excitation", ["source", "burst"])
+@pytest.mark.parametrize("kernel", ["plain", "torchlpc"])
+def test_who_computes_the_recursions_is_not_heard(kernel, excitation, generator):
+    if kernel == "torchlpc":
+        pytest.importorskip("torchlpc")
+    synth = small(excitation=excitation)
+    controls = draw(synth, generator, f0_hz=100.0)
+    source = torch.randn(1, 200, generator=generator, dtype=torch.float64)
+    played = small(excitation=excitation, kernel=kernel)(controls, 200, source)
+    assert torch.allclose(played, synth(controls, 200, source), atol=1e-10)
+    with pytest.raises(ValueError, match="kernel is one of"):
+        small(kernel="fast")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from drumblender.controllers import ModeGains
+from drumblender.controllers import GivenControls, HeardControls, ModeGains, SplitHead
 from drumblender.encoders import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import WeightedLoss
 from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
@@ -17,7 +17,7 @@ def modal_voice(**kwargs):
 
 def noise_voice():
     encoder = SoundStreamEncoder(hidden_channels=2, output_channels=9, strides=(4, 4))
-    return Voice(NoiseSynth(window_size=32, num_bands=9), encoder, head="split")
+    return Voice(NoiseSynth(win_length=32, num_bands=9), HeardControls(encoder, SplitHead()))
 
 
 def transient_voice(combine):
@@ -25,7 +25,7 @@ def transient_voice(combine):
         hidden_channels=4, num_layers=2, kernel_size=3, film_conditioning=True, film_embedding_size=5
     )
     encoder = SoundStreamAttentionEncoder(hidden_channels=2, output_channels=5, strides=(4, 4))
-    return Voice(synth, encoder, head="split", combine=combine)
+    return Voice(synth, HeardControls(encoder, SplitHead()), combine=combine)
 
 
 def batch(num_samples=1024, generator=None):
@@ -107,7 +107,11 @@ def test_validation_repeats_and_leaves_the_training_noise_alone(generator):
 
 
 def test_a_step_returns_loss_prediction_and_target_and_logs_the_parts(generator):
-    drum = DrumTask({"modal": modal_voice(gains=ModeGains(3))}, WeightedLoss({"mse": nn.MSELoss()}), RATE)
+    drum = DrumTask(
+        {"modal": modal_voice(controls=GivenControls(ModeGains(3)))},
+        WeightedLoss({"mse": nn.MSELoss()}),
+        RATE,
+    )
     logged = {}
     drum.log = lambda name, value, **kwargs: logged.update({name: value})
     step = drum.training_step(batch(generator=generator), 0)
@@ -135,4 +139,4 @@ def test_data_without_modes_is_named(generator):
 def test_split_needs_as_many_features_as_controls():
     encoder = SoundStreamEncoder(hidden_channels=2, output_channels=8, strides=(4, 4))
     with pytest.raises(ValueError, match="8 features"):
-        Voice(NoiseSynth(window_size=32, num_bands=9), encoder, head="split")
+        Voice(NoiseSynth(win_length=32, num_bands=9), HeardControls(encoder, SplitHead()))

@@ -8,7 +8,7 @@ import torch
 from golden_parts import build_remap_task, original_names
 from torch.utils.data import DataLoader
 
-from drumblender.controllers import LinearMapping, MLPMapping
+from drumblender.controllers import LinearMapping, MappedControls, MLPMapping
 from drumblender.dsp.units import Range
 from drumblender.features import RMS, CascadingFrameExtractor, FeatureCollection, SpectralCentroid
 from drumblender.synths import DampedModalSynth, SimpleDrumSynth, Snare808, StringSynth
@@ -36,7 +36,7 @@ def test_sound_loss_gradients_and_metrics_are_the_published_ones(golden, tmp_pat
     loss = task.loss(features, task.reference, target, weight)
     assert loss.item() == pytest.approx(numbers["out_loss"].item(), rel=1e-4)
     loss.backward()
-    for key, value in task.mapper.named_parameters():
+    for key, value in task.mapping.mapper.named_parameters():
         expected = numbers[f"grad_model.{key}"]
         assert (value.grad - expected).norm() <= 5e-3 * expected.norm(), key
     errors = (features - task.reference - target).abs().mean(dim=0)
@@ -68,7 +68,7 @@ def test_a_test_run_logs_each_feature_and_its_preset(golden, tmp_path, baseline)
 
 def mini_features():
     parts = [RMS(db=True), SpectralCentroid(RATE)]
-    return FeatureCollection([CascadingFrameExtractor(parts, [2, 6], frame_size=256, hop_size=128)])
+    return FeatureCollection([CascadingFrameExtractor(parts, [2, 6], frame_size=256, hop_length=128)])
 
 
 def playable(folder):
@@ -91,11 +91,11 @@ def test_any_synth_learns_to_follow_its_targets(name, tmp_path, generator):
     synth, preset, size = playable(tmp_path)[name]
     torch.manual_seed(3)
     mapper = MLPMapping(2, 16, size, 1, scale_output=True)
-    task = RemapTask(mapper, synth, mini_features(), RATE, preset=preset)
+    task = RemapTask(MappedControls(mapper, preset), synth, mini_features(), RATE)
     onset = torch.rand(4, 2, generator=generator)
     target = torch.tensor([6.0, 6.0, 3.0, 3.0]) * onset[:, :1]
     batch = {"onset": onset, "difference": target, "weight": torch.ones(4, 4)}
-    optimizer = torch.optim.Adam(task.mapper.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(task.mapping.mapper.parameters(), lr=1e-3)
     losses = []
     for _ in range(40):
         optimizer.zero_grad()
@@ -108,27 +108,37 @@ def test_any_synth_learns_to_follow_its_targets(name, tmp_path, generator):
 
 def test_damping_keeps_a_parameter_near_its_preset():
     synth, preset = Snare808(RATE, 2000), "cfg/presets/808_snare_1.json"
-    task = RemapTask(LinearMapping(3, 14), synth, mini_features(), RATE, preset)
-    torch.nn.init.constant_(task.mapper.net.weight, 0.5)
+    task = RemapTask(MappedControls(LinearMapping(3, 14), preset), synth, mini_features(), RATE)
+    torch.nn.init.constant_(task.mapping.mapper.net.weight, 0.5)
     with torch.no_grad():
-        moved, params = task.modulation(torch.ones(1, 3))[0], task.params(torch.ones(1, 3))[0]
+        moved, params = task.mapping.modulation(torch.ones(1, 3))[0], task.mapping.params(torch.ones(1, 3))[0]
     assert moved[0] == pytest.approx(0.015) and moved[1] == pytest.approx(1.5)
-    assert params[0] == pytest.approx(task.preset[0, 0].item() + 0.015) and params[1] == 1
+    assert params[0] == pytest.approx(task.mapping.preset[0, 0].item() + 0.015) and params[1] == 1
+
+
+def remapped(synth):
+    return RemapTask(MappedControls(LinearMapping(3, 13)), synth, mini_features(), RATE)
 
 
 @pytest.mark.parametrize(
     "make, message",
     [
         (
-            lambda: RemapTask(LinearMapping(3, 13), Snare808(RATE, 2000), mini_features(), RATE),
+            lambda: RemapTask(
+                MappedControls(LinearMapping(3, 13)), Snare808(RATE, 2000), mini_features(), RATE
+            ),
             "mapper.out_size is 13, but Snare808 has 14 parameters",
         ),
         (
-            lambda: RemapTask(LinearMapping(3, 13), StringSynth(excitation="source"), mini_features(), RATE),
-            "StringSynth needs a source",
+            lambda: RemapTask(
+                MappedControls(LinearMapping(3, 13)), StringSynth(excitation="source"), mini_features(), RATE
+            ),
+            "works on the mix before it",
         ),
         (
-            lambda: RemapTask(LinearMapping(3, 13), StringSynth(excitation="burst"), mini_features(), RATE),
+            lambda: RemapTask(
+                MappedControls(LinearMapping(3, 13)), StringSynth(excitation="burst"), mini_features(), RATE
+            ),
             "needs f0_hz in real units",
         ),
     ],
@@ -139,6 +149,6 @@ def test_parts_that_do_not_fit_are_refused_by_name(make, message):
 
 
 def test_features_that_are_not_what_the_mapper_takes_are_refused():
-    task = RemapTask(LinearMapping(3, 14), Snare808(RATE, 2000), mini_features(), RATE)
+    task = RemapTask(MappedControls(LinearMapping(3, 14)), Snare808(RATE, 2000), mini_features(), RATE)
     with pytest.raises(ValueError, match="mapper.in_size is 3, but there are 2 onset features"):
-        task.params(torch.zeros(1, 2))
+        task.mapping.params(torch.zeros(1, 2))

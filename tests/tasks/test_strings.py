@@ -2,6 +2,7 @@ import pytest
 import torch
 from made_up import StringBatches
 
+from drumblender.controllers import HeardControls
 from drumblender.encoders import MFCCEncoder, NoteEncoder
 from drumblender.losses import ControlLoss, MultiResolutionSTFTLoss
 from drumblender.synths import StringSynth
@@ -12,7 +13,7 @@ def task(mode="audio", excitation="resynthesis", **settings):
     encoder = NoteEncoder(8, MFCCEncoder(rnn_channels=6, z_dims=4))
     synth = StringSynth(internal_rate=16000, excitation=excitation, onset_s=(0.0, 0.3))
     loss = MultiResolutionSTFTLoss() if mode == "audio" else ControlLoss()
-    return StringTask(encoder, synth, loss, mode=mode, **settings)
+    return StringTask(HeardControls(encoder), synth, loss, mode=mode, **settings)
 
 
 @pytest.fixture
@@ -40,11 +41,11 @@ def test_a_step_on_audio_trains_every_weight(excitation, batch, monkeypatch):
 
 def test_a_step_on_parameters_trains_without_making_a_sound(batch, monkeypatch):
     strings = quiet(task("parameters"), monkeypatch)
-    monkeypatch.setattr(strings.synth, "forward", lambda *args: pytest.fail("rendered"))
+    monkeypatch.setattr(strings.voices["string"].synth, "forward", lambda *args: pytest.fail("rendered"))
     step = strings.training_step(batch, 0)
     step["loss"].backward()
     assert set(step) == {"loss"}
-    assert strings.head.layers["excitation_taps"].weight.grad.abs().max() > 0
+    assert strings.voices["string"].controls.head.layers["excitation_taps"].weight.grad.abs().max() > 0
 
 
 def test_validation_on_parameters_can_be_heard(batch, monkeypatch):
@@ -67,8 +68,8 @@ def test_half_precision_leaves_the_loop_its_gain(batch):
     """bfloat16 has no number between 0.996 and 1, where the gains of strings lie."""
     strings = task()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        strings.head.layers["loop_gain"].bias.fill_(6.0)
-        controls = strings.controls(batch)
+        strings.voices["string"].controls.head.layers["loop_gain"].bias.fill_(6.0)
+        controls = strings.voices["string"].controls(batch)
         audio = strings(batch)
     assert controls["loop_gain"].dtype == torch.float32
     assert ((controls["loop_gain"] > 0.996) & (controls["loop_gain"] < 0.999)).any()

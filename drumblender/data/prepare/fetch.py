@@ -6,13 +6,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drumblender.atomic import PART, read_json, sha256_of, sync
+from drumblender.atomic import PART, digest_of, sha256_of, sync
 from drumblender.console import track, track_bytes
 from drumblender.data.prepare.archive import unpack
-from drumblender.data.prepare.raw import pack_folders
+from drumblender.data.prepare.raw import packs_of
 from drumblender.data.prepare.storage import ChangedError, DroppedError, StorageError, Store, open_store
 
 _log = logging.getLogger(__name__)
@@ -68,13 +69,24 @@ def download(
                 ) from error
             time.sleep(wait_s * 2**fruitless)
     part.touch()  # an empty object has brought no block
-    if sha256 is not None and sha256_of(part) != sha256.lower():
-        part.unlink()
-        raise StorageError(f"{key} is not the file expected (sha256 differs); what came was deleted.")
+    _check_digest(part, key, sha256, stat.md5)
     sync(part)
     part.replace(target)
     tag.unlink()
     return target
+
+
+def _check_digest(part: Path, key: str, sha256: str | None, md5: str | None) -> None:
+    """Compare with the digest that is known, or else with the one that the server states."""
+    if sha256 is not None:
+        known, found, name = sha256.lower(), sha256_of(part), "sha256"
+    elif md5 is not None:
+        known, found, name = md5, digest_of(part, "md5"), "md5"
+    else:
+        return
+    if known != found:
+        part.unlink()
+        raise StorageError(f"{key} is not the file expected ({name} differs); what came was deleted.")
 
 
 def _append(blocks: Iterator[bytes], part: Path, on_bytes: Callable[[int], None]) -> None:
@@ -120,14 +132,23 @@ class Remote:
     archive: str | None = None
     sha256: str | None = None
 
-    def fetch_archive(self, folder: Path, meta_file: str) -> None:
-        """Download the archive beside ``folder``, unless it lies there, and unpack it to ``folder``."""
+    def fetch_archive(self, folder: Path, meta_file: str | None = None) -> None:
+        """Download the archive beside ``folder``, unless it lies there, and unpack it to ``folder``.
+
+        Args:
+            folder: Must not exist, or be empty.
+            meta_file: A file that the archive must bring.
+
+        Raises:
+            StorageError: It cannot be had; says how to use recordings of one's own instead.
+        """
         path = folder.parent / Path(self.archive).name
         if not path.is_file():
-            store = open_store(self.url, self.bucket)
-            with track_bytes(store.stat(self.archive).size, path.name) as on_bytes:
-                download(store, self.archive, path, self.sha256, on_bytes=on_bytes)
-        elif self.sha256 and sha256_of(path) != self.sha256:
+            with or_own_recordings():
+                store = open_store(self.url, self.bucket)
+                with track_bytes(store.stat(self.archive).size, path.name) as on_bytes:
+                    download(store, self.archive, path, self.sha256, on_bytes=on_bytes)
+        elif self.sha256 and sha256_of(path) != self.sha256.lower():
             raise StorageError(f"{path} is another archive (other sha256): remove it to download it anew.")
         unpack(path, folder, must_hold=meta_file)
 
@@ -139,13 +160,14 @@ class Remote:
         unfinished = folder / _UNFINISHED
         if not (self.url or self.bucket) or (folder.is_dir() and not unfinished.exists()):
             return
-        store = open_store(self.url, self.bucket)
-        metadata = store.stat(meta_file)  # fails before anything is made
+        with or_own_recordings():
+            store = open_store(self.url, self.bucket)
+            metadata = store.stat(meta_file)  # fails before anything is made
         folder.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
         if _size(folder / meta_file) != metadata.size:
             download(store, meta_file, folder / meta_file)
-        keys = list(_raw_keys(store, read_json(folder / meta_file)))
+        keys = list(_raw_keys(store, folder / meta_file))
         missing = [key for key in keys if not (folder / key).is_file()]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             fetched = pool.map(lambda key: download(store, key, _inside(folder, key)), missing)
@@ -163,13 +185,24 @@ class Remote:
         )
 
 
-def _raw_keys(store: Store, packs: dict) -> Iterator[str]:
-    for pack, entry in packs.items():
-        for path, _ in pack_folders(entry["folders"]):
-            keys = [key for key in store.keys(f"{path.rstrip('/')}/") if not key.endswith("/")]
-            if not keys:
-                _log.warning("Pack %s names the folder %s, which holds nothing in the store.", pack, path)
-            yield from keys
+@contextmanager
+def or_own_recordings() -> Iterator[None]:
+    """Adds to what a store says, when a set cannot be had, what else there is to do."""
+    try:
+        yield
+    except StorageError as error:
+        raise type(error)(
+            f"{error} With recordings of your own: drumblender-dataset cfg/data/folder.yaml "
+            "--data.raw_dir DIR --data.data_dir DIR."
+        ) from error
+
+
+def _raw_keys(store: Store, meta_path: Path) -> Iterator[str]:
+    for pack, _, path, _ in packs_of(meta_path):
+        keys = [key for key in store.keys(f"{path.rstrip('/')}/") if not key.endswith("/")]
+        if not keys:
+            _log.warning("Pack %s names the folder %s, which holds nothing in the store.", pack, path)
+        yield from keys
 
 
 def _inside(folder: Path, key: str) -> Path:

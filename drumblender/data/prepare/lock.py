@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def only_one(folder: Path, timeout_s: float = -1) -> Iterator[None]:
+def folder_lock(folder: Path, timeout_s: float = -1) -> Iterator[None]:
     """Holds the right to write a folder.
 
     The operating system gives the lock back when its holder ends, however it ends, so none is ever stale. The

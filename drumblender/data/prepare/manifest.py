@@ -8,10 +8,10 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TextIO
 
-from drumblender.atomic import read_json, write_json, written_aside
+from drumblender.atomic import atomic_write, read_json, write_json
 
 JOURNAL = ".journal.jsonl"
 REJECTED = "rejected.json"
@@ -49,15 +49,53 @@ class Item:
     tags: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> "Item":
-        """From one flat entry of a manifest: names that are no attribute are tags."""
-        known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry and name != "tags"}
-        return cls(**known, tags={name: value for name, value in entry.items() if name not in known})
+    def from_json(cls, entry: Any) -> "Item":
+        """From one flat entry of a manifest: names that are no attribute are tags.
+
+        Raises:
+            ValueError: No such entry, or one that names a file outside of the folder; says which value.
+        """
+        if not isinstance(entry, dict) or entry.get("filename") is None:
+            raise ValueError("has no filename")
+        for name, kind in _KINDS.items():
+            value = entry.get(name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise ValueError(f"has the {name} {value!r:.60}, which is no {_WORDS[kind]}")
+        for name in ("filename", "feature_file"):
+            if entry.get(name) is not None and not stays_inside(entry[name]):
+                raise ValueError(f"has the {name} {entry[name]!r:.60}, which leads out of the folder")
+        known = {name: entry[name] for name in _KINDS if entry.get(name) is not None}
+        return cls(**known, tags={name: value for name, value in entry.items() if name not in _KINDS})
 
     def to_json(self) -> dict[str, Any]:
         """The flat entry, without what is not known."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "tags"}
         return {name: value for name, value in own.items() if value is not None} | self.tags
+
+
+_KINDS = {
+    "filename": str,
+    "type": str,
+    "sample_pack_key": str,
+    "feature_file": str,
+    "source": str,
+    "sha256": str,
+    "feature_sha256": str,
+    "sample_rate": int,
+    "num_samples": int,
+}
+_WORDS = {str: "text", int: "whole number"}
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a name from a file stays below the folder that it is joined to, on any system.
+
+    >>> [stays_inside(name) for name in ("audio/1.wav", "../1.wav", "/etc/1.wav", "C:1.wav", "")]
+    [True, False, False, False, False]
+    """
+    windows = PureWindowsPath(name)
+    parts = {*PurePosixPath(name).parts, *windows.parts}
+    return bool(parts) and not (windows.anchor or name.startswith("/") or ".." in parts or "\0" in name)
 
 
 Manifest = dict[str, Item]
@@ -71,6 +109,14 @@ class Rejected:
     source: str
     reason: str
 
+    @classmethod
+    def from_json(cls, entry: Any, place: str) -> "Rejected":
+        """From an object ``{source, reason}``. Raises ValueError, with the place, for another."""
+        said = [entry.get(name) for name in ("source", "reason")] if isinstance(entry, dict) else [None]
+        if not all(isinstance(text, str) for text in said):
+            raise ValueError(f"{place} needs a source and a reason.")
+        return cls(*said)
+
 
 def load_manifest(path: Path) -> Manifest:
     """Items of a prepared folder, ours or a published one.
@@ -82,10 +128,15 @@ def load_manifest(path: Path) -> Manifest:
     entries = read_json(path)
     if not isinstance(entries, dict):
         raise ValueError(f"{path} is no manifest: an object of items by key is needed.")
+    manifest = {}
     for key, entry in entries.items():
-        if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
-            raise ValueError(f"{path} is no manifest: its entry {key!r} has no filename.")
-    return {key: Item.from_json(entry) for key, entry in entries.items()}
+        if not stays_inside(key):  # names of files are made of it
+            raise ValueError(f"{path}: the key {key!r:.60} leads out of the folder and is refused.")
+        try:
+            manifest[key] = Item.from_json(entry)
+        except ValueError as error:
+            raise ValueError(f"{path} is no manifest: its entry {key!r:.60} {error}.") from error
+    return manifest
 
 
 def save_manifest(path: Path, manifest: Manifest) -> None:
@@ -99,9 +150,16 @@ def save_rejected(folder: Path, rejected: Iterable[Rejected]) -> None:
 
 
 def load_rejected(folder: Path) -> list[Rejected]:
-    """What was left out; nothing where no list is."""
+    """What was left out; nothing where no list is.
+
+    Raises:
+        ValueError: The list has another form; names it and the entry.
+    """
     path = folder / REJECTED
-    return [Rejected(**entry) for entry in read_json(path)] if path.is_file() else []
+    entries = read_json(path) if path.exists() else []
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} is no list of rejected recordings.")
+    return [Rejected.from_json(entry, f"{path}, entry {number}") for number, entry in enumerate(entries, 1)]
 
 
 class Journal:
@@ -126,15 +184,24 @@ class Journal:
                 f"{folder} was left half prepared with other settings ({', '.join(changed)}). "
                 "Give those again, or delete the folder."
             )
-        for line in lines[1:]:
-            self.done[line["key"]] = (
-                Item.from_json(line["item"]) if "item" in line else Rejected(**line["rejected"])
-            )
-        with written_aside(self.path) as aside:  # anew: a line cut by a crash would spoil the next one
+        for number, line in enumerate(lines[1:], 2):
+            self.done[line.get("key")] = self._result(line, f"{self.path}, line {number},")
+        with atomic_write(self.path) as aside:  # anew: a line cut by a crash would spoil the next one
             aside.write_text(
                 "".join(json.dumps(line) + "\n" for line in lines or [settings]), encoding="utf-8"
             )
         self._file: TextIO = self.path.open("a", encoding="utf-8")
+
+    @staticmethod
+    def _result(line: dict[str, Any], place: str) -> Item | Rejected:
+        try:
+            if "item" in line:
+                return Item.from_json(line["item"])
+            return Rejected.from_json(line.get("rejected"), "it")
+        except ValueError as error:
+            raise ValueError(
+                f"{place} is damaged ({error}): delete the file, and work starts anew."
+            ) from error
 
     def add(self, key: str, result: Item | Rejected) -> None:
         """Note a finished file."""
@@ -171,7 +238,10 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     if path.is_file():
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
                 break
+            if not isinstance(line, dict):
+                break
+            lines.append(line)
     return lines

@@ -7,7 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import BadAudioError, Channel, read_audio, write_wav
+from drumblender.audio_io import (
+    LONGEST_S,
+    BadAudioError,
+    Channel,
+    Offset,
+    read_recording,
+    too_long,
+    write_wav,
+)
 
 SILENCE_DB = -60.0
 
@@ -15,28 +23,28 @@ SILENCE_DB = -60.0
 def first_non_silent_sample(
     audio: Float[Tensor, " samples"],
     frame_size: int = 256,
-    hop_size: int = 256,
+    hop_length: int = 256,
     threshold_db: float = SILENCE_DB,
 ) -> int | None:
     """Where the first loud enough block starts; None in silence.
 
     Blocks of ``frame_size`` follow each other without overlap; the last may be shorter. The published
-    preparation multiplies the block's number by ``hop_size``, so the two should be equal.
+    preparation multiplies the block's number by ``hop_length``, so the two should be equal.
 
     Args:
         audio: One channel.
         frame_size: Samples in a block.
-        hop_size: Samples that each block before the loud one counts.
+        hop_length: Samples that each block before the loud one counts.
         threshold_db: A block is loud when its mean square lies above this.
     """
-    if min(frame_size, hop_size) < 1:
-        raise ValueError(f"Blocks need at least 1 sample, got {frame_size=} and {hop_size=}.")
+    if min(frame_size, hop_length) < 1:
+        raise ValueError(f"Blocks need at least 1 sample, got {frame_size=} and {hop_length=}.")
     whole = len(audio) // frame_size * frame_size
     power = audio[:whole].reshape(-1, frame_size).square().mean(dim=1)
     if whole < len(audio):
         power = torch.cat([power, audio[whole:].square().mean()[None]])
     loud = (power > 10 ** (threshold_db / 10)).nonzero()
-    return int(loud[0]) * hop_size if len(loud) else None
+    return int(loud[0]) * hop_length if len(loud) else None
 
 
 def cut_start_silence(
@@ -64,10 +72,12 @@ def one_shot(
     sample_rate: int,
     num_samples: int | None = None,
     *,
-    channel: Channel = "first",
+    channel: Channel = "auto",
+    dc: Offset = "remove",
     remove_start_silence: bool = True,
     silence_threshold_db: float = SILENCE_DB,
     min_samples: int = 1,
+    longest_s: float = LONGEST_S,
 ) -> Float[Tensor, " samples"]:
     """One hit from a file: mono, resampled, from its onset, of ``num_samples``.
 
@@ -76,22 +86,33 @@ def one_shot(
         sample_rate: Of the result.
         num_samples: Length of the result; None keeps what there is.
         channel: What becomes of several channels.
+        dc: Remove a constant offset, which would pass for sound, or keep it, as published.
         remove_start_silence: Cut the silence before the hit.
         silence_threshold_db: What counts as silence.
         min_samples: Fewer than these, after the cut, are too few.
+        longest_s: Seconds that are read at most; where the hit starts later, the recording counts as silent.
 
     Raises:
         BadAudioError: Unreadable, silent or too short; says which and names the file.
     """
-    audio, _ = read_audio(path, sample_rate, channel)
+    audio, _, heard, whole = read_recording(path, sample_rate, channel, dc=dc, longest_s=longest_s)
+    if num_samples is None and not whole:
+        raise BadAudioError(path, too_long(longest_s))
     if remove_start_silence:
-        try:
-            audio = cut_start_silence(audio[None], silence_threshold_db)[0]
-        except BadAudioError as error:
-            raise BadAudioError(path, error.reason) from None
+        start = first_non_silent_sample(audio, threshold_db=silence_threshold_db)
+        if start is None:
+            raise BadAudioError(path, _silent(silence_threshold_db, heard, None if whole else longest_s))
+        audio = audio[start:]
     if len(audio) < min_samples:
         raise BadAudioError(path, f"is too short ({len(audio)} of at least {min_samples} samples)")
     return audio if num_samples is None else fit_length(audio, num_samples)
+
+
+def _silent(threshold_db: float, channel: str, longest_s: float | None) -> str:
+    """The reason, with all that it depends on."""
+    where = f" in {channel}" if channel else ""
+    until = f" for the first {longest_s:g} s" if longest_s is not None else ""
+    return f"is silent (below {threshold_db:g} dB{where}{until})"
 
 
 def preprocess_audio_file(
@@ -103,12 +124,16 @@ def preprocess_audio_file(
     remove_start_silence: bool = True,
     silence_threshold_db: float = SILENCE_DB,
 ) -> None:
-    """``one_shot`` from file to 32-bit float WAV file. Raises what ``one_shot`` and ``write_wav`` raise."""
+    """``one_shot`` from file to 32-bit float WAV file, as published: with its offset.
+
+    Raises what ``one_shot`` and ``write_wav`` raise.
+    """
     audio = one_shot(
         input_file,
         sample_rate,
         num_samples,
         channel=channel,
+        dc="keep",
         remove_start_silence=remove_start_silence,
         silence_threshold_db=silence_threshold_db,
     )

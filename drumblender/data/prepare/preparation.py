@@ -93,6 +93,10 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
     if not (folder / SETTINGS).is_file():
         return
     there = read_json(folder / SETTINGS)
+    if not isinstance(there, dict):
+        raise ValueError(
+            f"{folder / SETTINGS} is no object of settings: delete it, or prepare another folder."
+        )
     changed = [name for name in sorted(settings) if name in there and settings[name] != there[name]]
     if changed:
         said = ", ".join(f"{name} {there[name]} there, {settings[name]} asked" for name in changed)

@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drumblender.atomic import read_json
-from drumblender.audio_io import AUDIO_SUFFIXES
+from drumblender.atomic import read_json, read_text
+from drumblender.data.prepare.manifest import stays_inside
+from drumblender.sound_files import READABLE, find_sounds, printable
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A raw file. The attributes are those of ``manifest.Item``; ``source`` is relative to the raw folder."""
+    """A raw file. The attributes are those of ``manifest.Item``.
+
+    ``source`` is relative to the raw folder, and printable: it tells which file it was, it does not open it.
+    """
 
     path: Path
     source: str
@@ -56,7 +60,7 @@ def keyed(recordings: list[Recording], raw_dir: Path) -> dict[str, Recording]:
     The same folder gives the same keys wherever it stands. Where two paths share a number, the later in order
     takes another.
     """
-    folder = Path(os.path.abspath(raw_dir)).name  # noqa: PTH100  no symbolic link is followed
+    folder = printable(Path(os.path.abspath(raw_dir)).name)  # noqa: PTH100  no symbolic link is followed
     by_key: dict[str, Recording] = {}
     for recording in recordings:
         text = f"{folder}/{recording.source}"
@@ -85,61 +89,71 @@ def find_recordings(raw_dir: Path, meta_file: str, labels: Labels) -> list[Recor
     elif labels.csv is not None:
         found = list(_of_table(raw_dir, labels))
     else:
-        found = [_of_folder(raw_dir, path, labels) for path in sound_files(raw_dir)]
-    by_source = {recording.source: recording for recording in found}  # the last word on a file counts
-    if not by_source:
-        raise ValueError(f"{raw_dir} holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))}).")
-    return list(by_source.values())
-
-
-def sound_files(folder: Path) -> list[Path]:
-    """Files below a folder whose suffix is that of a sound file, sorted; hidden ones are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-    )
+        found = [_of_folder(raw_dir, path, labels) for path in find_sounds(raw_dir)]
+    by_path = {recording.path: recording for recording in found}  # the last word on a file counts
+    if not by_path:
+        raise ValueError(f"{raw_dir} holds no recordings ({', '.join(sorted(READABLE))}).")
+    return list(by_path.values())
 
 
 def _of_packs(raw_dir: Path, meta_path: Path) -> Iterator[Recording]:
     """The published raw layout: folders by pack, with a type each and tags for each folder."""
-    for pack, entry in read_json(meta_path).items():
-        if not isinstance(entry, dict) or not {"type", "folders"} <= set(entry):
+    for pack, kind, path, tags in packs_of(meta_path):
+        files = find_sounds(raw_dir / path) if (raw_dir / path).is_dir() else []
+        if not files:
+            _log.warning("Pack %s names the folder %s, which holds no recordings.", pack, path)
+        for file in files:
+            yield Recording(file, _source(raw_dir, file), kind, pack, tags)
+
+
+def packs_of(meta_path: Path) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Pack, type, path and tags of each folder that a published metadata file names, in either of its forms.
+
+    Raises:
+        ValueError: A file of another form, or a path that leads out of the raw folder; names the pack.
+    """
+    packs = read_json(meta_path)
+    if not isinstance(packs, dict):
+        raise ValueError(f"{meta_path} names no packs: an object {{pack: {{type, folders}}}} is needed.")
+    for pack, entry in packs.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str) or "folders" not in entry:
             raise ValueError(f"{meta_path}: pack {pack!r} needs a type and folders.")
-        for path, tags in pack_folders(entry["folders"]):
-            files = sound_files(raw_dir / path)
-            if not files:
-                _log.warning("Pack %s names the folder %s, which holds no recordings.", pack, path)
-            for file in files:
-                yield Recording(file, _source(raw_dir, file), entry["type"], pack, tags)
-
-
-def pack_folders(folders: list[str] | dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Path and tags of each folder of a pack, from either form of the metadata file."""
-    if isinstance(folders, dict):
-        return [
-            (entry["path"], {name: tag for name, tag in entry.items() if name != "path"})
-            for entry in folders.values()
-        ]
-    return [(path, {}) for path in folders]
+        folders = entry["folders"]
+        if isinstance(folders, list):
+            folders = {str(number): {"path": path} for number, path in enumerate(folders)}
+        if not isinstance(folders, dict):
+            raise ValueError(f"{meta_path}: the folders of pack {pack!r} are no list and no object.")
+        for name, folder in folders.items():
+            if not isinstance(folder, dict) or not isinstance(folder.get("path"), str):
+                raise ValueError(f"{meta_path}: folder {name!r} of pack {pack!r} needs a path.")
+            if not stays_inside(folder["path"]):
+                raise ValueError(
+                    f"{meta_path}: {folder['path']!r} of pack {pack!r} leads out of the raw folder."
+                )
+            tags = {tag: value for tag, value in folder.items() if tag != "path"}
+            yield pack, entry["type"], folder["path"], tags
 
 
 def _of_table(raw_dir: Path, labels: Labels) -> Iterator[Recording]:
     table = raw_dir / labels.csv
     if not table.is_file():
         raise FileNotFoundError(f"No label table {table}.")
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
+    rows = csv.DictReader(read_text(table).splitlines(keepends=True), strict=True)
+    named = {}
+    try:
         for column in (labels.file_column, *labels.columns.values()):
             if column not in (rows.fieldnames or ()):
                 there = ", ".join(rows.fieldnames or ()) or "none"
                 raise ValueError(f"{table} has no column {column!r}; its columns: {there}.")
-        named = {}
         for row in rows:
+            if not row[labels.file_column] or "\0" in row[labels.file_column]:
+                raise ValueError(f"{table}, line {rows.line_num}: {labels.file_column!r} names no file.")
             path = raw_dir / row[labels.file_column]
             said = {name: row[column] for name, column in labels.columns.items() if row[column]}
             named[path] = _of_folder(raw_dir, path, labels, said)
-    unnamed = len(set(sound_files(raw_dir)) - named.keys())
+    except csv.Error as error:
+        raise ValueError(f"{table}, line {rows.line_num}: {error}.") from error
+    unnamed = len(set(find_sounds(raw_dir)) - named.keys())
     if unnamed:
         _log.warning("%d recordings of %s are not in %s and are left out.", unnamed, raw_dir, table.name)
     yield from (named[path] for path in sorted(named))
@@ -151,9 +165,9 @@ def _of_folder(raw_dir: Path, path: Path, labels: Labels, said: dict[str, str] |
     parents = Path(source).parent.parts
     tags: dict[str, Any] = dict(zip(labels.levels, parents, strict=False)) | (said or {})
     kind = tags.pop("type", "unknown")
-    pack = tags.pop("sample_pack_key", "/".join(parents) or raw_dir.name)
+    pack = tags.pop("sample_pack_key", "/".join(parents) or printable(raw_dir.name))
     return Recording(path, source, kind, pack, tags)
 
 
 def _source(raw_dir: Path, path: Path) -> str:
-    return Path(os.path.relpath(path, raw_dir)).as_posix()
+    return printable(Path(os.path.relpath(path, raw_dir)).as_posix())

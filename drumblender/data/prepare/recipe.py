@@ -1,5 +1,6 @@
 """How one recording becomes the files of one item. What differs between the systems is overridden here."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drumblender.atomic import sha256_of, written_aside
-from drumblender.audio_io import BadAudioError, Channel, read_audio, write_wav
+from drumblender.atomic import atomic_write, sha256_of
+from drumblender.audio_io import BadAudioError, Channel, Offset, read_audio, write_wav
 from drumblender.data.prepare.manifest import Item, Rejected
 from drumblender.data.prepare.one_shot import one_shot
 from drumblender.data.prepare.raw import Recording
@@ -24,8 +25,10 @@ class Recipe:
         sample_rate: Of what is stored.
         num_samples: Of what is stored.
         channel: What becomes of several channels.
+        dc: What becomes of a constant offset.
         silence_db: What counts as silence before the sound.
         min_samples: Recordings with fewer are rejected.
+        longest_s: Seconds that are read of a recording at most.
         unusable: What ``analyse`` raises for a sound that cannot be analysed; the message is the reason to
             reject it.
         has_features: Whether items have a feature file.
@@ -35,8 +38,10 @@ class Recipe:
     sample_rate: int
     num_samples: int
     channel: Channel
+    dc: Offset
     silence_db: float
     min_samples: int
+    longest_s: float
     unusable: tuple[type[Exception], ...] = (BadAudioError,)
     has_features: bool = False
 
@@ -64,7 +69,7 @@ class Recipe:
 
         What only the features depend on has a name that starts with ``analysis.``.
         """
-        names = ("sample_rate", "num_samples", "channel", "silence_db", "min_samples")
+        names = ("sample_rate", "num_samples", "channel", "dc", "silence_db", "min_samples")
         return {name: getattr(self, name) for name in names}
 
     def read_raw(self, path: Path) -> Tensor:
@@ -74,8 +79,10 @@ class Recipe:
             self.sample_rate,
             self.num_samples,
             channel=self.channel,
+            dc=self.dc,
             silence_threshold_db=self.silence_db,
             min_samples=self.min_samples,
+            longest_s=self.longest_s,
         )
 
     def write_extra(self, key: str, fields: dict[str, Tensor]) -> dict[str, Any]:
@@ -124,7 +131,9 @@ class Recipe:
             return item
         fields = self.analyse_item(audio[None], item)
         path = self.data_dir / "features" / f"{key}.pt"
-        with written_aside(path) as aside, aside.open("wb") as file:  # a path leaves its name inside
-            torch.save(self.pack_features(fields), file)
+        content = io.BytesIO()  # torch leaves a path's name inside, and does not say that a disk is full
+        torch.save(self.pack_features(fields), content)
+        with atomic_write(path) as aside:
+            aside.write_bytes(content.getbuffer())
         tags = item.tags | self.write_extra(key, fields)
         return replace(item, feature_file=f"features/{key}.pt", feature_sha256=sha256_of(path), tags=tags)

@@ -3,7 +3,9 @@
 Credentials come from the environment or a ``.env`` file and go nowhere but to the client.
 """
 
+import base64
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -35,10 +37,11 @@ class ChangedError(StorageError):
 
 @dataclass(frozen=True)
 class Stat:
-    """Size in bytes, and a tag that changes with the content."""
+    """Size in bytes, a tag that changes with the content, and its MD5 in hexadecimal, if the server says."""
 
     size: int
     etag: str
+    md5: str | None = None
 
 
 class Store(ABC):
@@ -113,10 +116,10 @@ class FolderStore(Store):
                 yield key
 
     def upload(self, path: Path, key: str) -> str:
-        from drumblender.atomic import written_aside
+        from drumblender.atomic import atomic_write
 
         target = self.folder / key
-        with written_aside(target) as aside:
+        with atomic_write(target) as aside:
             shutil.copyfile(path, aside)
         return str(target)
 
@@ -131,9 +134,11 @@ class HttpStore(Store):
         with self._open(key, "HEAD", {}) as response:
             size = response.headers.get("Content-Length")
             etag = response.headers.get("ETag") or response.headers.get("Last-Modified") or f"size-{size}"
+            stated = ",".join(response.headers.get_all("x-goog-hash") or ())  # Google's buckets state digests
         if size is None:
             raise StorageError(f"{self.url}/{key}: the server does not say how large it is.")
-        return Stat(int(size), etag)
+        md5 = re.search(r"md5=([A-Za-z0-9+/]{22}==)", stated)
+        return Stat(int(size), etag, base64.b64decode(md5[1]).hex() if md5 else None)
 
     def read(self, key: str, start: int, etag: str) -> Iterator[bytes]:
         headers = {"Range": f"bytes={start}-"} if start else {}

@@ -1,12 +1,38 @@
 """Fused forward and adjoint loops: numba on the CPU, Triton on CUDA.
 
-Nothing here is called by users: each op of :mod:`drumblender.dsp` picks its kernel by device and
-falls back to its plain torch formula. Kernel modules are imported at first use, for numba and
-Triton cost a second to import.
+Nothing here is called by users: each op ``drumblender.dsp.X`` asks :func:`served` and falls back to its
+plain torch formula. ``X.py`` is its autograd glue, ``X_cpu.py`` and ``X_cuda.py`` are its loops. They are
+imported at first use, for numba and Triton cost a second to import.
 """
 
 from functools import cache
 from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+_NUMBERS = {torch.float32, torch.float64, torch.complex64, torch.complex128, torch.int64}
+
+
+def served(*tensors: Tensor, device: str = "cpu") -> bool:
+    """Whether kernels may take these tensors: on that device, of NumPy's types, and nobody reads along."""
+    for tensor in tensors:
+        if tensor.device.type != device or tensor.dtype not in _NUMBERS:
+            return False
+    return not read_along()
+
+
+def read_along() -> bool:
+    """Whether a tracer, an exporter, ``torch.compile`` or a transform of ``torch.func`` follows along.
+
+    None of them sees into a kernel: it would be a constant to a tracer, and stop the others.
+    """
+    return (
+        torch.jit.is_tracing()
+        or torch.compiler.is_compiling()
+        or torch.compiler.is_exporting()
+        or torch._C._are_functorch_transforms_active()
+    )
 
 
 @cache

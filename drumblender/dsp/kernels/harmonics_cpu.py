@@ -10,99 +10,17 @@ within it an amplitude is a blend of two numbers.
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
-import torch
-from numba import njit
-from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.envelopes import Upsampling, frame_blends
-from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.kernels.jit import FASTEST, jit
 
-# NaN and infinity keep their meaning: a NaN control is heard as NaN, not as some sound.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
 TWO_PI = 2 * math.pi
 MAX_BLOCK = 128  # samples: what a recurrence works on stays in the first-level cache
 
 
-def fused_harmonic_bank(
-    f0_hz: Tensor,
-    amp: Tensor,
-    num_samples: int,
-    sample_rate: float,
-    f0_upsampling: Upsampling,
-    amp_upsampling: Upsampling,
-) -> Tensor:
-    """What ``plain_harmonic_bank`` does, for tensors on the CPU; in the type of ``amp``."""
-    f0_blends = _arrays(f0_hz.shape[1], num_samples, f0_upsampling)
-    amp_blends = _arrays(amp.shape[1], num_samples, amp_upsampling)
-    blocks = _blocks(amp.shape[1], num_samples, amp_upsampling)
-    return _HarmonicBank.apply(f0_hz, amp, f0_blends, amp_blends, blocks, float(sample_rate))
-
-
-def _arrays(num_frames: int, num_samples: int, upsampling: Upsampling) -> tuple[np.ndarray, np.ndarray]:
-    left, blend = frame_blends(num_frames, num_samples, upsampling)
-    return left.numpy(), blend.numpy()
-
-
-@lru_cache(maxsize=32)
-def _blocks(num_frames: int, num_samples: int, upsampling: Upsampling) -> np.ndarray:
-    """First sample of each block, and the end."""
-    left, _ = _arrays(num_frames, num_samples, upsampling)
-    cuts = np.concatenate([[0], np.flatnonzero(np.diff(left)) + 1, [num_samples]])
-    starts = [np.arange(start, stop, MAX_BLOCK) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
-    return np.concatenate([*starts, [num_samples]])
-
-
-class _HarmonicBank(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, f0_hz, amp, f0_blends, amp_blends, blocks, sample_rate):
-        f0, levels = (np.ascontiguousarray(value.detach().numpy()) for value in (f0_hz, amp))
-        shape = (len(levels), blocks[-1])
-        cosine, sine, limit = np.empty(shape), np.empty(shape), np.empty(shape, np.int32)
-        audio = np.empty(shape, levels.dtype)
-        num_harmonics = levels.shape[2]
-        parallel_for(
-            lambda a, b: _tune(f0, *f0_blends, sample_rate, num_harmonics, cosine, sine, limit, a, b),
-            len(f0),
-        )
-        tables = (*amp_blends, blocks, cosine, sine, limit)
-        parallel_for(lambda a, b: _render(levels, *tables, audio, a, b), len(levels) * (len(blocks) - 1))
-        ctx.save_for_backward(amp)
-        ctx.tables, ctx.f0_blends, ctx.sample_rate = tables, f0_blends, sample_rate
-        ctx.f0_shape, ctx.f0_dtype = f0.shape, f0_hz.dtype
-        return torch.from_numpy(audio)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        levels = np.ascontiguousarray(ctx.saved_tensors[0].detach().numpy())
-        left, _, blocks, cosine, *_ = ctx.tables
-        inputs = (levels, *ctx.tables)
-        grad = np.ascontiguousarray(grad.numpy())
-        num_blocks = len(blocks) - 1
-        by_f0 = by_amp = None
-        if ctx.needs_input_grad[0]:
-            by_phase = np.empty(cosine.shape)
-            parallel_for(
-                lambda a, b: _adjoint_of_phase(*inputs, grad, by_phase, a, b), len(levels) * num_blocks
-            )
-            frames = np.zeros(ctx.f0_shape)
-            _adjoint_of_tune(by_phase, *ctx.f0_blends, ctx.sample_rate, frames)
-            by_f0 = torch.from_numpy(frames).to(ctx.f0_dtype)
-        if ctx.needs_input_grad[1]:
-            parts = np.empty((2, len(levels), num_blocks, levels.shape[2]))
-            parallel_for(lambda a, b: _adjoint_of_amp(*inputs, grad, *parts, a, b), len(levels) * num_blocks)
-            frames = np.zeros(levels.shape)
-            _gather(*parts, left, blocks, frames)
-            by_amp = torch.from_numpy(frames.astype(levels.dtype, copy=False))
-        return by_f0, by_amp, None, None, None, None
-
-
-@njit(nogil=True, cache=True)
-def _tune(f0, left, blend, sample_rate, num_harmonics, cosine, sine, limit, first, last):
+@jit
+def tune(f0, left, blend, sample_rate, num_harmonics, cosine, sine, limit, first, last):
     """Cosine and sine of the running phase, and how many harmonics lie below Nyquist."""
     nyquist, last_frame = sample_rate / 2, f0.shape[1] - 1
     for b in range(first, last):
@@ -120,7 +38,7 @@ def _tune(f0, left, blend, sample_rate, num_harmonics, cosine, sine, limit, firs
             limit[b, n] = audible
 
 
-@njit(inline="always", fastmath=FAST)
+@jit(inline=True)
 def _series(low, high, blend, cosine, limit, by_order, newer, older):
     """Clenshaw's recurrence down to order 1, two orders a pass; leaves b[1] in newer and b[2] in older."""
     size = cosine.size
@@ -150,8 +68,8 @@ def _series(low, high, blend, cosine, limit, by_order, newer, older):
         k -= 2
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def _render(amp, left, blend, blocks, cosine, sine, limit, audio, first, last):
+@jit(fastmath=FASTEST)
+def render(amp, left, blend, blocks, cosine, sine, limit, audio, first, last):
     num_blocks, newer, older = blocks.size - 1, np.empty(MAX_BLOCK), np.empty(MAX_BLOCK)
     for item in range(first, last):
         b, s = divmod(item, num_blocks)
@@ -163,8 +81,8 @@ def _render(amp, left, blend, blocks, cosine, sine, limit, audio, first, last):
             audio[b, start + n] = newer[n] * sine[b, start + n]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def _adjoint_of_phase(amp, left, blend, blocks, cosine, sine, limit, grad, by_phase, first, last):
+@jit(fastmath=FASTEST)
+def adjoint_of_phase(amp, left, blend, blocks, cosine, sine, limit, grad, by_phase, first, last):
     num_blocks, newer, older = blocks.size - 1, np.empty(MAX_BLOCK), np.empty(MAX_BLOCK)
     for item in range(first, last):
         b, s = divmod(item, num_blocks)
@@ -176,8 +94,8 @@ def _adjoint_of_phase(amp, left, blend, blocks, cosine, sine, limit, grad, by_ph
             by_phase[b, start + n] = grad[b, start + n] * (c[n] * newer[n] - older[n])
 
 
-@njit(nogil=True, cache=True)
-def _adjoint_of_tune(by_phase, left, blend, sample_rate, by_f0):
+@jit
+def adjoint_of_tune(by_phase, left, blend, sample_rate, by_f0):
     """Adds up, from the end, how much all later samples gain from a radian more."""
     last_frame = by_f0.shape[1] - 1
     for b in range(len(by_phase)):
@@ -189,8 +107,8 @@ def _adjoint_of_tune(by_phase, left, blend, sample_rate, by_f0):
     by_f0 *= TWO_PI / sample_rate
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def _adjoint_of_amp(amp, left, blend, blocks, cosine, sine, limit, grad, total, tilt, first, last):
+@jit(fastmath=FASTEST)
+def adjoint_of_amp(amp, left, blend, blocks, cosine, sine, limit, grad, total, tilt, first, last):
     """Sums over each block of the gradient times sin(k phase), and of that times the blend."""
     num_blocks, num_harmonics = blocks.size - 1, amp.shape[2]
     older, newer = np.empty(MAX_BLOCK), np.empty(MAX_BLOCK)
@@ -223,8 +141,8 @@ def _adjoint_of_amp(amp, left, blend, blocks, cosine, sine, limit, grad, total, 
                 newer[n] = h
 
 
-@njit(nogil=True, cache=True)
-def _gather(total, tilt, left, blocks, by_amp):
+@jit
+def gather(total, tilt, left, blocks, by_amp):
     last_frame = by_amp.shape[1] - 1
     for b in range(len(total)):
         for s in range(total.shape[1]):

@@ -1,22 +1,22 @@
-"""Centroid and flatness of rows of magnitudes, and their adjoints.
+"""Spectra through two windows at once; centroid and flatness of rows of magnitudes; and their adjoints.
 
-Both need the logarithm of every bin, but only in sums: the logarithm of a product costs one logarithm for
-eight bins. The products are kept in double precision, which eight magnitudes cannot leave.
+Centroid and flatness need the logarithm of every bin, but only in sums: the logarithm of a product costs one
+logarithm for eight bins. The products are kept in double precision, which eight magnitudes cannot leave.
 """
 
 import math
 
 import numpy as np
-from numba import njit
 
-_FAST = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+from drumblender.dsp.kernels.jit import FAST, jit
+
 _LANES = 16  # columns of products side by side
 _DEPTH = 8  # factors in each
 _BLOCK = _LANES * _DEPTH
 _TINY = 1e-12
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def _log_moments(x, floor):
     """Sums of log(1 + x) and of k log(1 + x) over the bins k, x lifted to the floor."""
     total, first = 0.0, 0.0
@@ -47,7 +47,7 @@ def _log_moments(x, floor):
     return total, first
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def centroid_forward(magnitude, compress, floor, centre, total, start, stop):
     """The mean bin, weighted by the magnitude or its log(1 + x), and the sum of the weights."""
     for row in range(start, stop):
@@ -64,7 +64,7 @@ def centroid_forward(magnitude, compress, floor, centre, total, start, stop):
         centre[row] = first / max(weight, _TINY)
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def centroid_backward(magnitude, compress, floor, centre, total, grad, grad_magnitude, start, stop):
     kind = magnitude.dtype.type
     zero, one, low = kind(0.0), kind(1.0), kind(floor)
@@ -79,7 +79,7 @@ def centroid_backward(magnitude, compress, floor, centre, total, grad, grad_magn
             grad_magnitude[row, k] = by_weight if x[k] >= low else zero
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def flatness_forward(magnitude, amin, ratio, mean, start, stop):
     """Geometric over arithmetic mean of the power, lifted to ``amin``; and the arithmetic mean."""
     for row in range(start, stop):
@@ -106,7 +106,7 @@ def flatness_forward(magnitude, amin, ratio, mean, start, stop):
         ratio[row] = math.exp(log / x.size) / mean[row]
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def flatness_backward(magnitude, amin, ratio, mean, grad, grad_magnitude, start, stop):
     kind = magnitude.dtype.type
     zero, low = kind(0.0), kind(amin)
@@ -117,3 +117,79 @@ def flatness_backward(magnitude, amin, ratio, mean, grad, grad_magnitude, start,
         for k in range(x.size):
             power = x[k] * x[k]
             grad_magnitude[row, k] = slope * (x[k] / power - x[k] * inverse) if power >= low else zero
+
+
+@jit(fastmath=FAST)
+def cut_pairs(x, window, other, hop, frames):
+    """Frames through ``window`` as real parts and through ``other`` as imaginary parts, in turn."""
+    for i in range(frames.shape[0]):
+        begin = i * hop
+        for n in range(window.size):
+            sample = x[begin + n]
+            frames[i, 2 * n] = sample * window[n]
+            frames[i, 2 * n + 1] = sample * other[n]
+
+
+@jit(fastmath=FAST)
+def split_pairs(spectra, real, other):
+    """Magnitudes of the spectra of real and imaginary parts, apart by conjugate symmetry."""
+    size = spectra.shape[1] // 2
+    half = spectra.dtype.type(0.5)
+    for i in range(spectra.shape[0]):
+        spectrum, one, two = spectra[i], real[i], other[i]
+        one[0], two[0] = abs(spectrum[0]), abs(spectrum[1])
+        for k in range(1, one.size):
+            u, v = spectrum[2 * k], spectrum[2 * k + 1]
+            p, q = spectrum[2 * (size - k)], spectrum[2 * (size - k) + 1]
+            one[k] = (u + p) * (u + p) + (v - q) * (v - q)
+            two[k] = (u - p) * (u - p) + (v + q) * (v + q)
+        for k in range(1, one.size):  # apart from the loop above, these run many at a time
+            one[k] = half * math.sqrt(one[k])
+        for k in range(1, one.size):
+            two[k] = half * math.sqrt(two[k])
+
+
+@jit(fastmath=FAST)
+def join_pairs(spectra, grad_real, grad_other, joined):
+    """What the unscaled inverse FFT turns into the gradients of the windowed frames.
+
+    A gradient g of the magnitude of bin k is g Z/|Z| in the spectrum of a real signal, and the adjoint of the
+    real FFT sums its real part times exp(2 pi i k n / size): half in bin k, half conjugated in its mirror.
+    """
+    size = spectra.shape[1] // 2
+    kind = spectra.dtype.type
+    zero, half, tiny = kind(0.0), kind(0.5), kind(1e-37)
+    one, two = np.empty_like(grad_real[0]), np.empty_like(grad_real[0])
+    for i in range(spectra.shape[0]):
+        spectrum, out = spectra[i], joined[i]
+        by_one, by_two = grad_real[i], grad_other[i]
+        out[0] = by_one[0] * ((spectrum[0] > zero) - (spectrum[0] < zero))
+        out[1] = by_two[0] * ((spectrum[1] > zero) - (spectrum[1] < zero))
+        for k in range(1, by_one.size):
+            u, v = spectrum[2 * k], spectrum[2 * k + 1]
+            p, q = spectrum[2 * (size - k)], spectrum[2 * (size - k) + 1]
+            one[k] = (u + p) * (u + p) + (v - q) * (v - q)  # of twice the two spectra
+            two[k] = (u - p) * (u - p) + (v + q) * (v + q)
+        for k in range(1, by_one.size):
+            one[k] = half * by_one[k] / max(math.sqrt(one[k]), tiny)
+        for k in range(1, by_one.size):
+            two[k] = half * by_two[k] / max(math.sqrt(two[k]), tiny)
+        for k in range(1, by_one.size):
+            u, v = spectrum[2 * k], spectrum[2 * k + 1]
+            p, q = spectrum[2 * (size - k)], spectrum[2 * (size - k) + 1]
+            a_re, a_im = one[k] * (u + p), one[k] * (v - q)
+            b_re, b_im = two[k] * (v + q), two[k] * (p - u)
+            out[2 * k], out[2 * k + 1] = a_re - b_im, a_im + b_re
+            out[2 * (size - k)], out[2 * (size - k) + 1] = a_re + b_im, b_re - a_im
+        if size % 2 == 0:  # the bin at Nyquist mirrors itself
+            out[size] += out[size]
+            out[size + 1] += out[size + 1]
+
+
+@jit(fastmath=FAST)
+def add_pairs(frames, window, other, hop, grad_x):
+    """Adjoint of ``cut_pairs``."""
+    for i in range(frames.shape[0]):
+        begin = i * hop
+        for n in range(window.size):
+            grad_x[begin + n] += frames[i, 2 * n] * window[n] + frames[i, 2 * n + 1] * other[n]

@@ -3,13 +3,15 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from drumblender.dsp.kernels.jit import jit
+from drumblender.dsp.kernels.numba_math import biquad_step
 
 # Where ``memory`` holds what, and how long it is.
 X1, X2, Y1, Y2, FAST, SLOW, LAST, ARMED, WAIT, COUNT, SIZE = range(11)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def detect(x, b, a, fast, slow, on_db, off_db, floor_db, eps, wait, rearm_early, memory, signal, onsets):
     """Write the detection signal and the onsets, counted from the first block's start; return how many.
 
@@ -18,7 +20,7 @@ def detect(x, b, a, fast, slow, on_db, off_db, floor_db, eps, wait, rearm_early,
     found = 0
     for n in range(x.size):
         x0 = np.float64(x[n])
-        y0 = b[0] * x0 + b[1] * memory[X1] + b[2] * memory[X2] - a[1] * memory[Y1] - a[2] * memory[Y2]
+        y0 = biquad_step(x0, memory[X1], memory[X2], memory[Y1], memory[Y2], b[0], b[1], b[2], a[1], a[2])
         memory[X2], memory[X1], memory[Y2], memory[Y1] = memory[X1], x0, memory[Y1], y0
         size = abs(y0) + eps
         level = max(20.0 * math.log10(size), floor_db) if size > 0.0 else floor_db
@@ -41,7 +43,7 @@ def detect(x, b, a, fast, slow, on_db, off_db, floor_db, eps, wait, rearm_early,
     return found
 
 
-@njit(nogil=True, cache=True)
+@jit
 def follow(x, attack, release, level, out):
     for n in range(x.size):
         level += (x[n] - level) / (attack if x[n] > level else release)

@@ -4,12 +4,10 @@ Step q makes the outputs ``q phases`` to ``(q + 1) phases`` from the ``taps`` in
 carries zeros on both sides. Either way the inner sum runs through memory in order.
 """
 
-from numba import njit
-
-_FAST = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"}}
+from drumblender.dsp.kernels.jit import FAST, jit
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def resample_forward(padded, rows, step, out, start, stop):
     """Fill ``out``, of whole steps, for items ``start`` to ``stop``; ``rows`` is ``(phases, taps)``."""
     phases, taps = rows.shape
@@ -24,7 +22,7 @@ def resample_forward(padded, rows, step, out, start, stop):
                 out[b, q * phases + j] = total
 
 
-@njit(**_FAST)
+@jit(fastmath=FAST)
 def resample_backward(grad, kernel, step, grad_padded, start, stop):
     """Add the adjoint to ``grad_padded``; ``kernel`` is ``(taps, phases)``."""
     taps, phases = kernel.shape

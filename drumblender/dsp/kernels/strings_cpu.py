@@ -1,16 +1,16 @@
-"""Compiled loops of a string: its fractional delay, the recursion and the inverse, each with its adjoint.
+"""Compiled loops of a string: its fractional delay and what keeps its filter stable, each with its adjoint.
 
-Every function works in place on float64 arrays for the batch items ``start`` to ``stop``. Signals that
-are read in the past carry that past in front: sample n stands at index ``history + n``.
+Every function works in place, for the batch items or rows ``start`` to ``stop``.
 """
 
 import math
 
 import numpy as np
-from numba import njit
+
+from drumblender.dsp.kernels.jit import jit
 
 
-@njit(nogil=True, cache=True)
+@jit
 def taps_forward(period, loop, max_delay, min_period, lag, taps, alpha, slopes, start, stop):
     """Fill ``lag`` and ``taps``; keep ``alpha`` and its slopes by period and by each loop coefficient."""
     num_samples, width = loop.shape[1], loop.shape[2]
@@ -65,7 +65,7 @@ def taps_forward(period, loop, max_delay, min_period, lag, taps, alpha, slopes, 
             taps[b, n, width] = -fraction * before
 
 
-@njit(nogil=True, cache=True)
+@jit
 def taps_backward(grad_taps, loop, alpha, slopes, grad_period, grad_loop, start, stop):
     """Adjoint of :func:`taps_forward`."""
     num_samples, width = loop.shape[1], loop.shape[2]
@@ -82,63 +82,7 @@ def taps_backward(grad_taps, loop, alpha, slopes, grad_period, grad_loop, start,
                 grad_loop[b, n, k] = grad_alpha * slopes[b, n, 1 + k] - direct
 
 
-@njit(nogil=True, cache=True)
-def loop_forward(excitation, lag, taps, signal, start, stop):
-    """Fill ``signal`` after its history with ``x[n] - sum_k a_k[n] y[n - lag[n] - k]``."""
-    num_samples, width = taps.shape[1], taps.shape[2]
-    history = signal.shape[1] - num_samples
-    for b in range(start, stop):
-        for n in range(num_samples):
-            read = history + n - lag[b, n]
-            total = excitation[b, n]
-            for k in range(width):
-                total -= taps[b, n, k] * signal[b, read - k]
-            signal[b, history + n] = total
-
-
-@njit(nogil=True, cache=True)
-def loop_backward(grad, lag, taps, signal, grad_taps, start, stop):
-    """Turn ``grad`` by signal into that by excitation, and its history, 0 at first, into that by state."""
-    num_samples, width = taps.shape[1], taps.shape[2]
-    history = signal.shape[1] - num_samples
-    for b in range(start, stop):
-        for n in range(num_samples - 1, -1, -1):
-            read = history + n - lag[b, n]
-            final = grad[b, history + n]
-            for k in range(width):
-                grad_taps[b, n, k] = -final * signal[b, read - k]
-                grad[b, read - k] -= taps[b, n, k] * final
-
-
-@njit(nogil=True, cache=True)
-def inverse_forward(signal, lag, taps, excitation, start, stop):
-    """Fill ``excitation`` with ``y[n] + sum_k a_k[n] y[n - lag[n] - k]``."""
-    num_samples, width = taps.shape[1], taps.shape[2]
-    history = signal.shape[1] - num_samples
-    for b in range(start, stop):
-        for n in range(num_samples):
-            read = history + n - lag[b, n]
-            total = signal[b, history + n]
-            for k in range(width):
-                total += taps[b, n, k] * signal[b, read - k]
-            excitation[b, n] = total
-
-
-@njit(nogil=True, cache=True)
-def inverse_backward(grad, lag, taps, signal, grad_signal, grad_taps, start, stop):
-    """Add to ``grad_signal``, which starts as ``grad`` behind a history of 0, and fill ``grad_taps``."""
-    num_samples, width = taps.shape[1], taps.shape[2]
-    history = signal.shape[1] - num_samples
-    for b in range(start, stop):
-        for n in range(num_samples):
-            read = history + n - lag[b, n]
-            given = grad[b, n]
-            for k in range(width):
-                grad_taps[b, n, k] = given * signal[b, read - k]
-                grad_signal[b, read - k] += taps[b, n, k] * given
-
-
-@njit(nogil=True, cache=True)
+@jit
 def squash_forward(raw, raw_gain, low, high, squashed, out, start, stop):
     """Rows of sigmoids that share out a gain from ``low`` to ``high``; ``squashed`` keeps gain, then taps."""
     width = raw.shape[1]
@@ -153,7 +97,7 @@ def squash_forward(raw, raw_gain, low, high, squashed, out, start, stop):
             out[n, k] = squashed[n, 1 + k] * scale
 
 
-@njit(nogil=True, cache=True)
+@jit
 def squash_backward(grad, squashed, low, high, grad_raw, grad_gain, start, stop):
     """Adjoint of :func:`squash_forward`."""
     width = grad.shape[1]

@@ -1,6 +1,7 @@
 import gzip
 import io
 import tarfile
+import zipfile
 
 import pytest
 
@@ -95,3 +96,38 @@ def test_names_no_user_in_the_archive(archive, tmp_path):
             ("audio/a.wav", 0, ""),
             ("m.json", 0, ""),
         ]
+
+
+def zipped(path, *names):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in names:
+            file.writestr(name, b"abc" * 1000)
+    return path
+
+
+def test_a_zip_is_unpacked_too(tmp_path):
+    unpack(zipped(tmp_path / "a.zip", "drum/1.wav", "drum/2.wav"), tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new/drum").iterdir()) == ["1.wav", "2.wav"]
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt"])
+def test_a_zip_is_refused_where_it_leads_outside(tmp_path, name):
+    with pytest.raises(ArchiveError, match="refused"):
+        unpack(zipped(tmp_path / "a.zip", "1.wav", name), tmp_path / "sub/new")
+    assert not list(tmp_path.rglob("evil.txt")) and not list((tmp_path / "sub").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "none"])
+def test_a_damaged_zip_is_refused_and_leaves_nothing(tmp_path, damage):
+    path = zipped(tmp_path / "a.zip", "1.wav", "2.wav")
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    elif damage == "flipped":
+        content[50] ^= 0xFF
+    else:
+        content = bytearray(b"no archive" * 9)
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="corrupt or truncated"):
+        unpack(path, tmp_path / "sub/new")
+    assert not list((tmp_path / "sub").iterdir())

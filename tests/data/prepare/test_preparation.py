@@ -15,8 +15,11 @@ import torch
 
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.archive import ArchiveError
-from drumblender.data.prepare.lock import only_one
+from drumblender.data.prepare.fetch import Remote
+from drumblender.data.prepare.lock import folder_lock
 from drumblender.data.prepare.manifest import Item, Journal, Rejected, load_manifest, save_manifest
+from drumblender.data.prepare.raw import Labels
+from drumblender.data.splits import Splitting
 
 RATE = 8000
 SETTINGS = {"sample_rate": RATE, "num_samples": 800, "batch_size": 4}
@@ -132,7 +135,7 @@ def test_bad_recordings_are_listed_with_the_reason(data, raw):
 
 def test_a_table_that_names_a_missing_recording_lists_it(raw, tmp_path):
     (raw / "t.csv").write_text("file\nacoustic/snare/00.wav\ngone.wav\n")
-    data = AudioDataModule(str(tmp_path / "set"), raw_dir=str(raw), labels="t.csv", **SETTINGS)
+    data = AudioDataModule(str(tmp_path / "set"), raw_dir=str(raw), labels=Labels(csv="t.csv"), **SETTINGS)
     assert (data.preprocess(jobs=1).kept, json.loads((data.data_dir / "rejected.json").read_text())) == (
         1,
         [{"source": "gone.wav", "reason": "is missing"}],
@@ -195,7 +198,7 @@ def test_a_line_cut_by_a_crash_is_done_again(tmp_path):
 def test_the_second_of_two_runs_waits_and_finds_all_done(data, caplog):
     reports = []
     threads = [threading.Thread(target=lambda: reports.append(data.preprocess(jobs=1))) for _ in range(2)]
-    with caplog.at_level(logging.WARNING), only_one(data.data_dir):
+    with caplog.at_level(logging.WARNING), folder_lock(data.data_dir):
         for thread in threads:
             thread.start()
         while caplog.text.count("Waiting") < 2:
@@ -209,9 +212,9 @@ def test_the_second_of_two_runs_waits_and_finds_all_done(data, caplog):
 
 def test_waiting_can_end(tmp_path):
     with (
-        only_one(tmp_path / "set"),
+        folder_lock(tmp_path / "set"),
         pytest.raises(TimeoutError, match=f"process {os.getpid()}"),
-        only_one(tmp_path / "set", timeout_s=0.1),
+        folder_lock(tmp_path / "set", timeout_s=0.1),
     ):
         pass
 
@@ -244,9 +247,11 @@ def test_peaks_can_be_levelled(data, tmp_path):
 
 
 def test_an_empty_split_says_what_to_change(raw, tmp_path):
-    data = AudioDataModule(str(tmp_path / "set"), raw_dir=str(raw), split_strategy="sample_pack", **SETTINGS)
+    data = AudioDataModule(
+        str(tmp_path / "set"), raw_dir=str(raw), split=Splitting("sample_pack"), **SETTINGS
+    )
     data.preprocess(jobs=1)  # two packs of ten
-    with pytest.raises(ValueError, match="val split.*raise holdout"):
+    with pytest.raises(ValueError, match="val split.*raise split.holdout"):
         data.setup("fit")
 
 
@@ -299,9 +304,8 @@ def test_an_archive_brings_the_prepared_folder(data, tmp_path):
     data.preprocess(jobs=1)
     (tmp_path / "share").mkdir()
     data.pack_archive(str(tmp_path / "share/set.tar.gz"))
-    other = AudioDataModule(
-        str(tmp_path / "elsewhere/set"), url=str(tmp_path / "share"), archive="set.tar.gz", **SETTINGS
-    )
+    share = Remote(str(tmp_path / "share"), archive="set.tar.gz")
+    other = AudioDataModule(str(tmp_path / "elsewhere/set"), remote=share, **SETTINGS)
     other.prepare_data()
     assert files_of(other.data_dir) == files_of(data.data_dir)
     other.setup()
@@ -310,9 +314,8 @@ def test_an_archive_brings_the_prepared_folder(data, tmp_path):
 def test_a_corrupt_archive_leaves_no_folder(tmp_path):
     (tmp_path / "share").mkdir()
     (tmp_path / "share/set.tar.gz").write_bytes(b"\x1f\x8b" + bytes(100))
-    data = AudioDataModule(
-        str(tmp_path / "here/set"), url=str(tmp_path / "share"), archive="set.tar.gz", **SETTINGS
-    )
+    share = Remote(str(tmp_path / "share"), archive="set.tar.gz")
+    data = AudioDataModule(str(tmp_path / "here/set"), remote=share, **SETTINGS)
     with pytest.raises(ArchiveError, match="corrupt"):
         data.prepare_data()
     assert not data.data_dir.exists()

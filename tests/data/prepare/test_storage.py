@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import json
 import logging
@@ -9,6 +10,7 @@ import pytest
 from data.servers import CuttingProxy, serving
 from moto.server import ThreadedMotoServer
 
+from drumblender.data.nsynth_raw import Archives
 from drumblender.data.prepare import fetch
 from drumblender.data.prepare.archive import pack
 from drumblender.data.prepare.fetch import Remote, download
@@ -240,6 +242,38 @@ def test_an_archive_travels_through_a_bucket(s3, tmp_path, monkeypatch):
     (tmp_path / "set.tar.gz").unlink()
     remote.fetch_archive(tmp_path / "new/set", "m.json")
     assert (tmp_path / "new/set/m.json").read_text() == "{}"
+
+
+def google_hash(content: bytes) -> str:
+    return f"crc32c=AAAAAA==,md5={base64.b64encode(hashlib.md5(content).digest()).decode()}"
+
+
+def test_the_digest_that_a_server_states_is_checked(tmp_path):
+    with serving(CONTENT) as server:
+        server.headers["x-goog-hash"] = google_hash(CONTENT)
+        download(open_store(server.url), "a.bin", tmp_path / "a.bin")
+        server.headers["x-goog-hash"] = google_hash(b"something else")
+        with pytest.raises(StorageError, match="not the file expected .md5 differs"):
+            download(open_store(server.url), "a.bin", tmp_path / "b.bin")
+        assert [path.name for path in tmp_path.iterdir() if path.suffix == ".bin"] == ["a.bin"]
+        known = hashlib.sha256(CONTENT).hexdigest()  # goes before what the server says
+        download(open_store(server.url), "a.bin", tmp_path / "c.bin", sha256=known)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_set_that_cannot_be_had_points_to_recordings_of_ones_own(tmp_path, status):
+    with serving(CONTENT) as server:
+        server.status = status
+        remote = Remote(server.url, archive="set.tar.gz")
+        for fetched in (
+            lambda: remote.fetch_archive(tmp_path / "set", "m.json"),
+            lambda: remote.fetch_raw(tmp_path / "raw", "m.json"),
+            lambda: Archives(server.url).fetch(tmp_path / "notes", ["test"]),
+        ):
+            with pytest.raises(
+                StorageError, match=f"HTTP {status}.*drumblender-dataset cfg/data/folder.yaml"
+            ):
+                fetched()
 
 
 def test_nothing_to_upload_is_an_error(s3):

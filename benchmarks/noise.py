@@ -1,0 +1,62 @@
+"""Filtered noise against its formulas, with gradients: ``python -m benchmarks.noise``."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import compare, cost
+from drumblender.dsp.band_filter import filter_bands, plain_filter_bands
+from drumblender.dsp.bands import bin_blends
+from drumblender.dsp.noise import filtered_noise, plain_filtered_noise, white_noise
+
+RATE = 48_000
+BANDS = {"low_hz": 40.0, "high_hz": 23_000.0}
+
+
+def forward_backward(render: Callable[[Tensor], Tensor], levels: Tensor) -> tuple[Tensor, Tensor]:
+    levels = levels.detach().requires_grad_()
+    audio = render(levels)
+    weight = torch.randn(audio.shape, generator=torch.Generator().manual_seed(1))
+    audio.backward(weight.to(audio.dtype))
+    return audio.detach(), levels.grad
+
+
+def measure(title: str, ours: Callable, plain: Callable, noise: Tensor, levels: Tensor) -> None:
+    """Errors against the formula in float64, then costs."""
+    exact = forward_backward(partial(plain, noise.double()), levels.double())
+    found = forward_backward(partial(ours, noise), levels)
+    errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
+    print(f"{title}: error against float64 {errors[0]:.1e}, of the gradient {errors[1]:.1e}")
+    costs = [cost(lambda op=op: forward_backward(partial(op, noise), levels), 3) for op in (ours, plain)]
+    compare("with gradients", *costs)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    magnitude = torch.randn(4, 750, 128, generator=generator)
+    frames = white_noise((4, 750, 256), generator=generator)
+    for filter in ("published", "linear"):
+        measure(
+            f"{filter} filter, 4 x 2 s, 128 bands",
+            lambda noise, levels, filter=filter: filtered_noise(levels, noise, filter),
+            lambda noise, levels, filter=filter: plain_filtered_noise(levels, noise, filter),
+            frames,
+            magnitude,
+        )
+    blends = bin_blends(1024, RATE, 64, *BANDS.values())
+    measure(
+        "short-time spectra, 4 x 2 s, 64 bands",
+        lambda noise, levels: filter_bands(
+            noise, levels, n_fft=1024, hop_length=256, sample_rate=RATE, **BANDS
+        ),
+        lambda noise, levels: plain_filter_bands(noise, levels, blends, 1024, 256),
+        torch.randn(4, 96_000, generator=generator),
+        20 * torch.randn(4, 376, 64, generator=generator),
+    )
+
+
+if __name__ == "__main__":
+    main()

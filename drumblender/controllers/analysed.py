@@ -1,0 +1,100 @@
+"""What the recording says, and a learned correction of it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.controllers.base import Controller, module_key
+from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.units import Range
+from drumblender.encoders.base import Encoder
+from drumblender.features.analysis import Analysis
+from drumblender.synths.base import Synth, has_unit
+from drumblender.types import AudioBatch, Controls
+
+
+class AnalysedControls(Controller):
+    """Plays a synth with controls that an analysis measures, each plus a bounded correction that is learned.
+
+    The correction starts at zero, so an untrained model plays what was measured, and training can only move
+    it within the bounds: it cannot collapse. A control in a unit is corrected in that unit; one in (0, 1) by
+    its logit, so that it stays inside. Controls without bounds are played as measured, or as the batch has
+    them.
+
+    Args:
+        analysis: Measures controls in the batch.
+        encoder: Hears the features of the analysis.
+        bounds: By control, the least and the greatest correction, below and above 0. A control that the
+            analysis does not measure is its correction alone: 0 at the start.
+
+    Raises:
+        ValueError: Bounds that do not hold 0 between them, or that are logarithmic.
+    """
+
+    def __init__(self, analysis: Analysis, encoder: Encoder, bounds: dict[str, Range]) -> None:
+        super().__init__()
+        for name, bound in bounds.items():
+            if bound.log or not bound.low < 0 < bound.high:
+                raise ValueError(f"The correction of {name!r} needs bounds below and above 0, got {bound}.")
+        self.analysis, self.encoder, self.bounds = analysis, encoder, dict(bounds)
+        self.layers = nn.ModuleDict()
+
+    def build(self, synth: Synth) -> None:
+        """Make the layers of the corrections.
+
+        Raises:
+            ValueError: Bounds for a control that the synth does not have.
+        """
+        if unknown := sorted(set(self.bounds) - set(self.control_sizes)):
+            raise ValueError(f"{self.player} has no control {unknown}, only {sorted(self.control_sizes)}.")
+        for name in self.bounds:
+            layer = nn.Linear(self.encoder.num_features, self.control_sizes[name])
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            self.layers[module_key(name)] = layer
+
+    def forward(self, batch: AudioBatch) -> Controls:
+        """Controls for every sound of the batch, ``(batch, frames, size)`` by name.
+
+        Raises:
+            ValueError: A control is neither measured, nor bounded, nor a field of the batch.
+        """
+        measured, heard = self.analysis(batch)
+        features = self.encoder(heard) if self.bounds else heard
+        controls: Controls = {}
+        for name in self.control_sizes:
+            base = measured.get(name, batch.get(name))
+            if name in self.bounds:
+                controls[name] = self._corrected(name, base, features)
+            elif base is not None:
+                controls[name] = base
+            else:
+                raise ValueError(
+                    f"{self.player} needs {name!r}: {type(self.analysis).__name__} does not measure it "
+                    "and the batch has no such field; give it bounds, or data that has it."
+                )
+        return controls
+
+    def _corrected(self, name: str, base: Tensor | None, features: Tensor) -> Tensor:
+        if self.control_frames.get(name) == 1:
+            features = features.mean(dim=1, keepdim=True)
+        bound = self.bounds[name]
+        correction = within(self.layers[module_key(name)](features), bound.low, bound.high)
+        if base is None:
+            return correction if has_unit(name) else correction.sigmoid()
+        if base.shape[1] != correction.shape[1]:
+            correction = interpolate_frames(correction.mT, base.shape[1], align="hop").mT
+        if has_unit(name):
+            return base + correction
+        return torch.sigmoid(torch.logit(base, eps=1e-6) + correction)
+
+
+def within(raw: Float[Tensor, "..."], low: float, high: float) -> Float[Tensor, "..."]:
+    """Bend any number smoothly into (low, high): 0 stays 0, with the same slope on both sides.
+
+    >>> within(torch.tensor([-99.0, 0.0, 99.0]), -30, 12).tolist()
+    [-30.0, 0.0, 12.0]
+    """
+    slope = min(-low, high)
+    up = high * torch.tanh(raw.clamp(min=0) * (slope / high))
+    return up + low * torch.tanh(raw.clamp(max=0) * (slope / low))

@@ -1,0 +1,252 @@
+"""Frames that are filtered and laid over each other, chunk by chunk, on the CPU.
+
+Both filters of this file transform a frame, multiply, transform back and add it to the sound. They do so for
+as many frames as stay in cache; nothing of frames times bins is held but what the gradient needs.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from drumblender.dsp.kernels.spectra import padded_rows, spectra_of_frames
+from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.spectra import hann_window
+
+_CHUNK_SAMPLES = 2**16
+_TABLE_BANDS = 256  # up to here a table beats the transform, whose sizes have large prime factors
+_NEPERS_A_DB = np.float32(math.log(10) / 20)
+
+
+def fused_filter_bands(
+    audio: Tensor, gain_db: Tensor, blends: tuple[Tensor, Tensor], n_fft: int, hop_length: int
+) -> Tensor:
+    """What ``plain_filter_bands`` does, for float32 on the CPU."""
+    left, blend = (np.ascontiguousarray(table.numpy()) for table in blends)
+    return _BandFilter.apply(audio, gain_db, left, blend, n_fft, hop_length)
+
+
+class _BandFilter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, audio, gain_db, left, blend, n_fft, hop):
+        ctx.save_for_backward(audio, gain_db)
+        ctx.settings = left, blend, n_fft, hop
+        levels = gain_db.detach().contiguous().numpy()
+        out = _filter_bands(padded_rows(audio, n_fft, mirror=False), levels, *ctx.settings)
+        inside = slice(n_fft // 2, n_fft // 2 + audio.shape[1])
+        return torch.from_numpy(out[:, inside] * _inverse_overlap(n_fft, hop, audio.shape[1]))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        audio, gain_db = ctx.saved_tensors
+        left, blend, n_fft, hop = ctx.settings
+        grad = grad * torch.from_numpy(_inverse_overlap(n_fft, hop, audio.shape[1]))
+        padded = padded_rows(grad, n_fft, mirror=False)
+        levels = gain_db.detach().contiguous().numpy()
+        by_audio = by_gain = None
+        if ctx.needs_input_grad[0]:  # the filter is its own adjoint
+            out = _filter_bands(padded, levels, *ctx.settings)
+            by_audio = torch.from_numpy(out[:, n_fft // 2 : n_fft // 2 + audio.shape[1]].copy())
+        if ctx.needs_input_grad[1]:
+            source = padded_rows(audio, n_fft, mirror=False)
+            by_gain = torch.from_numpy(_slopes(source, padded, levels, *ctx.settings))
+        return by_audio, by_gain, None, None, None, None
+
+
+def _filter_bands(padded, levels, left, blend, n_fft, hop):
+    import scipy.fft  # slow to import, like numba
+
+    from drumblender.dsp.kernels import noise_cpu
+
+    out, window = np.zeros_like(padded), hann_window(n_fft).numpy()
+    per_item = levels.shape[1]
+
+    def filter_items(start: int, stop: int) -> None:
+        for item in range(start, stop):
+            source = padded[item : item + 1]
+            for first, rows in spectra_of_frames(source, n_fft, hop, window, 0, per_item):
+                gains = _gains(levels[item, first : first + len(rows)], left, blend)
+                noise_cpu.scale_rows(rows.view(np.float32), gains)
+                frames = scipy.fft.irfft(rows, n_fft, overwrite_x=True)
+                noise_cpu.lay_frames(frames, window, first, hop, out[item])
+
+    parallel_for(filter_items, len(padded))
+    return out
+
+
+def _slopes(source, grad, levels, left, blend, n_fft, hop):
+    """Gradient by the decibels of every band."""
+    from drumblender.dsp.kernels import noise_cpu
+
+    by_level, window = np.empty_like(levels), hann_window(n_fft).numpy()
+    per_item, scale = levels.shape[1], np.float32(_NEPERS_A_DB / n_fft)
+
+    def slope_items(start: int, stop: int) -> None:
+        for item in range(start, stop):
+            spectra, grads = (
+                spectra_of_frames(rows[item : item + 1], n_fft, hop, window, 0, per_item)
+                for rows in (source, grad)
+            )
+            for (first, x), (_, g) in zip(spectra, grads, strict=True):
+                span = slice(first, first + len(x))
+                slopes = _gains(levels[item, span], left, blend)
+                noise_cpu.gain_slopes(x.view(np.float32), g.view(np.float32), slopes, scale)
+                noise_cpu.blend_rows_adjoint(slopes, left, blend, by_level[item, span])
+
+    parallel_for(slope_items, len(source))
+    return by_level
+
+
+def _gains(levels_db, left, blend):
+    from drumblender.dsp.kernels import noise_cpu
+
+    gains = np.empty((len(levels_db), len(left)), np.float32)
+    noise_cpu.blend_rows(levels_db, left, blend, gains)
+    gains *= _NEPERS_A_DB
+    return np.exp(gains, out=gains)
+
+
+@lru_cache(maxsize=32)
+def _inverse_overlap(n_fft: int, hop: int, num_samples: int) -> np.ndarray:
+    """One over the sum of the squared windows at every sample."""
+    window = np.hanning(n_fft + 1)[:-1] ** 2
+    total = np.zeros(num_samples + n_fft)
+    for frame in range(1 + num_samples // hop):
+        total[frame * hop : frame * hop + n_fft] += window
+    return (1 / total[n_fft // 2 : n_fft // 2 + num_samples]).astype(np.float32)
+
+
+class Taps(NamedTuple):
+    """How half a zero-phase response becomes the filter of a frame, and a filtered frame a part of the sound.
+
+    Tap ``n`` is ``weight[n]`` times the half response at ``source[n]`` and stands at ``place[n]``.
+    """
+
+    source: np.ndarray
+    weight: np.ndarray
+    place: np.ndarray
+    before: np.ndarray  # window of the noise
+    after: np.ndarray  # window of the filtered frame, as long as that is
+    n_fft: int
+    lead: int  # samples by which the filter is late
+
+
+def fused_filtered_noise(magnitude: Tensor, noise: Tensor, taps: Taps) -> Tensor:
+    """What ``filtered_noise_plain`` does, for float32 on the CPU, where noise needs no gradient."""
+    return _FilteredNoise.apply(magnitude, noise.detach(), taps)
+
+
+class _FilteredNoise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, magnitude, noise, taps):
+        import scipy.fft
+
+        from drumblender.dsp.kernels import noise_cpu
+
+        bands, rows = magnitude.detach().contiguous().numpy(), noise.contiguous().numpy()
+        batch, num_frames, window = rows.shape
+        hop = window // 2
+        size = (num_frames - 1) * hop + window
+        out = np.zeros((batch, (num_frames - 1) * hop + len(taps.after)), np.float32)
+        keep = ctx.needs_input_grad[0]
+        bins = taps.n_fft // 2 + 1
+        spectra = np.empty((batch, num_frames, bins), np.complex64) if keep else None
+
+        def filter_items(start: int, stop: int) -> None:
+            for item in range(start, stop):
+                for span, frames in _chunks(num_frames, taps.n_fft):
+                    noise_cpu.window_rows(rows[item, span], taps.before, frames)
+                    x = scipy.fft.rfft(frames)
+                    if keep:
+                        spectra[item, span] = x
+                    noise_cpu.place_taps(
+                        _half_responses(bands[item, span]), taps.source, taps.weight, taps.place, frames
+                    )
+                    h = scipy.fft.rfft(frames)
+                    y = h.view(np.float32)
+                    noise_cpu.multiply_rows(x.view(np.float32), y, False, y)
+                    frames = scipy.fft.irfft(h, taps.n_fft, overwrite_x=True)
+                    noise_cpu.lay_frames(frames, taps.after, span.start, hop, out[item])
+
+        parallel_for(filter_items, batch)
+        ctx.taps, ctx.spectra, ctx.bands_shape, ctx.hop = taps, spectra, bands.shape, hop
+        return torch.from_numpy(out[:, taps.lead : taps.lead + size].copy() if taps.lead else out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        import scipy.fft
+
+        from drumblender.dsp.kernels import noise_cpu
+
+        taps, hop = ctx.taps, ctx.hop
+        batch, num_frames, num_bands = ctx.bands_shape
+        padded = np.zeros((batch, (num_frames - 1) * hop + len(taps.after)), np.float32)
+        padded[:, taps.lead : taps.lead + grad.shape[1]] = grad.numpy()
+        by_bands = np.empty(ctx.bands_shape, np.float32)
+
+        def spread_items(start: int, stop: int) -> None:
+            for item in range(start, stop):
+                for span, frames in _chunks(num_frames, taps.n_fft):
+                    noise_cpu.cut_frames(padded[item], taps.after, span.start, hop, frames)
+                    g = scipy.fft.rfft(frames)
+                    y, x = g.view(np.float32), ctx.spectra[item, span].view(np.float32)
+                    noise_cpu.multiply_rows(x, y, True, y)
+                    frames = scipy.fft.irfft(g, taps.n_fft, overwrite_x=True)
+                    halves = np.empty((len(frames), num_bands), np.float32)
+                    noise_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, halves)
+                    by_bands[item, span] = _half_responses_adjoint(halves)
+
+        parallel_for(spread_items, batch)
+        return torch.from_numpy(by_bands), None, None
+
+
+def _half_responses(bands: np.ndarray) -> np.ndarray:
+    """Cosine transform (DCT-I) of rows: half of each response, times its length."""
+    import scipy.fft
+
+    from drumblender.dsp.kernels import noise_cpu
+
+    if bands.shape[1] > _TABLE_BANDS:
+        return scipy.fft.dct(bands, type=1)
+    halves = np.empty_like(bands)
+    noise_cpu.transform_rows(bands, _cosines(bands.shape[1], False), halves)
+    return halves
+
+
+def _half_responses_adjoint(halves: np.ndarray) -> np.ndarray:
+    import scipy.fft
+
+    from drumblender.dsp.kernels import noise_cpu
+
+    if halves.shape[1] > _TABLE_BANDS:  # the transform counts inner numbers twice, its adjoint inner results
+        halves[:, 1:-1] /= 2
+        bands = scipy.fft.dct(halves, type=1)
+        bands[:, 1:-1] *= 2
+        return bands
+    bands = np.empty_like(halves)
+    noise_cpu.transform_rows(halves, _cosines(halves.shape[1], True), bands)
+    return bands
+
+
+@lru_cache(maxsize=8)
+def _cosines(num_bands: int, transposed: bool) -> np.ndarray:
+    number = np.arange(num_bands)
+    table = 2 * np.cos(np.pi / (num_bands - 1) * number[:, None] * number)  # by band and by tap
+    table[[0, -1]] /= 2
+    return np.ascontiguousarray(table.T if transposed else table, dtype=np.float32)
+
+
+def _chunks(num_frames: int, n_fft: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Spans of frames, and room for each."""
+    size = max(1, _CHUNK_SAMPLES // n_fft)
+    room = np.empty((min(size, num_frames), n_fft), np.float32)
+    for first in range(0, num_frames, size):
+        last = min(first + size, num_frames)
+        yield slice(first, last), room[: last - first]

@@ -1,0 +1,165 @@
+"""Chirps on the CPU: loops over the samples of a block that LLVM turns into vector code.
+
+The sine is a polynomial here, because a call into the C library would keep the loop scalar. Arrays are
+NumPy's, because torch hands even small ones to OpenMP, whose idle threads then spin beside ours.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.dsp.kernels.chirps import Blocks
+from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.dsp.kernels.numba_math import cos_half_turn, sin_half_turn
+from drumblender.dsp.kernels.threads import parallel_for
+
+TWO_PI = 2 * math.pi
+F32, F64 = np.float32, np.float64
+
+HALF, ONE = F32(0.5), F32(1)
+
+
+def render(
+    turns: Tensor,
+    turns_step: Tensor,
+    turns_bend: Tensor,
+    amp: Tensor,
+    amp_step: Tensor,
+    blocks: Blocks,
+    num_samples: int,
+) -> Tensor:
+    """Samples ``(batch, num_samples)`` from coefficients ``(batch, blocks, modes)``."""
+    audio = torch.from_numpy(np.zeros((len(amp), num_samples), F32))
+    _run(_render, turns, turns_step, turns_bend, amp, amp_step, blocks.start, audio)
+    return audio
+
+
+def adjoint_of_turns(
+    grad: Tensor,
+    turns: Tensor,
+    turns_step: Tensor,
+    turns_bend: Tensor,
+    amp: Tensor,
+    amp_step: Tensor,
+    blocks: Blocks,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the three coefficients of the phase."""
+    grads = tuple(torch.empty_like(turns) for _ in range(3))
+    _run(_adjoint_of_turns, turns, turns_step, turns_bend, amp, amp_step, blocks.start, grad, *grads)
+    return grads
+
+
+def adjoint_of_amp(
+    grad: Tensor, turns: Tensor, turns_step: Tensor, turns_bend: Tensor, blocks: Blocks
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the two coefficients of the amplitude: not 0 where the amplitude is."""
+    grads = tuple(torch.empty_like(turns, dtype=grad.dtype) for _ in range(2))
+    _run(_adjoint_of_amp, turns, turns_step, turns_bend, blocks.start, grad, *grads)
+    return grads
+
+
+def _run(loop: Callable[..., None], turns: Tensor, *others: Tensor) -> None:
+    """Call the compiled loop on spans of all blocks of the batch."""
+    arrays = [tensor.detach().numpy() for tensor in (turns, *others)]
+    parallel_for(lambda first, last: loop(*arrays, first, last), turns.shape[0] * turns.shape[1])
+
+
+@jit
+def chirps(freq, amp, phase, start, left, right, position, step, c0, c1, c2, a, da):
+    for b in range(len(freq)):
+        turns = phase[b] / TWO_PI
+        for s in range(len(left)):
+            size = start[s + 1] - start[s]
+            for m in range(len(turns)):
+                low, high = freq[b, left[s], m] / TWO_PI, freq[b, right[s], m] / TWO_PI
+                c0[b, s, m] = turns[m]
+                c1[b, s, m] = low + (high - low) * position[s]
+                c2[b, s, m] = (high - low) * step
+                turns[m] += size * c1[b, s, m] + size * (size - 1) / 2 * c2[b, s, m]
+                low, high = amp[b, left[s], m], amp[b, right[s], m]
+                a[b, s, m] = low + (high - low) * position[s]
+                da[b, s, m] = (high - low) * step
+
+
+@jit
+def adjoint_of_chirps(c0, c1, c2, a, da, start, left, right, position, step, by_freq, by_amp, by_phase):
+    """Adds up, from the end, how much all later blocks gain from a turn more."""
+    for b in range(len(by_phase)):
+        later = np.zeros_like(by_phase[b])
+        for s in range(len(left) - 1, -1, -1):
+            size = start[s + 1] - start[s]
+            for m in range(len(later)):
+                by_step = c1[b, s, m] + size * later[m]
+                by_bend = c2[b, s, m] + size * (size - 1) / 2 * later[m]
+                by_slope = by_step * position[s] + by_bend * step
+                by_freq[b, left[s], m] += (by_step - by_slope) / TWO_PI
+                by_freq[b, right[s], m] += by_slope / TWO_PI
+                by_slope = a[b, s, m] * position[s] + da[b, s, m] * step
+                by_amp[b, left[s], m] += a[b, s, m] - by_slope
+                by_amp[b, right[s], m] += by_slope
+                later[m] += c0[b, s, m]
+        by_phase[b] = later / TWO_PI
+
+
+@jit(fastmath=FASTEST)
+def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, first, last):
+    num_blocks, num_modes = turns.shape[1:]
+    for item in range(first, last):
+        b, s = divmod(item, num_blocks)
+        out = audio[b, start[s] : start[s + 1]]
+        for m in range(num_modes):
+            a, da = amp[b, s, m], amp_step[b, s, m]
+            if a == 0 and da == 0:  # mode tracks are mostly padding
+                continue
+            c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
+            for k in range(out.size):
+                x = c0 + (k + 1) * (c1 + k * c2)
+                out[k] += (a + da * F32(k)) * sin_half_turn(F32(x - np.rint(x)))
+
+
+@jit(fastmath=FASTEST)
+def _adjoint_of_turns(
+    turns, turns_step, turns_bend, amp, amp_step, start, grad, g_turns, g_step, g_bend, first, last
+):
+    num_blocks, num_modes = turns.shape[1:]
+    for item in range(first, last):
+        b, s = divmod(item, num_blocks)
+        g = grad[b, start[s] : start[s + 1]]
+        for m in range(num_modes):
+            a, da = amp[b, s, m], amp_step[b, s, m]
+            if a == 0 and da == 0:
+                g_turns[b, s, m] = g_step[b, s, m] = g_bend[b, s, m] = 0
+                continue
+            c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
+            total = once = twice = F32(0)
+            for k in range(g.size):
+                x = c0 + (k + 1) * (c1 + k * c2)
+                k32 = F32(k)
+                h = g[k] * (a + da * k32) * cos_half_turn(F32(x - np.rint(x)))
+                total += h
+                once += h * (k32 + ONE)
+                twice += h * (k32 + ONE) * k32
+            g_turns[b, s, m] = TWO_PI * total
+            g_step[b, s, m] = TWO_PI * once
+            g_bend[b, s, m] = TWO_PI * HALF * twice
+
+
+@jit(fastmath=FASTEST)
+def _adjoint_of_amp(turns, turns_step, turns_bend, start, grad, g_amp, g_step, first, last):
+    num_blocks, num_modes = turns.shape[1:]
+    for item in range(first, last):
+        b, s = divmod(item, num_blocks)
+        g = grad[b, start[s] : start[s + 1]]
+        for m in range(num_modes):
+            c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
+            total = once = F32(0)
+            for k in range(g.size):
+                x = c0 + (k + 1) * (c1 + k * c2)
+                h = g[k] * sin_half_turn(F32(x - np.rint(x)))
+                total += h
+                once += h * F32(k)
+            g_amp[b, s, m] = total
+            g_step[b, s, m] = once

@@ -1,0 +1,1 @@
+"""How far apart sounds are, how well a loss leads, and pages on which people hear it."""

@@ -1,0 +1,165 @@
+"""`drumblender kad`: how far apart two folders of sounds are."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from drumblender.atomic import write_json
+from drumblender.audio_io import read_audio
+from drumblender.console import track
+from drumblender.evaluation.embeddings import build_embedding, cache_folder, embed_files
+from drumblender.evaluation.fad import frechet_audio_distance
+from drumblender.evaluation.kad import KernelDistance, kernel_audio_distance
+from drumblender.sound_files import READABLE
+
+_SILENT = 1e-6  # of full scale: -120 dB
+_NAMED = 3  # files that a line names before it counts the rest
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """A folder of sounds: its files by name, their rates, and which of them are silent."""
+
+    folder: Path
+    files: list[Path]
+    rates: list[int]
+    silent: list[str]
+
+
+def command(args: argparse.Namespace) -> int:
+    """Run ``drumblender kad`` with the options of ``drumblender.options.kad``; returns the exit status.
+
+    Raises:
+        ValueError: No folder, fewer than two sounds in one, an embedding that does not exist, or damaged
+            weights.
+        BadAudioError: A file that cannot be used.
+    """
+    target, prediction = survey(args.target), survey(args.prediction)
+    theirs = None
+    if args.kadtk:
+        from drumblender.evaluation.kadtk import run_kadtk
+
+        found = run_kadtk(args.kadtk, args.embedding, target.files, prediction.files)
+        points, theirs = (found.target, found.prediction), found.kad
+    else:
+        embedding = build_embedding(args.embedding, args.weights)
+        cache = None if args.no_cache else cache_folder() / "embeddings"
+        points = tuple(embed_files(sounds.files, embedding, cache) for sounds in (target, prediction))
+    kad = kernel_audio_distance(
+        *points,
+        bandwidth_of={"pred": "prediction", "target": "target"}[args.bandwidth],
+        resamples=args.resamples,
+    )
+    fad = frechet_audio_distance(*points)
+    notes = remarks(target, prediction, points, kad)
+    sys.stdout.write("\n".join([*_table(args, kad, fad, theirs, points), *notes]) + "\n")
+    if args.output:
+        write_json(args.output, _record(args, kad, fad, theirs, points, notes))
+    return 0
+
+
+def survey(folder: Path) -> Sounds:
+    """All sounds right in a folder, each of them read once.
+
+    Raises:
+        ValueError: No folder, or fewer than two sounds in it.
+        BadAudioError: A file that cannot be used.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder of sounds.")
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")
+    )
+    if len(files) < 2:
+        inner = " Its target/ and pred/ have." if (folder / "pred").is_dir() else ""
+        raise ValueError(f"{folder} has {len(files)} sounds; a distance of sets needs two at least.{inner}")
+    rates, silent = [], []
+    for path in track(files, len(files), f"reading {folder.name}"):
+        audio, rate = read_audio(path, channel="mean")
+        rates.append(rate)
+        if audio.abs().max() < _SILENT:
+            silent.append(path.name)
+    return Sounds(folder, files, rates, silent)
+
+
+def remarks(
+    target: Sounds, prediction: Sounds, points: tuple[Tensor, Tensor], kad: KernelDistance
+) -> list[str]:
+    """What a reader of the numbers should know of the sets, a line each."""
+    lines = []
+    stems = [{path.stem for path in sounds.files} for sounds in (target, prediction)]
+    if not stems[0] & stems[1]:
+        lines.append("The folders share no names; sets need no pairs.")
+    elif alone := sorted(stems[0] ^ stems[1]):
+        lines.append(f"{len(alone)} names are in one folder only ({_some(alone)}); sets need no pairs.")
+    highest = [max(sounds.rates) for sounds in (target, prediction)]
+    if highest[0] != highest[1]:
+        lines.append(
+            f"Rates differ: {target.folder} has {highest[0]} Hz, {prediction.folder} {highest[1]} Hz; "
+            f"above {min(highest) // 2} Hz only one can sound, which counts as a difference."
+        )
+    lines += [
+        f"{len(sounds.silent)} of {len(sounds.files)} sounds in {sounds.folder} are silent "
+        f"({_some(sounds.silent)}); they count as they are."
+        for sounds in (target, prediction)
+        if sounds.silent
+    ]
+    fewest, dimensions = min(len(rows) for rows in points), points[0].shape[1]
+    if fewest < dimensions:
+        lines.append(
+            f"FAD of {fewest} items in {dimensions} dimensions is far too high: compare it only between sets "
+            "of equal size. KAD has no such bias."
+        )
+    if kad.value < 0:
+        lines.append(
+            "KAD is below 0: the sets are nearer than two draws of the same kind of sounds would be, as near "
+            "copies are. Of two such results the lower is no better: compare those by metrics of each pair."
+        )
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _table(
+    args: argparse.Namespace, kad: KernelDistance, fad: float, theirs: float | None, points: tuple
+) -> list[str]:
+    within = "" if kad.low is None else f"   95 %: {kad.low:.4g} to {kad.high:.4g}"
+    lines = [
+        f"{args.embedding}: {len(points[0])} target and {len(points[1])} predicted sounds, "
+        f"{points[0].shape[1]} dimensions",
+        f"KAD  {kad.value:.4f}{within}   bandwidth {kad.bandwidth:.5g}, the median of {args.bandwidth}",
+        f"FAD  {fad:.4f}",
+    ]
+    return lines if theirs is None else [*lines, f"KAD  {theirs:.4f}   by kadtk"]
+
+
+def _record(
+    args: argparse.Namespace,
+    kad: KernelDistance,
+    fad: float,
+    theirs: float | None,
+    points: tuple,
+    notes: list,
+) -> dict:
+    record = {
+        "target": str(args.target),
+        "prediction": str(args.prediction),
+        "embedding": args.embedding,
+        "items": [len(rows) for rows in points],
+        "dimensions": points[0].shape[1],
+        "kad": kad.value,
+        "kad_low": kad.low,
+        "kad_high": kad.high,
+        "resamples": args.resamples,
+        "bandwidth": kad.bandwidth,
+        "bandwidth_of": args.bandwidth,
+        "fad": fad,
+        "notes": notes,
+    }
+    return record if theirs is None else record | {"kad_kadtk": theirs}

@@ -1,0 +1,82 @@
+"""What the modes of a drum leave over, as levels of bands."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.bands import band_powers, smoothed
+from drumblender.dsp.oscillators import modal_bank, quadrature_bank
+from drumblender.features.analysis import Analysed, Analysis
+from drumblender.types import Audio, ModalBatch
+
+_LEAST = 1e-14  # -140 dB
+
+
+class ResidualBands(Analysis):
+    """Levels of the noise that is missing between a recording and its modes.
+
+    The control ``level_db`` is the band power of the recording less that of the modes, smoothed over some
+    frames, and at least ``floor_db`` under the recording: what a :class:`~drumblender.synths.StftNoiseSynth`
+    with the same bands has to add. The features are the levels of the recording and of the modes, in dB.
+
+    Reads ``audio``, ``freq_rad``, ``amp``, ``phase_rad`` and, where the modes were refitted, ``quadrature``.
+
+    Args:
+        sample_rate: Samples per second.
+        num_bands, n_fft, hop_length, low_hz, high_hz: As the synth has them.
+        smooth_frames: Frames that are averaged, an odd number.
+        floor_db: The least level of the noise, relative to the recording.
+        levels: Give ``level_db``; without it the analysis is only heard, as an equaliser of the modes needs.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        num_bands: int = 64,
+        n_fft: int = 1024,
+        hop_length: int = 256,
+        low_hz: float = 40.0,
+        high_hz: float | None = None,
+        smooth_frames: int = 1,
+        floor_db: float = -20.0,
+        levels: bool = True,
+    ) -> None:
+        super().__init__()
+        if smooth_frames < 1 or smooth_frames % 2 == 0 or floor_db > 0:
+            raise ValueError(
+                f"Need an odd number of frames and a floor up to 0 dB, got {smooth_frames=}, {floor_db=}."
+            )
+        self.num_features = 2 * num_bands
+        self.smooth_frames, self.floor_db, self.levels = smooth_frames, floor_db, levels
+        self.bands = {
+            "n_fft": n_fft,
+            "hop_length": hop_length,
+            "sample_rate": sample_rate,
+            "num_bands": num_bands,
+            "low_hz": low_hz,
+            "high_hz": 0.48 * sample_rate if high_hz is None else high_hz,
+        }
+
+    @torch.no_grad()
+    def forward(self, batch: ModalBatch) -> Analysed:
+        audio = batch["audio"]
+        powers = [band_powers(sound, **self.bands) for sound in (audio, play_modes(batch))]
+        features = torch.cat([_level_db(power) for power in powers], dim=-1)
+        if not self.levels:
+            return Analysed({}, features)
+        target, stem = (smoothed(power, self.smooth_frames) for power in powers)
+        left = torch.maximum(target - stem, target * 10 ** (self.floor_db / 10))
+        return Analysed({"level_db": _level_db(left)}, features)
+
+
+def play_modes(batch: ModalBatch) -> Audio:
+    """The sound of the modes of a batch, as long as its audio."""
+    freq_rad, amp, phase_rad = (batch[name].mT for name in ("freq_rad", "amp", "phase_rad"))
+    settings = {"num_samples": batch["audio"].shape[-1], "align": "hop"}
+    if "quadrature" in batch:
+        return quadrature_bank(freq_rad, amp, batch["quadrature"].mT, phase_rad, **settings)
+    return modal_bank(freq_rad, amp, phase_rad, **settings)
+
+
+def _level_db(power: Float[Tensor, "batch frames bands"]) -> Float[Tensor, "batch frames bands"]:
+    return 10 * torch.log10(power.clamp(min=_LEAST))

@@ -1,0 +1,90 @@
+"""A trained model as one object: sound in, sound out."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.audio_io import resample
+from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.inference.remap import remap_audio
+from drumblender.inference.synth import Settings, resynthesise
+from drumblender.shipped import find_shipped
+from drumblender.tasks import RemapTask, SynthesisTask
+
+
+class Model:
+    """A trained task that is played.
+
+    Attributes:
+        task: The LightningModule, in eval mode.
+        sample_rate: Samples per second of what it plays.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self.task: SynthesisTask = loaded.task
+        self.sample_rate: int = loaded.sample_rate
+
+    def __call__(
+        self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0
+    ) -> Float[Tensor, "rendered"]:
+        """The model's version of a recording, or the drum synth's answer to every hit of it.
+
+        Args:
+            audio: A recording.
+            sample_rate: Its samples per second.
+            seed: Of the noise in the sound.
+
+        Returns:
+            Sound at the model's ``sample_rate``.
+
+        Raises:
+            BadAudioError: The recording is silent, or has nothing that the model answers to.
+        """
+        if isinstance(self.task, RemapTask):
+            heard = resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                return remap_audio(self.task, self._loaded.data, heard)
+        return self._resynthesised(audio, sample_rate, Settings(seed=seed))[""]
+
+    def stems(
+        self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0
+    ) -> dict[str, Float[Tensor, "rendered"]]:
+        """What each voice of the model plays, by name; arguments as of a call.
+
+        Raises:
+            ValueError: The model answers hits instead of resynthesising.
+        """
+        if isinstance(self.task, RemapTask):
+            raise ValueError("A model that remaps has one voice; call it instead.")
+        sounds = self._resynthesised(audio, sample_rate, Settings(seed=seed, stems=True))
+        return {name: sound for name, sound in sounds.items() if name}
+
+    def to(self, device: str | torch.device) -> "Model":
+        """Move to a device."""
+        self.task.to(device)
+        return self
+
+    def _resynthesised(self, audio: Tensor, sample_rate: int, settings: Settings) -> dict[str, Tensor]:
+        heard = resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+        return resynthesise(self._loaded, heard, settings)
+
+
+def load(checkpoint: str | Path) -> Model:
+    """Open a trained model.
+
+    Args:
+        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, or the name of a shipped one.
+
+    Raises:
+        FileNotFoundError: There is no such file and no such name.
+        ValueError: The file is no checkpoint of ours, or its weights do not fit its configuration.
+    """
+    for path in (str(checkpoint), f"checkpoints/{checkpoint}", f"checkpoints/{checkpoint}.ckpt"):
+        found = Path(path) if Path(path).is_file() else find_shipped(path)
+        if found is not None and found.is_file():
+            return Model(load_checkpoint(found))
+    raise FileNotFoundError(f"No checkpoint {checkpoint}, neither a file nor a shipped one.")

@@ -1,1 +1,0 @@
-"""Compiled loops over time for narrow networks on the CPU."""

@@ -1,0 +1,110 @@
+"""What a run leaves on disk, so that it can be run again and gone on from: whole, and of one record."""
+
+import csv
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from jsonargparse import Namespace
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger
+
+from drumblender.checkpoints import read_checkpoint, save_checkpoint
+
+ONE_OFF = {"resume": False, "ckpt_path": None}
+"""Options of one command line, as they are in a configuration that can be run again."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that appear under their name when whole, and are read without executing anything."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        save_checkpoint(checkpoint, path)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        if "://" in str(path):
+            return super().load_checkpoint(path, weights_only=True)
+        return read_checkpoint(path)
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Saves the configuration of a run without the options of one command line."""
+
+    def keep(self, config: Namespace) -> None:
+        """Save this configuration, one-off options left out, instead of the one that is run."""
+        self.config = config
+        for name, value in ONE_OFF.items():
+            if name in config:
+                config[name] = value
+
+
+def go_on_in(logger: CSVLogger, last_step: int) -> None:
+    """Let a CSV logger keep the rows that a run had written up to the step it resumes from.
+
+    Lightning's own begins a new record in the same file.
+    """
+    path = Path(logger.log_dir) / "metrics.csv"
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            read = csv.DictReader(file)
+            rows = [{key: value for key, value in row.items() if value != ""} for row in read]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*exists and is not empty")
+        writer = logger.experiment
+    writer.metrics = [row for row in rows if _step(row) < last_step]
+    writer.save()
+
+
+def _step(row: dict[str, Any]) -> int:
+    try:
+        return int(row["step"])
+    except (KeyError, ValueError, TypeError):
+        return 0
+
+
+def resumable(folder: Path) -> Path:
+    """The newest ``last.ckpt`` of the runs in a folder.
+
+    Raises:
+        FileNotFoundError: None of them has one.
+        ValueError: It is damaged; the message names another that is whole, where there is one.
+    """
+    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise FileNotFoundError(f"No run to resume in {folder}: run once without --resume.")
+    try:
+        read_checkpoint(found[-1])
+    except ValueError as error:
+        others = [path for path in found[-1].parent.glob("*.ckpt") if path != found[-1] and _is_whole(path)]
+        advice = f": go on from {others[0]} with --ckpt_path" if others else ""
+        raise ValueError(f"{found[-1]} is damaged{advice}.") from error
+    return found[-1]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_checkpoint(path)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def newest_step(path: str | Path) -> int:
+    """Optimiser steps that a checkpoint has behind it."""
+    return int(read_checkpoint(path).get("global_step", 0))
+
+
+def keep_whole(trainer: L.Trainer) -> None:
+    """Let a trainer that saves in the ordinary way save as :class:`WholeCheckpoints`."""
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = WholeCheckpoints()

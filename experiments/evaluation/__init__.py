@@ -1,0 +1,1 @@
+"""Whether a distance of sets of sounds grows when sounds get worse."""

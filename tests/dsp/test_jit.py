@@ -1,0 +1,90 @@
+"""Compiled loops are kept where their sources say, and compiled anew where that is damaged."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from drumblender.dsp.kernels import jit
+
+KERNEL = """
+from drumblender.dsp.kernels.jit import jit
+@jit
+def double(x):
+    return 2 * x
+"""
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "kernel.py").write_text(KERNEL)
+    jit.cache_folder.cache_clear()
+    return folder
+
+
+def call(folder):
+    """The result of the kernel, compiled or loaded for the first time, and whether it was loaded."""
+    double = runpy.run_path(str(folder / "kernel.py"))["double"]
+    return double(21), sum(double.stats.cache_hits.values())
+
+
+def test_a_damaged_cache_is_compiled_over(sources):
+    assert call(sources) == (42, 0)
+    assert call(sources) == (42, 1)
+    for suffix in ("nbi", "nbc"):
+        (file,) = jit.cache_folder(sources).glob(f"*.{suffix}")
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        for damage in (content, b""):
+            file.write_bytes(damage)
+            assert call(sources) == (42, 0)
+            assert call(sources) == (42, 1)
+
+
+def test_a_fresh_process_loads_what_another_compiled_and_mends_what_is_damaged(sources):
+    script = "from kernel import double; print(double(21), len(double.stats.cache_hits))"
+
+    def call_elsewhere():
+        environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+        environment["PYTHONPATH"] = os.pathsep.join([str(sources), *sys.path])
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert [call_elsewhere(), call_elsewhere()] == ["42 0\n", "42 1\n"]
+    next(jit.cache_folder(sources).glob("*.nbc")).write_bytes(b"damaged")
+    assert call_elsewhere() == "42 0\n"
+
+
+def test_each_source_that_changes_gives_another_folder(sources):
+    folders = [jit.cache_folder(sources)]
+    for name in ("kernel.py", "what_it_calls.py"):
+        (sources / name).write_text(KERNEL + "# edited\n")
+        jit.cache_folder.cache_clear()
+        folders.append(jit.cache_folder(sources))
+    assert len(set(folders)) == 3 and all(folder.is_dir() for folder in folders)
+    shutil.copytree(sources, sources.parent / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    assert jit.cache_folder(sources.parent / "copy").name == folders[-1].name
+
+
+def test_where_the_sources_are_read_only_the_user_keeps_the_cache(sources, tmp_path, monkeypatch):
+    (sources / "__pycache__").write_text("a file, where a folder would have to be made")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert jit.cache_folder(sources).parent == tmp_path / "home" / "drumblender"
+    (tmp_path / "nothing").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
+    jit.cache_folder.cache_clear()
+    assert jit.cache_folder(sources) is None
+    monkeypatch.setattr(jit, "cache_folder", lambda sources: None)
+    assert jit.jit(abs_of)(-3) == 3  # compiled, and not kept
+
+
+def abs_of(x):
+    return x if x > 0 else -x

@@ -1,0 +1,118 @@
+import pytest
+import torch
+
+from drumblender.dsp.spectral_transport import spectral_transport, spectral_transport_plain
+
+PAPER = {"p": 2, "squared": True, "balanced": False, "cutoff": "clip"}
+CASES = {
+    "sot_01_fixed_x_2d": {"p": 2},
+    "sot_02_paper_cut_512": PAPER,
+    "sot_03_paper_nocut_512": {"p": 2, "squared": True},
+    "sot_08_call_dont_normalize_louder_y": {"p": 2, "balanced": False, "cutoff": "clip"},
+    "sot_09_log_positions_cut_512": PAPER,
+    "sot_10_paper_cut_2048_quiet_y": PAPER,
+}
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return ((found - expected).norm() / expected.norm().clamp(min=1e-12)).item()
+
+
+def random_spectra(rows: int, bins: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(rows, bins, generator=generator, dtype=torch.float64) ** 4
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_value_and_gradient_are_the_published_ones(golden, name):
+    case = golden("pitch", name)
+    inputs = case.inputs()
+    bins = inputs["x"].shape[-1]
+    positions = inputs.get("x_pos", torch.linspace(0, 1, bins))
+    prediction = inputs["y"].requires_grad_()
+    loss = spectral_transport(
+        prediction.flatten(0, -2), inputs["x"].flatten(0, -2), positions, **CASES[name]
+    ).mean()
+    loss.backward(torch.tensor(case["cot_loss"]))
+    assert loss.item() == pytest.approx(case["out_loss"].item(), rel=1e-5)
+    errors = [relative_error(prediction.grad, case[key]) for key in ("grad_y", "ref64_grad_y") if key in case]
+    assert min(errors) < 1e-5
+
+
+@pytest.mark.parametrize("cutoff", [None, "clip", "drop"])
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("squared", [True, False])
+def test_one_pass_and_sort_give_the_same(generator, squared, balanced, cutoff):
+    x, y = random_spectra(5, 40, generator), 2 * random_spectra(5, 31, generator)
+    places = torch.rand(31, generator=generator).double(), torch.rand(40, generator=generator).double()
+    pairs = []
+    for _ in range(2):
+        pair = y.clone().requires_grad_(), x.clone().requires_grad_()
+        if not pairs:
+            value = spectral_transport(
+                *pair, *places, p=1.5, squared=squared, balanced=balanced, cutoff=cutoff
+            )
+        else:
+            value = spectral_transport_plain(*pair, *places, 1.5, squared, balanced, cutoff)
+        (value * torch.arange(1, 6)).sum().backward()
+        pairs.append((value.detach(), pair[0].grad, pair[1].grad))
+    for found, expected in zip(*pairs, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_gradients_match_finite_differences(generator, balanced):
+    x, y = random_spectra(2, 6, generator), 1.5 * random_spectra(2, 6, generator)
+    positions = torch.linspace(0, 1, 6, dtype=torch.float64)
+    torch.autograd.gradcheck(
+        lambda *s: spectral_transport(*s, positions, squared=True, balanced=balanced, cutoff="clip"),
+        [y.requires_grad_(), x.requires_grad_()],
+    )
+
+
+def test_a_peak_costs_its_way_squared():
+    bins = torch.eye(10)
+    distance = spectral_transport(bins[7:8], bins[3:4], torch.arange(10.0), p=2)
+    assert distance.item() == 16
+
+
+def test_level_counts_only_unbalanced(generator):
+    x = random_spectra(3, 20, generator)
+    positions = torch.linspace(0, 1, 20)
+    assert spectral_transport(0.3 * x, x, positions).max() < 1e-12
+    assert (spectral_transport(0.3 * x, x, positions, balanced=False) > 0).all()
+    louder = spectral_transport(2 * x, x, positions, balanced=False, p=1, cutoff="clip")
+    assert (louder > 0).all()
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("cutoff", [None, "clip", "drop"])
+def test_silence_is_finite(balanced, cutoff):
+    silence, sound = torch.zeros(1, 8), torch.linspace(0, 1, 8)[None]
+    positions = torch.linspace(0, 1, 8)
+    for prediction, target in ((sound, silence), (silence, sound), (silence, silence)):
+        prediction = prediction.clone().requires_grad_()
+        distance = spectral_transport(
+            prediction, target, positions, squared=True, balanced=balanced, cutoff=cutoff
+        )
+        distance.sum().backward()
+        assert distance.isfinite().all() and prediction.grad.isfinite().all()
+        if target is silence:
+            assert distance.item() == 0 and not prediction.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("prediction", "positions", "message"),
+    [
+        (torch.tensor([[1.0, -1.0]]), torch.arange(2.0), "not negative"),
+        (torch.tensor([[1.0, torch.nan]]), torch.arange(2.0), "finite"),
+        (torch.tensor([[1.0, torch.inf]]), torch.arange(2.0), "finite"),
+        (torch.ones(1, 2), torch.arange(3.0), "2 bins"),
+        (torch.ones(1, 2), torch.tensor([0.0, torch.nan]), "Positions"),
+    ],
+)
+@pytest.mark.parametrize("squared", [True, False])
+def test_rejects(unchecked, prediction, positions, message, squared):
+    with pytest.raises(ValueError, match=message):
+        spectral_transport(prediction, torch.ones(1, 2), positions, torch.arange(2.0), squared=squared)
+    with pytest.raises(ValueError, match="p=0"):
+        spectral_transport(torch.ones(1, 2), torch.ones(1, 2), torch.arange(2.0), p=0)

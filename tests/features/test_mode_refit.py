@@ -1,0 +1,115 @@
+import csv
+import math
+
+import pytest
+import torch
+
+from drumblender.data.fake import percussion
+from drumblender.data.prepare.one_shot import one_shot
+from drumblender.dsp.units import hz_to_rad
+from drumblender.features import CQTModalAnalysis, NoModesError, RefittedModes
+from drumblender.synths import ModalSynth
+
+RATE = 48000
+
+
+def refit(**options) -> RefittedModes:
+    analysis = CQTModalAnalysis(
+        sample_rate=RATE,
+        hop_length=256,
+        fmin=20,
+        n_bins=240,
+        bins_per_octave=24,
+        num_modes=64,
+        threshold=-80,
+        diff_threshold=5,
+        first_frame="split",
+        skip_empty_frames=False,
+        match_phases=True,
+        phase_reference="sine",
+        hold_last_frequency=True,
+        short="pad",
+    )
+    return RefittedModes(analysis, **options)
+
+
+def play(modes, num_samples: int) -> torch.Tensor:
+    freq_hz, amp, phase_rad, quadrature = (part.mT for part in modes)
+    controls = {"freq_rad": hz_to_rad(freq_hz, RATE), "amp": amp, "phase_rad": phase_rad}
+    synth = ModalSynth(64, align="hop", quadrature=True)
+    return synth(controls | {"quadrature": quadrature}, num_samples)
+
+
+def snr_db(sound: torch.Tensor, target: torch.Tensor, stop_s: float = 0.1) -> float:
+    sound, target = sound[:, : round(stop_s * RATE)], target[:, : round(stop_s * RATE)]
+    return (10 * torch.log10(target.square().sum() / (target - sound).square().sum())).item()
+
+
+def drum(kind: str, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return percussion(kind, generator, num_samples=RATE, sample_rate=RATE)[None]
+
+
+@pytest.mark.parametrize("kind, least_db", [("kick", 15), ("tom", 15), ("snare", 5)])
+def test_refitted_modes_lie_on_the_waveform_of_made_up_drums(kind, least_db):
+    for seed in range(2):
+        target = drum(kind, seed)
+        assert snr_db(play(refit()(target), RATE), target) > least_db
+        assert snr_db(play(refit(method="match")(target), RATE), target) < least_db - 3
+
+
+@pytest.mark.parametrize("kind, least_db", [("kick", 15), ("tom", 15)])
+def test_refitted_modes_lie_on_the_waveform_of_recorded_drums(recordings, kind, least_db):
+    folder = recordings("drums")
+    with (folder / "SOURCES.csv").open() as file:
+        paths = [folder / row["file"] for row in csv.DictReader(file) if row["label"] == kind]
+    found = []
+    for path in paths[:: len(paths) // 5][:5]:
+        target = one_shot(path, RATE, RATE)[None]
+        found.append(snr_db(play(refit(method="refit")(target), RATE), target))
+    assert torch.tensor(found).median() > least_db
+
+
+def test_nothing_sounds_before_the_onset():
+    target = torch.nn.functional.pad(drum("kick", 0)[:, :24000], (12800, 0))  # 50 frames
+    modes = refit(method="refit")(target)
+    fitted = modes[3][0].abs().sum(dim=1) > 0
+    assert fitted.any() and not modes[1][0, fitted, :49].any() and not modes[3][0, :, :49].any()
+    assert snr_db(play(modes, 36800), target, 0.4) > 12
+
+
+def test_noise_is_matched_and_a_tone_is_refitted(generator):
+    time_s = torch.arange(RATE) / RATE
+    tone = (torch.exp(-6 * time_s) * torch.sin(2 * math.pi * 200 * time_s + 1))[None]
+    noise = 0.3 * torch.exp(-6 * time_s) * torch.randn(1, RATE, generator=generator)
+    assert refit()(tone)[3].any()
+    found = refit()(noise)
+    assert not found[3].any()
+    level_db = 10 * torch.log10(play(found, RATE).square().mean() / noise.square().mean())
+    assert level_db.item() == pytest.approx(0, abs=3)
+
+
+def test_noise_without_any_mode_gets_a_silent_one(generator):
+    hiss = 1e-4 * torch.randn(1, RATE, generator=generator)
+    freq_hz, *others = refit()(hiss)
+    assert freq_hz.shape == (1, 1, 188) and not any(part.any() for part in others)
+
+
+def test_a_batch_is_refitted_sound_by_sound():
+    sounds = torch.cat([drum("kick", 0), drum("tom", 0)])
+    analyse = refit()
+    analyse.analysis.num_modes = 4
+    together = analyse(sounds)
+    for part, alone in zip(together, analyse(sounds[1:]), strict=True):
+        assert torch.allclose(part[1:], alone, atol=1e-6)
+
+
+def test_silence_has_no_modes_and_what_does_not_fit_is_refused(unchecked):
+    with pytest.raises(NoModesError):
+        refit()(torch.zeros(1, RATE))
+    with pytest.raises(ValueError, match="'better', 'refit' or 'match', got 'best'"):
+        refit(method="best")
+    with pytest.raises(ValueError, match="ridge=0"):
+        refit(ridge=0)
+    with pytest.raises(ValueError, match="from frame 0"):
+        refit(knots=(1, 2))(drum("kick", 0))

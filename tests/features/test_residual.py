@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from drumblender.features import ResidualBands
+from drumblender.synths import ModalSynth, StftNoiseSynth
+
+BANDS = {"sample_rate": 16000, "num_bands": 32, "n_fft": 256, "hop_length": 64}
+
+
+def batch_of(generator, noise_level: float) -> dict[str, torch.Tensor]:
+    """A tone that is known as a mode, in noise that is not."""
+    modes = {
+        "freq_rad": torch.full((1, 251, 1), 0.3),
+        "amp": torch.full((1, 251, 1), 0.5),
+        "phase_rad": torch.zeros(1, 251, 1),
+    }
+    tone = ModalSynth(1, align="hop")(modes, 16000)
+    return {"audio": tone + noise_level * torch.randn(1, 16000, generator=generator), **modes}
+
+
+def test_what_it_measures_fills_the_modes_up_to_the_recording(generator):
+    batch = batch_of(generator, 0.1)
+    level_db = ResidualBands(**BANDS, smooth_frames=9)(batch).controls["level_db"]
+    assert level_db.mean().item() == pytest.approx(-20, abs=1)
+    noise = StftNoiseSynth(**BANDS)({"level_db": level_db}, 16000, generator=generator)
+    assert noise.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.15)
+
+
+def test_a_recording_that_is_all_modes_leaves_the_floor(generator):
+    batch = batch_of(generator, 0.0)
+    level_db = ResidualBands(**BANDS, floor_db=-20)(batch).controls["level_db"]
+    loudest_db = ResidualBands(**BANDS)(batch).features[..., :32].amax()
+    assert level_db.amax() == pytest.approx(loudest_db - 20, abs=0.5)
+
+
+def test_features_are_the_levels_of_the_recording_and_of_the_modes(generator):
+    batch = batch_of(generator, 0.1)
+    found = ResidualBands(**BANDS, levels=False)(batch)
+    assert found.controls == {} and found.features.shape == (1, 251, 64)
+    target_db, stem_db = found.features[0, 20:-20].mean(dim=0).split(32)
+    tone = target_db.argmax()
+    assert stem_db[tone] == pytest.approx(target_db[tone].item(), abs=1)
+    assert target_db[-1] > stem_db[-1] + 30
+
+
+def test_a_quadrature_is_heard(generator):
+    batch = batch_of(generator, 0.0)
+    turned = batch | {"quadrature": batch["amp"], "amp": torch.zeros_like(batch["amp"])}
+    bands = ResidualBands(**BANDS, levels=False)
+    as_sine, as_cosine = (bands(modes).features[0, 9:-9, 32:].amax(dim=1) for modes in (batch, turned))
+    assert torch.allclose(as_sine, as_cosine, atol=0.1)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="smooth_frames=2"):
+        ResidualBands(16000, smooth_frames=2)

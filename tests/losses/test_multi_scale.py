@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from drumblender.losses import MultiScaleSpectralLoss
+
+
+@pytest.mark.parametrize(
+    "name, tolerance",
+    [("mss_01_lin", 2e-2), ("mss_02_loglin", 3e-3), ("mss_03_l2_one_scale_odd_length", 7e-3)],
+)
+def test_padded_frames_give_the_published_numbers(golden, name, tolerance):
+    case = golden("pitch", name)
+    loss = MultiScaleSpectralLoss(**case.config["init"], frames="padded")
+    prediction = case["in_audio"].requires_grad_()
+    value = loss(prediction, case["in_target_audio"])
+    value.backward(torch.as_tensor(case["cot_loss"]))
+    assert value.item() == pytest.approx(case["out_loss"].item(), rel=1e-5)
+    truths = case["grad_audio"], case["ref64_grad_audio"]
+    assert min((prediction.grad - truth).norm() / truth.norm() for truth in truths) < tolerance
+
+
+def test_equal_sounds_differ_by_nothing_and_silence_is_finite(generator):
+    sound = torch.rand(2, 4096, generator=generator)
+    loss = MultiScaleSpectralLoss(logmag_weight=1.0)
+    assert loss(sound, sound) == 0
+    silence = torch.zeros(2, 4096, requires_grad=True)
+    value = loss(silence, sound)
+    value.backward()
+    assert value.isfinite() and silence.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ({"fft_sizes": []}, "frame sizes"),
+        ({"loss_type": "L3"}, "'L3'"),
+        ({"frames": "cut"}, "'cut'"),
+        ({"mag_weight": 0.0}, "nothing would be compared"),
+    ],
+)
+def test_rejects(unchecked, init, message):
+    with pytest.raises(ValueError, match=message):
+        MultiScaleSpectralLoss(**init)

@@ -1,0 +1,134 @@
+import mir_eval
+import numpy as np
+import pytest
+import torch
+
+from drumblender.features import STFT
+from drumblender.losses import MultiScaleSpectralLoss, SpectralTransportLoss
+from drumblender.metrics import (
+    DecibelDistance,
+    LossMetric,
+    OctaveDifference,
+    RatioLockedAccuracy,
+    RawChromaAccuracy,
+    RawPitchAccuracy,
+    WaveformMSE,
+)
+from drumblender.metrics.pitch_ratios import (
+    lowest_terms,
+    mean_harmonic_number,
+    ratio_histogram,
+    rendered_power_db,
+)
+
+
+def over(metric, prediction, target):
+    metric.update(prediction, target)
+    return metric.compute().item()
+
+
+def test_pitch_metrics_are_the_published_ones(golden):
+    case = golden("pitch", "metrics_pitch")
+    prediction, target = case["in_pred"][..., 0], case["in_target"][..., 0]
+    for name, kind in (
+        ("raw_pitch_accuracy", RawPitchAccuracy),
+        ("raw_chroma_accuracy", RawChromaAccuracy),
+        ("octave_difference", OctaveDifference),
+    ):
+        assert over(kind(), prediction, target) == pytest.approx(float(case[f"out_{name}"]), abs=1e-6)
+        found = kind().per_item(prediction, target)
+        torch.testing.assert_close(found, case[f"out_{name}_per_item"].to(found), atol=1e-6, rtol=0)
+
+
+def test_audio_metrics_are_the_published_ones(golden):
+    case = golden("pitch", "metrics_audio")
+    prediction, target = case["in_x_hat"], case["in_x"]
+    metric = DecibelDistance()
+    expected = pytest.approx(float(case["out_log_spectral_distance"]), rel=1e-5)
+    assert over(metric, prediction, target) == expected
+    torch.testing.assert_close(metric.per_item(prediction, target), case["out_lsd_per_item"])
+    assert over(DecibelDistance(root=True), prediction[:1], target[:1]) ** 2 == pytest.approx(
+        case["out_lsd_per_item"][0].item(), rel=1e-5
+    )
+    assert over(WaveformMSE(), prediction, target) == pytest.approx(float(case["out_mse"]), rel=1e-5)
+    both = LossMetric(MultiScaleSpectralLoss(logmag_weight=1.0, frames="padded"))
+    assert over(both, prediction, target) == pytest.approx(float(case["out_mss"]), rel=1e-5)
+    for p in (1, 2):
+        spectra = STFT(512, 128, frames="padded")
+        loss = SpectralTransportLoss(spectra, p=p, squared=False, balanced=True, cutoff=None)
+        expected = pytest.approx(float(case[f"out_wasserstein_{p}"]), rel=1e-5)
+        heard = prediction[:2], target[:2]  # the third prediction is silent, and not in the published number
+        assert over(LossMetric(loss), *heard) == expected
+
+
+@pytest.mark.parametrize("skip_unvoiced", [False, True])
+def test_equals_mir_eval(generator, skip_unvoiced):
+    target = 80 * 2 ** (4 * torch.rand(5, 40, generator=generator, dtype=torch.float64))
+    cents = 1300 * torch.randn(5, 40, generator=generator, dtype=torch.float64)
+    cents[:, ::3] /= 30
+    prediction = target * 2 ** (cents / 1200)
+    prediction[1, 5], target[2, 7] = 0.0, 0.0
+    reference, estimate = target.flatten().numpy(), prediction.flatten().numpy()
+    voiced = reference > 0 if skip_unvoiced else np.ones_like(reference, dtype=bool)
+    truth = [
+        count(
+            voiced.astype(float),
+            mir_eval.melody.hz2cents(reference),
+            (estimate > 0).astype(float),
+            mir_eval.melody.hz2cents(estimate),
+        )
+        for count in (mir_eval.melody.raw_pitch_accuracy, mir_eval.melody.raw_chroma_accuracy)
+    ]
+    for kind, expected in zip((RawPitchAccuracy, RawChromaAccuracy), truth, strict=True):
+        assert over(kind(skip_unvoiced), prediction, target) == pytest.approx(expected, abs=1e-6)
+
+
+def test_counts_octaves_below_as_positive():
+    target = torch.tensor([[440.0, 440.0, 440.0, 440.0]])
+    prediction = torch.tensor([[220.0, 110.0, 880.0, 450.0]])
+    assert over(OctaveDifference(), prediction, target) == pytest.approx((1 + 2 - 1) / 4)
+
+
+def test_batches_of_unequal_size_count_by_frames_or_as_published():
+    right, wrong = torch.full((3, 4), 440.0), torch.full((1, 4), 330.0)
+    for how, expected in (("frame", 0.75), ("item", 0.75), ("batch", 0.5)):
+        metric = RawPitchAccuracy(over=how)
+        metric.update(right, right)
+        metric.update(wrong, wrong * 1.2)
+        assert metric.compute().item() == pytest.approx(expected)
+
+
+def test_histogram_names_what_a_pitch_is_instead():
+    target = torch.full((1, 5), 300.0)
+    prediction = torch.tensor([[300.0, 150.0, 100.0, 100.5, 388.0]])
+    found = ratio_histogram(prediction, target)
+    assert found == {"1/3": 0.4, "1/1": 0.2, "1/2": 0.2, "other": 0.2}
+    assert over(RatioLockedAccuracy(), prediction, target) == pytest.approx(0.8)
+    assert 0 < RatioLockedAccuracy().chance < 0.2
+    assert ratio_histogram(torch.zeros(1, 1), torch.ones(1, 1)) == {"no pitch": 1.0}
+
+
+def test_lowest_terms_finds_the_pitch_of_a_comb_of_multiples():
+    amp = torch.zeros(1, 4, 12)
+    amp[0, 0, [2, 5, 8]] = 1.0  # harmonics 3, 6, 9: three times the pitch
+    amp[0, 1, [1, 2]] = 1.0  # 2 and 3 have nothing in common
+    amp[0, 2, [3, 0]] = torch.tensor([1.0, 0.2])  # a fourth with little else
+    f0_hz = torch.full((1, 4), 100.0)
+    assert lowest_terms(f0_hz, amp).tolist() == [[300.0, 100.0, 400.0, 100.0]]
+
+
+def test_power_of_partials():
+    amp = torch.ones(1, 2, 4)
+    assert mean_harmonic_number(amp) == 2.5
+    assert rendered_power_db(amp, amp[..., :2]).item() == pytest.approx(3.0103, abs=1e-3)
+
+
+def test_rejects(unchecked):
+    with pytest.raises(ValueError, match="'song'"):
+        RawPitchAccuracy(over="song")
+    with pytest.raises(ValueError, match="differ"):
+        RawPitchAccuracy().update(torch.ones(1, 2), torch.ones(1, 3))
+    with pytest.raises(ValueError, match="largest=0"):
+        RatioLockedAccuracy(largest=0)
+    with pytest.raises(ValueError, match="stray"):
+        lowest_terms(torch.ones(1, 1), torch.ones(1, 1, 2), stray=1.0)

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from drumblender.nets.pitch_cnn import ExpSigmoid, PitchConv, ToeplitzLinear, soft_argmax
+
+
+def test_toeplitz_layer_is_the_correlation_it_says_and_shifts():
+    torch.manual_seed(0)
+    layer = ToeplitzLinear(7, 4)
+    x = torch.randn(3, 7)
+    w = layer.weight[0, 0]
+    by_hand = torch.stack([sum(w[i - j + 3] * x[:, i] for i in range(7)) for j in range(4)], dim=1)
+    torch.testing.assert_close(layer(x), by_hand)
+    padded = torch.zeros(1, 7)
+    padded[0, 2] = 1.0
+    assert torch.allclose(layer(padded)[0, 0:3], layer(padded.roll(1, dims=1))[0, 1:4])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "encoder_01_small",
+        "encoder_02_inharmonic_gain",
+        "encoder_03_relu_no_residual",
+        "encoder_04_masked_softargmax",
+    ],
+)
+def test_body_pitch_and_amplitudes_are_the_published_ones(golden, name):
+    case = golden("pitch", name)
+    init = case.config["init"]
+    channels = init["n_chan_layers"]
+    body = PitchConv(
+        init["n_bins_in"],
+        channels if len(channels) == 5 else [*channels, 1],
+        init["kernel_size"],
+        init.get("n_prefilt_layers", 2),
+        init.get("residual", True),
+        init.get("activation_fn", "leaky"),
+        init.get("a_lrelu", 0.3),
+        num_output_layers=init.get("num_output_layers", 1),
+    ).eval()
+    state = {key.removeprefix("param_"): value for key, value in case.items() if key.startswith("param_")}
+    body.load_state_dict({key: state[key] for key in body.state_dict()})
+    x = case["in_x"].requires_grad_()
+    features = body(x[:, 0])
+    pitches = [value for key, value in state.items() if key.startswith("linear.frequency")]
+    logits = []
+    for weight in pitches:
+        layer = ToeplitzLinear(body.num_features, case["out_probabilities"].shape[-1])
+        layer.load_state_dict({"weight": weight})
+        logits.append(layer(features))
+    logits = torch.stack(logits, dim=1)
+    raw = logits[:, 0] if init.get("harmonic") else logits
+    torch.testing.assert_close(raw, case["out_raw_frequency"], rtol=1e-5, atol=1e-5)
+    if "in_mask" in case:  # as published: masked bins keep a logit of about 0
+        logits = logits * case["in_mask"] + 1e-7
+    unit, shares = soft_argmax(logits, case.config["predict_pitch"]["temperature"])
+    torch.testing.assert_close(unit, case["out_pitch_unit"], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(shares, case["out_probabilities"], rtol=1e-4, atol=1e-6)
+    squash = ExpSigmoid()
+    amp = squash(features @ state["linear.weights.0.weight"].T + state["linear.weights.0.bias"])
+    torch.testing.assert_close(amp, case["out_raw_weights"], rtol=1e-5, atol=1e-6)
+    loss = (unit * case["cot_pitch_unit"]).sum() + (amp * case["cot_raw_weights"]).sum()
+    if "cot_raw_gain" in case:
+        gain = squash(features @ state["linear.gain.0.weight"].T + state["linear.gain.0.bias"])
+        loss = loss + (gain[:, 0] * case["cot_raw_gain"]).sum()
+    loss.backward()
+    assert (x.grad - case["grad_x"]).norm() < 1e-5 * case["grad_x"].norm()
+
+
+def test_exponential_sigmoid_is_the_published_one_and_inverts(golden):
+    case = golden("pitch", "exp_sigmoid")
+    squash = ExpSigmoid()
+    torch.testing.assert_close(squash(case["in_x"]), case["out_y"], rtol=1e-5, atol=1e-8)
+    levels = torch.tensor([0.01, 0.6, 1.9])
+    torch.testing.assert_close(squash(squash.inverse(levels)), levels)
+
+
+@pytest.mark.parametrize("change", [{"channels": (4, 4)}, {"kernel_size": 4}, {"num_bins": 0}])
+def test_rejects(change):
+    with pytest.raises(ValueError):
+        PitchConv(**change)
