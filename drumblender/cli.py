@@ -25,6 +25,7 @@ HELP = """\
   match IN --synth cfg/synths/S.yaml --output DIR
                                 fit a synth to one recording, without training
   remap CKPT IN OUT             play a drum synth from a recording of another drum
+  transfer CKPT VOICE OUT       play a voice as the instrument of a model, or a folder of them
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base
@@ -52,6 +53,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
         None,
     ),  # depends on the synth: it parses its own options
     "remap": ("inference.remap", options.remap),
+    "transfer": ("inference.transfer_command", options.transfer),
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
     "kad": ("evaluation.command", options.kad),

@@ -11,11 +11,14 @@ from drumblender.controllers.harmonic import below_nyquist, rms_of, roles_of
 from drumblender.controllers.spectrum_table import KernelSpectra, SpectrumTable
 from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.precision import raise_half
-from drumblender.dsp.units import db_to_gain
+from drumblender.dsp.units import db_to_gain, gain_to_db
 from drumblender.encoders.base import Encoder
 from drumblender.features.harmonic_noise import LOWEST_BAND_HZ
 from drumblender.synths.base import Synth
 from drumblender.types import Controls
+
+QUIETEST_DB = -65.0
+"""Frames below are taken for silence."""
 
 
 class CorrectedSpectra(Controller):
@@ -74,12 +77,33 @@ class CorrectedSpectra(Controller):
             features = self.encoder(*self.fields(batch, self.encoder.hears))
         return self.controls(features, batch)
 
+    def error_db(self, batch: Batch) -> Float[Tensor, ""]:
+        """Mean distance from the levels that were measured, ``harmonic_db`` and ``noise_db`` of the batch.
+
+        What is more than 60 dB below the loudness counts as if it were there, silent frames not at all.
+        """
+        harmonic_db, noise_db, loudness_db = self.fields(batch, ("harmonic_db", "noise_db", "loudness_db"))
+        controls = self(batch)
+        heard = (loudness_db > QUIETEST_DB)[..., None]
+        floor_db = loudness_db[..., None] - 60
+        errors, count = [], 0
+        for role, wanted_db in (("amp", harmonic_db), ("magnitude", self._between_bands(noise_db))):
+            level_db = gain_to_db(controls[self.names[role]].clamp(min=1e-6))
+            away = torch.maximum(level_db, floor_db) - torch.maximum(wanted_db, floor_db)
+            errors.append((away.abs() * heard).sum())
+            count = count + heard.sum() * wanted_db.shape[-1]
+        return sum(errors) / count.clamp(min=1)
+
+    def _between_bands(self, noise_db: Float[Tensor, "batch frames bands"]) -> Tensor:
+        """Levels of bands at the points of the synth's noise, on straight lines."""
+        return torch.lerp(noise_db[..., self.left], noise_db[..., self.left + 1], self.blend)
+
     def controls(self, features: Float[Tensor, "batch frames features"] | None, batch: Batch) -> Controls:
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         harmonic_db, noise_db = self.levels_db(features, batch)
         amp = db_to_gain(harmonic_db)
         amp = torch.where(below_nyquist(batch["f0_hz"], amp.shape[-1], self.sample_rate), amp, 0.0)
-        magnitude = db_to_gain(torch.lerp(noise_db[..., self.left], noise_db[..., self.left + 1], self.blend))
+        magnitude = db_to_gain(self._between_bands(noise_db))
         gain = db_to_gain(batch["loudness_db"])[..., None] / rms_of(amp, magnitude)
         made = {"f0_hz": batch["f0_hz"][..., None], "amp": amp * gain, "magnitude": magnitude * gain}
         return {name: made[role] for role, name in self.names.items()}
@@ -95,7 +119,7 @@ class CorrectedSpectra(Controller):
 
 
 def measured_frames(
-    batches: list[dict[str, Any]], sample_rate: int, quietest_db: float = -65.0, sure: float = 0.1
+    batches: list[dict[str, Any]], sample_rate: int, quietest_db: float = QUIETEST_DB, sure: float = 0.1
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Curves, spectra relative to the loudness, and what of these was measured, of all frames that sound.
 

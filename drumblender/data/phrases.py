@@ -152,6 +152,11 @@ class PhraseDataModule(AudioDataModule):
         chosen = self._split_of(manifest)
         return [key for key, item in manifest.items() if chosen[_performance(item)] == split]
 
+    def training_phrases(self) -> list[dict[str, Tensor]]:
+        """Every training phrase whole; after ``setup``."""
+        items = self._items["train"]
+        return [items.stretch(key, 0, items.hops(key)) for key in dict.fromkeys(items.keys)]
+
     def shared_recordings(self) -> dict[str, list[str]]:
         """By pair of splits, the recordings that sound in both: what remains after silencing."""
         manifest = self._manifest()
@@ -230,9 +235,13 @@ class PhraseItems(AudioItems):
         ]
         return crops
 
+    def hops(self, key: str) -> int:
+        """Length of a phrase."""
+        return self.manifest[key].num_samples // self.hop_length
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         key = self.keys[index]
-        hops = self.manifest[key].num_samples // self.hop_length
+        hops = self.hops(key)
         if self.crop_samples is None:
             return self.stretch(key, 0, hops)
         wanted = self.crop_samples // self.hop_length

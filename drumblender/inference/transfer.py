@@ -15,7 +15,8 @@ from drumblender.audio_io import BadAudioError, resample
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.features.note_curves import NoteCurves
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
-from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream
+from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
+from drumblender.synths.reverb import Room
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +37,21 @@ class TransferStream:
         hop_length: Samples from frame to frame.
         seed: Of the noise.
         n_fft: Points of the noise's FFT.
+        room: A room around the sound.
     """
 
-    def __init__(self, player: Player, hop_length: int = 160, seed: int = 0, n_fft: int = 1024) -> None:
+    def __init__(
+        self,
+        player: Player,
+        hop_length: int = 160,
+        seed: int = 0,
+        n_fft: int = 1024,
+        room: Room | None = None,
+    ) -> None:
         self.player = player.eval()
         self._harmonics = HarmonicStream(player.sample_rate, hop_length)
         self._noise = NoiseStream(hop_length, n_fft, seed) if "magnitude" in player.names else None
+        self._room = RoomStream(room) if room is not None and room.on else None
         self._state: Any = None
         self._waiting = torch.zeros(0)  # harmonics that the noise has not caught up with
 
@@ -65,12 +75,17 @@ class TransferStream:
         names = self.player.names
         played = self._harmonics.push(curves["f0_hz"], controls[names["amp"]][0])
         if self._noise is None:
-            return played
-        return self._join(played, self._noise.push(controls[names["magnitude"]][0]))
+            return self._around(played)
+        return self._around(self._join(played, self._noise.push(controls[names["magnitude"]][0])))
 
     def finish(self) -> Float[Tensor, "samples"]:
         """The rest, up to the last frame."""
-        return self._join(torch.zeros(0), self._noise.finish()) if self._noise is not None else torch.zeros(0)
+        if self._noise is None:
+            return torch.zeros(0)
+        return self._around(self._join(torch.zeros(0), self._noise.finish()))
+
+    def _around(self, sound: Tensor) -> Tensor:
+        return sound if self._room is None else self._room.push(sound)
 
     def _join(self, played: Tensor, noise: Tensor) -> Tensor:
         self._waiting = torch.cat([self._waiting, played])
@@ -118,10 +133,10 @@ def curves_of(path: Path, measure: NoteCurves) -> Curves:
 
 
 def render(
-    player: Player, curves: Curves, hop_length: int, seed: int = 0
+    player: Player, curves: Curves, hop_length: int, seed: int = 0, room: Room | None = None
 ) -> Iterator[Float[Tensor, "samples"]]:
     """The sound of all frames, in blocks."""
-    stream = TransferStream(player, hop_length, seed)
+    stream = TransferStream(player, hop_length, seed, room=room)
     for start in range(0, len(curves["f0_hz"]), _FRAMES):
         yield stream.push({name: curve[start : start + _FRAMES] for name, curve in curves.items()})
     yield stream.finish()
@@ -134,6 +149,7 @@ def transfer_file(
     options: Transfer,
     measure: NoteCurves,
     instrument: Instrument | None = None,
+    room: Room | None = None,
 ) -> dict[str, float]:
     """Play a recording as the instrument; the file has its rate and length.
 
@@ -144,6 +160,7 @@ def transfer_file(
         options: What to change.
         measure: The curves that the model was trained with.
         instrument: The range of its training.
+        room: The room that it learned, to be heard.
 
     Returns:
         Seconds, and the peak before normalisation.
@@ -156,14 +173,14 @@ def transfer_file(
     curves = adapt(curves_of(source, measure), options, instrument, hop / own_rate)
     gain, peak = 1.0, 0.0
     if options.normalize != "none":
-        peak, lufs = _measure(player, curves, hop, options.seed, own_rate)
+        peak, lufs = _measure(render(player, curves, hop, options.seed, room), own_rate)
         if peak > _QUIETEST_PEAK:  # silence stays silence
             gain = _PEAK / peak if options.normalize == "peak" else 10 ** ((_LUFS - lufs) / 20)
     with (
         atomic_write(target) as aside,
         soundfile.SoundFile(aside, "w", rate, 1, "FLOAT", format="WAV") as file,
     ):
-        for block in _at_rate(render(player, curves, hop, options.seed), own_rate, rate, total):
+        for block in _at_rate(render(player, curves, hop, options.seed, room), own_rate, rate, total):
             file.write((gain * block).numpy())
     return {"seconds": total / rate, "peak": peak}
 
@@ -176,12 +193,12 @@ def _form_of(path: Path) -> tuple[int, int]:
     return about.samplerate, about.frames
 
 
-def _measure(player: Player, curves: Curves, hop: int, seed: int, rate: int) -> tuple[float, float]:
+def _measure(blocks: Iterator[Tensor], rate: int) -> tuple[float, float]:
     """Peak and integrated loudness (ungated, K-weighted, 0.4 s blocks) of what will be rendered."""
     from drumblender.features.loudness import Loudness
 
     weigh, peak, powers = Loudness(rate, clamp=False), 0.0, []
-    for block in render(player, curves, hop, seed):
+    for block in blocks:
         peak = max(peak, float(block.abs().max())) if len(block) else peak
         size = int(0.4 * rate)
         if len(block) >= size:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import upsample_frames
+from drumblender.synths.reverb import Room
 
 _NOISE_BLOCK = 16384  # samples that one seed draws
 
@@ -131,3 +132,20 @@ class NoiseStream:
             for number in range(first, last + 1)
         ]
         return torch.cat(blocks)[start - first * _NOISE_BLOCK :][:count]
+
+
+class RoomStream:
+    """A :class:`~drumblender.synths.Room` around blocks of sound; what rings on after the last is left out."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self._past = torch.zeros(len(room.taps))
+
+    @torch.no_grad()
+    def push(self, sound: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
+        """The same samples in the room."""
+        if not len(sound):
+            return sound
+        heard = torch.cat([self._past, sound])
+        self._past = heard[len(sound) :]
+        return self.room({}, len(heard), source=heard[None])[0, -len(sound) :]

@@ -2,12 +2,14 @@
 
 from drumblender.tasks.base import SynthesisTask
 from drumblender.tasks.drums import DrumTask
+from drumblender.tasks.guitar import GuitarTask
 from drumblender.tasks.remap import RemapTask
 from drumblender.tasks.strings import StringTask
 from drumblender.tasks.voices import Voice
 
 __all__ = [
     "DrumTask",
+    "GuitarTask",
     "RemapTask",
     "StringTask",
     "SynthesisTask",
