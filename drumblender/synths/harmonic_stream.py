@@ -135,7 +135,7 @@ class NoiseStream:
 
 
 class RoomStream:
-    """A :class:`~drumblender.synths.Room` around blocks of sound; what rings on after the last is left out."""
+    """A :class:`~drumblender.synths.Room` around blocks of sound; it stops with the last."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
