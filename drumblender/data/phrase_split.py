@@ -36,6 +36,8 @@ class PhraseSplitting:
         val: Patterns of those to validate with.
         holdout: Share of the performances to draw for each.
         seed: Of the draw.
+        use: Patterns of the raw files to use at all, as microphone and pickup are two instruments to a model
+            that hears pitch and loudness; None uses all.
     """
 
     versions: tuple[str, ...] = ("mic", "pickup")
@@ -43,6 +45,7 @@ class PhraseSplitting:
     val: tuple[str, ...] | None = None
     holdout: float = 0.15
     seed: int = 42
+    use: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from fnmatch import filter as fnmatch_filter
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ class PhraseDataModule(AudioDataModule):
 
     def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
         chosen = self._split_of(manifest)
-        return [key for key, item in manifest.items() if chosen[_performance(item)] == split]
+        return [key for key, item in self._used(manifest).items() if chosen[_performance(item)] == split]
 
     def training_phrases(self) -> list[dict[str, Tensor]]:
         """Every training phrase whole; after ``setup``."""
@@ -171,17 +172,26 @@ class PhraseDataModule(AudioDataModule):
         return {f"{one}/{other}": sorted(takes[one] & takes[other]) for one, other in pairs}
 
     def _split_of(self, manifest: Manifest) -> dict[str, Split]:
-        names = [_performance(item) for item in manifest.values()]
+        names = [_performance(item) for item in self._used(manifest).values()]
         return choose(names, self.phrases)
+
+    def _used(self, manifest: Manifest) -> Manifest:
+        if self.phrases.use is None:
+            return manifest
+        sources = {key: Path(item.source or item.filename).name for key, item in manifest.items()}
+        found = {name for pattern in self.phrases.use for name in fnmatch_filter(sources.values(), pattern)}
+        if not found:
+            raise ValueError(f"split.use: none of {len(manifest)} recordings matches {self.phrases.use}.")
+        return {key: item for key, item in manifest.items() if sources[key] in found}
 
     def _silent(self, manifest: Manifest, item: Item) -> list[tuple[float, float]]:
         """What of an item must not be heard: nothing where it is left out of training itself."""
         split = self._split_of(manifest)
-        if split[_performance(item)] != "train":
+        if split.get(_performance(item)) != "train":
             return []
         held = {
             take
-            for other in manifest.values()
+            for other in self._used(manifest).values()
             if split[_performance(other)] != "train"
             for take in other.tags.get("takes", ())
         }
