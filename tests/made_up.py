@@ -77,6 +77,29 @@ class StringBatches(_MadeUp):
         }
 
 
+class PhraseBatches(_MadeUp):
+    """Noise with the curves and the spectra of a phrase."""
+
+    def item(self, generator):
+        frames = 41
+        loudness_db = torch.linspace(-20, -50, frames)
+        return {
+            "audio": 0.1 * torch.randn(160 * (frames - 1), generator=generator),
+            "f0_hz": torch.full((frames,), 220.0),
+            "periodicity": torch.ones(frames),
+            "loudness_db": loudness_db,
+            "age_s": 0.01 * torch.arange(frames),
+            "peak_db": torch.full((frames,), -20.0),
+            "harmonic_db": loudness_db[:, None] - torch.arange(100),
+            "noise_db": loudness_db[:, None].expand(-1, 24) - 40,
+            "name": f"phrase-{int(generator.initial_seed())}",
+        }
+
+    def training_phrases(self):
+        item = self.item(torch.Generator().manual_seed(0))
+        return [{name: field for name, field in item.items() if name != "name"}]
+
+
 def write_hits(folder: Path, count: int = 8, sample_rate: int = 16000) -> str:
     """A folder of snare hits, one a file, each louder than the one before."""
     folder.mkdir()

@@ -21,6 +21,7 @@ PARTS = sorted(
 SYSTEMS = {
     "drums": lambda folder: ["--data", "made_up.ModalBatches"],
     "strings": lambda folder: ["--data", "made_up.StringBatches"],
+    "guitar": lambda folder: ["--data", "made_up.PhraseBatches"],
     "remap": lambda folder: ["--data.path", write_hits(folder / "hits")],
 }
 RUNS = [

@@ -211,7 +211,7 @@ def can_play(synth, controller):
     if controller == "mapped":
         return synth not in UNITS
     if controller == "harmonic_curves":
-        return synth in ("harmonic", "guitar")
+        return synth in ("harmonic", "mix", "guitar")
     return controller not in ("split", "heard_curves") or synth in LINEAR
 
 
