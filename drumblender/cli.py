@@ -28,6 +28,7 @@ HELP = """\
                                 fit a synth to a recording, or to each of a folder, without training
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
   remap CKPT IN OUT             play a drum synth from a recording of another drum
+  transfer CKPT VOICE OUT       play a voice as the instrument of a model, or a folder of them
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
   pitch IN OUT.csv              the pitch and the notes of a recording, or of a folder of them
   import \\[OLD.yaml] OLD.ckpt OUT
@@ -60,6 +61,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     ),  # depends on the synth: it parses its own options
     "render": ("matching.render", options.render),
     "remap": ("inference.remap", options.remap),
+    "transfer": ("inference.transfer_command", options.transfer),
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
     "kad": ("evaluation.command", options.kad),

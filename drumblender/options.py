@@ -75,6 +75,46 @@ def remap() -> Parser:
     return _with_device(parser)
 
 
+def transfer() -> Parser:
+    """`drumblender transfer CKPT VOICE OUT`."""
+    parser = Parser(
+        prog="drumblender transfer",
+        description="Play a voice, or every recording of a folder, as the instrument of a trained model.",
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit -c cfg/guitar.yaml`")
+    parser.add_argument("input", type=Path, help="a recording of any format, rate and length, or a folder")
+    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float), or a folder")
+    parser.add_argument("--transpose", type=float, default=0.0, metavar="SEMITONES", help="default: 0")
+    parser.add_argument(
+        "--octave",
+        default="auto",
+        metavar="N",
+        help="shift by N octaves; auto (default) shifts into the range of the training",
+    )
+    parser.add_argument(
+        "--loudness",
+        choices=("match", "keep"),
+        default="match",
+        help="give the voice the levels of the training (default), or keep its own",
+    )
+    parser.add_argument("--gain", type=float, default=0.0, metavar="DB", help="added to the loudness")
+    parser.add_argument(
+        "--unvoiced",
+        type=float,
+        metavar="CONFIDENCE",
+        help="frames whose pitch is less sure are silent; 0 lets all sound (default: as the tracker has it)",
+    )
+    parser.add_argument("--vibrato", type=float, default=1.0, metavar="FACTOR", help="0 plays straight")
+    parser.add_argument("--glide", type=float, default=0.0, metavar="S", help="seconds from note to note")
+    parser.add_argument("--pluck", action="store_true", help="every onset is plucked anew and dies away")
+    parser.add_argument("--dry", action="store_true", help="leave out the room that the model learned")
+    parser.add_argument(
+        "--normalize", choices=("peak", "lufs", "none"), default="peak", help="level (default: peak)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
+    return _with_trust(parser)
+
+
 def export() -> Parser:
     """`drumblender export CKPT OUT.pt|OUT.onnx`."""
     parser = Parser(

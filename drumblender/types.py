@@ -62,6 +62,14 @@ class NormalisesLoudness(Protocol):
 
 
 @runtime_checkable
+class HasPhrases(Protocol):
+    """Data that know the whole phrases that train, with curves and measured spectra."""
+
+    def training_phrases(self) -> list[dict[str, Tensor]]:
+        """Fields of every phrase, without a batch axis."""
+
+
+@runtime_checkable
 class HasLoudnessStatistics(Protocol):
     """Data that know how loud their training split is, so that a task can normalise."""
 

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from drumblender.data.fake import percussion
+from drumblender.synths import Synth
 
 
 class _Items(Dataset):
@@ -76,6 +77,29 @@ class StringBatches(_MadeUp):
         }
 
 
+class PhraseBatches(_MadeUp):
+    """Noise with the curves and the spectra of a phrase."""
+
+    def item(self, generator):
+        frames = 41
+        loudness_db = torch.linspace(-20, -50, frames)
+        return {
+            "audio": 0.1 * torch.randn(160 * (frames - 1), generator=generator),
+            "f0_hz": torch.full((frames,), 220.0),
+            "periodicity": torch.ones(frames),
+            "loudness_db": loudness_db,
+            "age_s": 0.01 * torch.arange(frames),
+            "peak_db": torch.full((frames,), -20.0),
+            "harmonic_db": loudness_db[:, None] - torch.arange(100),
+            "noise_db": loudness_db[:, None].expand(-1, 24) - 40,
+            "name": f"phrase-{int(generator.initial_seed())}",
+        }
+
+    def training_phrases(self):
+        item = self.item(torch.Generator().manual_seed(0))
+        return [{name: field for name, field in item.items() if name != "name"}]
+
+
 def write_hits(folder: Path, count: int = 8, sample_rate: int = 16000) -> str:
     """A folder of snare hits, one a file, each louder than the one before."""
     folder.mkdir()
@@ -103,3 +127,15 @@ class ToneBatches(_MadeUp):
             "amp": torch.full((1, 1), 0.5),
             "cqt": torch.rand(1, 285, generator=generator),
         }
+
+
+class SynthOf(Synth):
+    """Silence, for a test of what plays controls of these names."""
+
+    def __init__(self, **control_sizes):
+        super().__init__()
+        self.control_sizes, self.linear = control_sizes, tuple(control_sizes)
+
+    def forward(self, controls, num_samples, source=None):
+        self.check(controls)
+        return torch.zeros(len(next(iter(controls.values()))), num_samples)

@@ -22,6 +22,7 @@ SYSTEMS = {
     "drums": lambda folder: ["--data", "made_up.ModalBatches"],
     "strings": lambda folder: ["--data", "made_up.StringBatches"],
     "pitch": lambda folder: ["--data", "made_up.ToneBatches"],
+    "guitar": lambda folder: ["--data", "made_up.PhraseBatches"],
     "remap": lambda folder: ["--data.path", write_hits(folder / "hits")],
 }
 RUNS = [

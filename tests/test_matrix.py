@@ -55,6 +55,17 @@ mix:
     synths:
       tone: {class_path: drumblender.synths.HarmonicSynth, init_args: {num_harmonics: 4, sample_rate: 8000}}
       hiss: {class_path: drumblender.synths.NoiseSynth, init_args: {num_bands: 9, win_length: 64}}
+filtered_noise:
+  class_path: drumblender.synths.FilteredNoiseSynth
+  init_args: {num_bands: 5, hop_length: 64, n_fft: 256}
+guitar:
+  class_path: drumblender.synths.MixSynth
+  init_args:
+    synths:
+      tone: {class_path: drumblender.synths.HarmonicSynth, init_args: {num_harmonics: 4, sample_rate: 8000}}
+      hiss:
+        class_path: drumblender.synths.FilteredNoiseSynth
+        init_args: {num_bands: 5, hop_length: 64, n_fft: 256}
 """)
 
 CONTROLLERS = yaml.safe_load("""
@@ -87,6 +98,16 @@ split:
       class_path: drumblender.encoders.SoundStreamAttentionEncoder
       init_args: {hidden_channels: 2, output_channels: SIZE, strides: [4, 8]}
     head: {class_path: drumblender.controllers.SplitHead}
+heard_curves:
+  class_path: drumblender.controllers.HeardControls
+  init_args:
+    encoder: {class_path: drumblender.encoders.ControlGRU, init_args: {hidden_size: 6}}
+    head: {class_path: drumblender.controllers.ExpSigmoidHead}
+harmonic_curves:
+  class_path: drumblender.controllers.HarmonicControls
+  init_args:
+    encoder: {class_path: drumblender.encoders.ControlTransformer, init_args: {hidden_size: 4, num_heads: 2}}
+    sample_rate: 8000
 given: {class_path: drumblender.controllers.GivenControls}
 free: {class_path: drumblender.controllers.FreeControls, init_args: {num_frames: 3}}
 mapped:
@@ -112,8 +133,23 @@ weighted:
   init_args: {losses: {a: {class_path: torch.nn.L1Loss}, b: {class_path: torch.nn.MSELoss}}}
 """)
 
-UNITS = ("modal", "harmonic", "string", "string_of_target", "mix")  # whose units no random preset brings
-LINEAR = ("modal", "noise", "harmonic", "transient", "mix")  # whose controls need not be squashed
+UNITS = (
+    "modal",
+    "harmonic",
+    "string",
+    "string_of_target",
+    "mix",
+    "guitar",
+)  # whose units no random preset brings
+LINEAR = (
+    "modal",
+    "noise",
+    "harmonic",
+    "transient",
+    "mix",
+    "filtered_noise",
+    "guitar",
+)  # whose controls need not be squashed
 
 
 def batch():
@@ -174,7 +210,9 @@ def can_play(synth, controller):
         return synth == "modal"
     if controller == "mapped":
         return synth not in UNITS
-    return controller != "split" or synth in LINEAR
+    if controller == "harmonic_curves":
+        return synth in ("harmonic", "mix", "guitar")
+    return controller not in ("split", "heard_curves") or synth in LINEAR
 
 
 def pitch_of(sound):
@@ -207,9 +245,9 @@ def test_a_synth_and_a_controller_train_on_every_loss_or_say_why_not(synth, cont
         if controller != "given":
             assert any(value is not None and value.abs().max() > 0 for value in grads.values()), name
         optimizer.step()
-    if synth in ("harmonic", "string", "mix"):
+    if synth in ("harmonic", "string", "mix", "guitar"):
         played = task.voices["voice"].controls(batch())
-        key = "tone_f0_hz" if synth == "mix" else "f0_hz"
+        key = "tone_f0_hz" if synth in ("mix", "guitar") else "f0_hz"
         assert torch.equal(played[key], batch()[key][..., None])
     if synth in ("harmonic", "string"):
         assert pitch_of(step["prediction"][0]) == pytest.approx(F0_HZ, rel=0.02)

@@ -14,8 +14,8 @@ from drumblender.dsp.tables import frames_of, table
 from drumblender.types import Audio
 
 # Corners of the analogue A-weighting curve in Hz, and the dB that lift it to 0 dB at 1 kHz (IEC 61672).
-_CORNERS_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
-_LIFT_DB = 1.9997
+CORNERS_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
+LIFT_DB = 1.9997
 
 
 @table
@@ -43,9 +43,9 @@ def a_weighting_fir(sample_rate: int, num_taps: int = 101) -> Float[Tensor, "tap
         raise ValueError(f"num_taps must be odd and at least 3, got {num_taps}.")
     from scipy import signal  # slow to import
 
-    f1, f2, f3, f4 = (2 * np.pi * corner for corner in _CORNERS_HZ)
+    f1, f2, f3, f4 = (2 * np.pi * corner for corner in CORNERS_HZ)
     zeros, poles = np.zeros(4), -np.array([f1, f1, f2, f3, f4, f4])
-    numerator, denominator = signal.zpk2tf(zeros, poles, f4**2 * 10 ** (_LIFT_DB / 20))
+    numerator, denominator = signal.zpk2tf(zeros, poles, f4**2 * 10 ** (LIFT_DB / 20))
     frequencies, response = signal.freqz(
         *signal.bilinear(numerator, denominator, fs=sample_rate), worN=512, fs=sample_rate
     )

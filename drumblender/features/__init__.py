@@ -3,10 +3,14 @@
 from drumblender.features.analysis import Analysed, Analysis
 from drumblender.features.base import Feature, FeatureCollection, FeatureExtractor
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
+from drumblender.features.frame_loudness import FrameLoudness
+from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
 from drumblender.features.maps import CQT, STFT, Mel, SpectralMap
 from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
+from drumblender.features.note_curves import NoteCurves
+from drumblender.features.note_position import NotePosition, note_position
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
 from drumblender.features.residual import ResidualBands
@@ -28,11 +32,15 @@ __all__ = [
     "Feature",
     "FeatureCollection",
     "FeatureExtractor",
+    "FrameLoudness",
+    "HarmonicNoiseAnalysis",
     "Loudness",
     "Mel",
     "NoModesError",
     "NoPitchError",
     "NormSum",
+    "NoteCurves",
+    "NotePosition",
     "OnsetSegment",
     "PYINPitch",
     "RefittedModes",
@@ -44,4 +52,5 @@ __all__ = [
     "SpectralSpread",
     "StringDecay",
     "TemporalCentroid",
+    "note_position",
 ]

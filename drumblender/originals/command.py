@@ -9,14 +9,14 @@ import yaml
 
 from drumblender.checkpoints import read_checkpoint
 from drumblender.console import UsageError
-from drumblender.originals import drums, remap, strings
+from drumblender.originals import drums, guitar, remap, strings
 from drumblender.originals.imported import Imported, save_imported
 from drumblender.trust import plain_copy, trusted
 
 log = logging.getLogger(__name__)
 
 # Each has recognises(config, checkpoint) -> bool and convert(config, checkpoint) -> Imported.
-IMPORTERS = (drums, remap, strings)
+IMPORTERS = (drums, guitar, remap, strings)
 
 
 def recognises(config: dict[str, Any]) -> bool:

@@ -1,12 +1,14 @@
 """Modules, controls -> audio."""
 
 from drumblender.synths.base import Synth
+from drumblender.synths.filtered_noise import FilteredNoiseSynth
 from drumblender.synths.fm_drum import FMDrumSynth
 from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
 from drumblender.synths.preset import load_controls, save_preset
+from drumblender.synths.reverb import Room
 from drumblender.synths.simple_drum import SimpleDrumSynth
 from drumblender.synths.snare808 import Snare808
 from drumblender.synths.stft_noise import BandEqualiser, StftNoiseSynth
@@ -18,10 +20,12 @@ __all__ = [
     "BandEqualiser",
     "DampedModalSynth",
     "FMDrumSynth",
+    "FilteredNoiseSynth",
     "HarmonicSynth",
     "MixSynth",
     "ModalSynth",
     "NoiseSynth",
+    "Room",
     "SimpleDrumSynth",
     "Snare808",
     "StftNoiseSynth",

@@ -2,6 +2,7 @@
 
 from drumblender.tasks.base import SynthesisTask
 from drumblender.tasks.drums import DrumTask
+from drumblender.tasks.guitar import GuitarTask
 from drumblender.tasks.pitch import PitchTask
 from drumblender.tasks.remap import RemapTask
 from drumblender.tasks.strings import StringTask
@@ -10,6 +11,7 @@ from drumblender.tasks.voices import Voice
 __all__ = [
     "DrumTask",
     "PitchTask",
+    "GuitarTask",
     "RemapTask",
     "StringTask",
     "SynthesisTask",

@@ -1,0 +1,69 @@
+"""The head of DDSP: amplitudes that range over decades without ever being negative."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.controllers.base import module_key
+from drumblender.controllers.heads import Head
+from drumblender.dsp.precision import raise_half
+from drumblender.types import Controls
+
+
+def exp_sigmoid(x: Float[Tensor, "..."], floor: float = 1e-7) -> Float[Tensor, "..."]:
+    """``2 sigmoid(x) ^ ln 10 + floor``: from the floor to 2, exponential below 0 (DDSP, ICLR 2020)."""
+    return 2 * torch.sigmoid(x) ** math.log(10) + floor
+
+
+class ExpSigmoidHead(Head):
+    """A linear layer for each control, squashed by :func:`exp_sigmoid`; for controls that are linear gains.
+
+    A control that must have a fixed number of frames is made from the features' mean over time.
+
+    Args:
+        bias: Where the layers start, by control: -5 keeps noise out of an untrained sound.
+        scale: Deviation of the layers' first weights.
+    """
+
+    squashes = False  # into gains up to 2, not into (0, 1)
+
+    def __init__(self, bias: dict[str, float] | None = None, scale: float = 0.02) -> None:
+        super().__init__()
+        if not (math.isfinite(scale) and scale >= 0):
+            raise ValueError(f"scale is a deviation, 0 or more, got {scale}.")
+        self.bias, self.scale = dict(bias or {}), scale
+        self.layers = nn.ModuleDict()
+
+    def build(
+        self,
+        num_features: int,
+        control_sizes: Mapping[str, int],
+        control_frames: Mapping[str, int] | None = None,
+    ) -> None:
+        """Make the layers, for features of that size.
+
+        Raises:
+            ValueError: A bias for a control that there is not.
+        """
+        if unknown := sorted(set(self.bias) - set(control_sizes)):
+            raise ValueError(f"bias names {unknown}; the controls are {sorted(control_sizes)}.")
+        self.control_sizes, self.control_frames = dict(control_sizes), dict(control_frames or {})
+        for name, size in control_sizes.items():
+            layer = nn.Linear(num_features, size * self.control_frames.get(name, 1))
+            nn.init.normal_(layer.weight, std=self.scale)
+            nn.init.constant_(layer.bias, self.bias.get(name, 0.0))
+            self.layers[module_key(name)] = layer
+
+    def forward(self, features: Float[Tensor, "batch frames features"]) -> Controls:
+        controls = {}
+        for name, size in self.control_sizes.items():
+            layer, frames = self.layers[module_key(name)], self.control_frames.get(name)
+            if frames is None:
+                controls[name] = exp_sigmoid(raise_half(layer(features)))
+            else:
+                held = exp_sigmoid(raise_half(layer(features.mean(dim=1))))
+                controls[name] = held.unflatten(-1, (frames, size))
+        return controls

@@ -1,0 +1,171 @@
+"""What an instrument sounds like at a pitch and a loudness: a table of spectra, or all that was heard."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from drumblender.dsp.units import hz_to_midi
+
+Curves = dict[str, Tensor]
+
+_WIDTHS = {"f0_hz": 2.0, "loudness_db": 4.0, "age_s": 0.35, "peak_db": 4.0, "brightness_hz": 0.15}
+"""How near frames are alike: semitones, dB, natural logarithms of 10 ms and more, dB, octaves."""
+
+
+class SpectrumTable(nn.Module):
+    """Levels of harmonics and noise bands, in dB relative to the loudness, by pitch and loudness.
+
+    ``learn`` fills it from measured frames: each cell is their mean, weighted by how near they are. It lies
+    in checkpoints. Between cells it is read on straight lines, beyond them held.
+
+    Args:
+        num_harmonics: Harmonics.
+        num_bands: Bands of noise.
+        lowest_midi: First pitch; cells are a semitone and a half apart.
+        highest_midi: Last pitch.
+        quietest_db: First loudness; cells are 4 dB apart, the last at 0 dB.
+    """
+
+    values: Tensor
+    known: Tensor
+
+    def __init__(
+        self,
+        num_harmonics: int = 100,
+        num_bands: int = 24,
+        lowest_midi: float = 36.0,
+        highest_midi: float = 90.0,
+        quietest_db: float = -72.0,
+    ) -> None:
+        super().__init__()
+        if min(num_harmonics, num_bands) < 1 or lowest_midi >= highest_midi or quietest_db >= 0:
+            raise ValueError(
+                f"Out of range or order: {num_harmonics=}, {num_bands=}, {lowest_midi=}, "
+                f"{highest_midi=}, {quietest_db=}."
+            )
+        self.num_harmonics, self.num_bands = num_harmonics, num_bands
+        pitches = torch.linspace(lowest_midi, highest_midi, round((highest_midi - lowest_midi) / 1.5) + 1)
+        levels = torch.linspace(quietest_db, 0.0, round(-quietest_db / 4) + 1)
+        self.register_buffer("pitches", pitches, persistent=False)
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("values", torch.zeros(len(pitches), len(levels), num_harmonics + num_bands))
+        self.register_buffer("known", torch.tensor(False))
+
+    @torch.no_grad()
+    def learn(self, curves: Curves, spectra: Float[Tensor, "frames lines"], measured: Tensor) -> None:
+        """Take over what was measured.
+
+        Args:
+            curves: ``f0_hz`` and ``loudness_db`` of each frame.
+            spectra: Harmonics, then bands, in dB relative to the loudness.
+            measured: Which of these could be measured at all.
+        """
+        cells = torch.cartesian_prod(self.pitches, self.levels)
+        places = {"f0_hz": 440 * torch.exp2((cells[:, 0] - 69) / 12), "loudness_db": cells[:, 1]}
+        self.values.copy_(kernel_mean(places, curves, spectra, measured).view_as(self.values))
+        self.known.fill_(True)
+
+    def forward(self, curves: Curves) -> Float[Tensor, "batch frames lines"]:
+        """Spectra at ``f0_hz`` and ``loudness_db``.
+
+        Raises:
+            ValueError: The table has learned nothing.
+        """
+        if not self.known:
+            raise ValueError("The table of spectra is empty: train it, or load a checkpoint.")
+        row, down = _between(self.pitches, hz_to_midi(curves["f0_hz"].clamp(min=1.0)))
+        column, right = _between(self.levels, curves["loudness_db"])
+        top = torch.lerp(self.values[row, column], self.values[row, column + 1], right)
+        bottom = torch.lerp(self.values[row + 1, column], self.values[row + 1, column + 1], right)
+        return torch.lerp(top, bottom, down)
+
+
+class KernelSpectra(nn.Module):
+    """All frames that were measured, and for each that is asked for the mean of those like it.
+
+    Nearer to an instrument than a table, as it can tell an attack from a decay, and larger and slower.
+
+    Args:
+        num_harmonics: Harmonics.
+        num_bands: Bands of noise.
+        hears: The curves that tell frames apart.
+        num_frames: Frames to keep, evenly drawn.
+    """
+
+    def __init__(
+        self,
+        num_harmonics: int = 100,
+        num_bands: int = 24,
+        hears: tuple[str, ...] = ("f0_hz", "loudness_db", "age_s", "peak_db"),
+        num_frames: int = 4096,
+    ) -> None:
+        super().__init__()
+        if unknown := sorted(set(hears) - set(_WIDTHS)):
+            raise ValueError(f"Frames cannot be told apart by {unknown}; by {', '.join(_WIDTHS)} they can.")
+        self.num_harmonics, self.num_bands, self.hears = num_harmonics, num_bands, tuple(hears)
+        lines = num_harmonics + num_bands
+        self.register_buffer("places", torch.zeros(num_frames, len(hears)))
+        self.register_buffer("spectra", torch.zeros(num_frames, lines))
+        self.register_buffer("measured", torch.zeros(num_frames, lines, dtype=torch.bool))
+        self.register_buffer("known", torch.tensor(False))
+
+    @torch.no_grad()
+    def learn(self, curves: Curves, spectra: Float[Tensor, "frames lines"], measured: Tensor) -> None:
+        """Take over what was measured; as :meth:`SpectrumTable.learn`, with all curves of ``hears``."""
+        kept = torch.linspace(0, len(spectra) - 1, len(self.spectra)).round().long()
+        self.places.copy_(torch.stack([curves[name][kept] for name in self.hears], dim=-1))
+        self.spectra.copy_(spectra[kept])
+        self.measured.copy_(measured[kept])
+        self.known.fill_(True)
+
+    def forward(self, curves: Curves) -> Float[Tensor, "batch frames lines"]:
+        if not self.known:
+            raise ValueError("No spectra are known: train, or load a checkpoint.")
+        kept = dict(zip(self.hears, self.places.unbind(-1), strict=True))
+        asked = {name: curves[name].flatten() for name in self.hears}
+        mean = kernel_mean(asked, kept, self.spectra, self.measured)
+        return mean.view(*curves["f0_hz"].shape, -1)
+
+
+def kernel_mean(
+    asked: Curves,
+    curves: Curves,
+    spectra: Float[Tensor, "frames lines"],
+    measured: Bool[Tensor, "frames lines"],
+    chunk: int = 2048,
+) -> Float[Tensor, "asked lines"]:
+    """Mean of spectra, weighted by a Gaussian of how far their curves lie from those asked for.
+
+    Lines that no frame nearby has measured are -100 dB.
+    """
+    names = list(asked)
+    known = torch.stack([_even(name, curves[name]) for name in names], dim=-1)
+    wanted = torch.stack([_even(name, asked[name]) for name in names], dim=-1)
+    mask = measured.to(spectra)
+    rows = []
+    for some in wanted.split(chunk):
+        distance = torch.cdist(some, known).square()
+        weight = torch.exp(-0.5 * (distance - distance.amin(dim=1, keepdim=True)).clamp(max=100))
+        total = weight @ mask
+        mean = (weight @ (spectra * mask)) / total.clamp(min=1e-12)
+        rows.append(torch.where(total > 1e-9, mean, -100.0))
+    return torch.cat(rows)
+
+
+def _even(name: str, curve: Tensor) -> Tensor:
+    """A curve in widths of its kernel."""
+    if name == "f0_hz":
+        curve = hz_to_midi(curve.clamp(min=1.0))
+    elif name == "age_s":
+        curve = torch.log(curve.clamp(min=0) + 0.01)
+    elif name == "brightness_hz":
+        curve = torch.log2(curve.clamp(min=1.0))
+    return curve / _WIDTHS[name]
+
+
+def _between(grid: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """The cell before each value, and the share of the one after it with an axis for the lines."""
+    place = (value - grid[0]) / (grid[1] - grid[0])
+    place = place.clamp(0, len(grid) - 1)
+    before = place.floor().long().clamp(max=len(grid) - 2)
+    return before, (place - before)[..., None]

@@ -1,0 +1,325 @@
+"""Any folder of recordings of a melody instrument, with the curves that timbre transfer learns from."""
+
+import copy
+from dataclasses import replace
+from fnmatch import filter as fnmatch_filter
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from torch import Tensor
+
+from drumblender.audio_io import BadAudioError, Channel, read_audio
+from drumblender.data.base import AudioDataModule
+from drumblender.data.items import AudioItems
+from drumblender.data.phrase_split import (
+    Note,
+    PhraseSplitting,
+    choose,
+    notes_of,
+    performance_of,
+    silent_stretches,
+)
+from drumblender.data.prepare.manifest import Item, Manifest
+from drumblender.data.prepare.raw import Recording
+from drumblender.data.splits import Split, Splitting
+from drumblender.features.harmonic_noise import FLOOR_DB, HarmonicNoiseAnalysis
+from drumblender.features.note_curves import NoteCurves
+from drumblender.types import Audio
+
+_QUIET_DB = -80.0
+_QUIET = dict.fromkeys(("loudness_db", "peak_db"), _QUIET_DB) | dict.fromkeys(
+    ("harmonic_db", "noise_db"), FLOOR_DB
+)
+_FADE_S = 0.005
+AT_RANDOM = PhraseSplitting()
+_ATTEMPTS = 8  # at a crop that is not silent
+
+
+class PhraseDataModule(AudioDataModule):
+    """Phrases with pitch, loudness and place in the note: random crops to train, whole phrases to measure.
+
+    Recordings are stored whole, at one rate. A phrase that is left out shares no recorded note with training:
+    where a ``.notes.json`` beside a recording names the samples that it is made of, training phrases are
+    silent wherever one of those left out may sound. ``shared_recordings`` tells what is shared: nothing.
+
+    Batches: ``audio``, and the fields of :class:`~drumblender.features.NoteCurves`, with ``num_harmonics``
+    also ``harmonic_db`` and ``noise_db`` of :class:`~drumblender.features.HarmonicNoiseAnalysis`: a frame on
+    every hop, the last at the end of the sound.
+
+    Args:
+        data_dir: The prepared folder.
+        raw_dir: Any folder of sound files.
+        curves: What is measured of every recording.
+        num_harmonics: Harmonics to measure; 0 for none.
+        num_bands: Bands of noise to measure.
+        crop_s: Length of a training item.
+        sample_rate: Samples a second, after preparation.
+        channel: What becomes of several channels.
+        min_s: Shorter recordings are rejected.
+        split: Which performances train, validate and test.
+        batch_size: Crops in a training batch; whole phrases come one by one.
+        num_workers: Processes that read.
+    """
+
+    has_features = True
+
+    def __init__(
+        self,
+        data_dir: str,
+        raw_dir: str | None = None,
+        curves: NoteCurves | None = None,
+        num_harmonics: int = 100,
+        num_bands: int = 24,
+        crop_s: float = 1.0,
+        sample_rate: int = 16000,
+        channel: Channel = "mean",
+        min_s: float = 0.5,
+        split: PhraseSplitting = AT_RANDOM,
+        batch_size: int = 16,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(
+            data_dir,
+            raw_dir,
+            sample_rate=sample_rate,
+            num_samples=max(1, int(crop_s * sample_rate)),
+            channel=channel,
+            min_samples=int(min_s * sample_rate),
+            split=Splitting(seed=split.seed, holdout=split.holdout),
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )
+        self.curves = NoteCurves(sample_rate) if curves is None else curves
+        if self.curves.sample_rate != sample_rate:
+            raise ValueError(f"curves are at {self.curves.sample_rate} Hz, the data at {sample_rate} Hz.")
+        self.hop_length = self.curves.hop_length
+        if self.num_samples < self.hop_length or self.num_samples % self.hop_length:
+            raise ValueError(f"{crop_s=} is no whole number of hops of {self.hop_length} samples.")
+        self.num_harmonics, self.num_bands = num_harmonics, num_bands
+        self.phrases = split
+
+    # From raw to prepared
+
+    def find_recordings(self) -> list[Recording]:
+        return [
+            replace(found, tags=found.tags | self.tags_of(found.path)) for found in super().find_recordings()
+        ]
+
+    def tags_of(self, path: Path) -> dict[str, Any]:
+        """``performance``, ``takes`` and ``notes`` of a raw recording; see ``phrase_split``."""
+        return {"performance": performance_of(path.stem, self.phrases.versions)} | notes_of(path)
+
+    def settings(self) -> dict[str, Any]:
+        loudness = self.curves.loudness
+        return {
+            "sample_rate": self.sample_rate,
+            "channel": self.channel,
+            "min_samples": self.min_samples,
+            "analysis.hop_length": self.hop_length,
+            "analysis.tracker": self.curves.tracker,
+            "analysis.hold_below": self.curves.hold_below,
+            "analysis.loudness": f"{loudness.weighting} {loudness.window} {loudness.frame_size}",
+            "analysis.num_harmonics": self.num_harmonics,
+            "analysis.num_bands": self.num_bands,
+        }
+
+    def read_raw(self, path: Path) -> Tensor:
+        audio, _ = read_audio(path, self.sample_rate, self.channel)
+        if len(audio) < self.min_samples:
+            raise BadAudioError(path, f"is too short ({len(audio)} of at least {self.min_samples} samples)")
+        if audio.square().mean() < 10 ** (self.silence_db / 10):
+            raise BadAudioError(path, f"is silent (below {self.silence_db:g} dB)")
+        return audio
+
+    def analyse(self, audio: Audio) -> dict[str, Tensor]:
+        fields = self.curves(audio)
+        if self.num_harmonics:
+            analysis = HarmonicNoiseAnalysis(
+                self.num_harmonics, self.num_bands, self.sample_rate, self.hop_length
+            )
+            fields["harmonic_db"], fields["noise_db"] = analysis(audio, fields["f0_hz"])
+        return fields
+
+    # Batches
+
+    def setup(self, stage: str | None = None) -> None:
+        super().setup(stage)
+        if "train" in self._items:
+            self._items["train"] = self._items["train"].cropped(self.num_samples)
+
+    def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
+        chosen = self._split_of(manifest)
+        return [key for key, item in self._used(manifest).items() if chosen[_performance(item)] == split]
+
+    def training_phrases(self) -> list[dict[str, Tensor]]:
+        """Every training phrase whole; after ``setup``."""
+        items = self._items["train"]
+        return [items.stretch(key, 0, items.hops(key)) for key in dict.fromkeys(items.keys)]
+
+    def shared_recordings(self) -> dict[str, list[str]]:
+        """By pair of splits, the recordings that sound in both: what remains after silencing."""
+        manifest = self._manifest()
+        takes = {}
+        for split in ("train", "val", "test"):
+            items = [manifest[key] for key in self.keys_of(manifest, split)]
+            quiet = [self._silent(manifest, item) for item in items]
+            takes[split] = {
+                take for item, gone in zip(items, quiet, strict=True) for take in _audible(item, gone)
+            }
+        pairs = (("train", "val"), ("train", "test"))
+        return {f"{one}/{other}": sorted(takes[one] & takes[other]) for one, other in pairs}
+
+    def _split_of(self, manifest: Manifest) -> dict[str, Split]:
+        names = [_performance(item) for item in self._used(manifest).values()]
+        return choose(names, self.phrases)
+
+    def _used(self, manifest: Manifest) -> Manifest:
+        if self.phrases.use is None:
+            return manifest
+        sources = {key: Path(item.source or item.filename).name for key, item in manifest.items()}
+        found = {name for pattern in self.phrases.use for name in fnmatch_filter(sources.values(), pattern)}
+        if not found:
+            raise ValueError(f"split.use: none of {len(manifest)} recordings matches {self.phrases.use}.")
+        return {key: item for key, item in manifest.items() if sources[key] in found}
+
+    def _silent(self, manifest: Manifest, item: Item) -> list[tuple[float, float]]:
+        """What of an item must not be heard: nothing where it is left out of training itself."""
+        split = self._split_of(manifest)
+        if split.get(_performance(item)) != "train":
+            return []
+        held = {
+            take
+            for other in self._used(manifest).values()
+            if split[_performance(other)] != "train"
+            for take in other.tags.get("takes", ())
+        }
+        if not item.tags.get("notes"):
+            return [(0.0, 1e9)] if held & set(item.tags.get("takes", ())) else []
+        return silent_stretches((Note(*note) for note in item.tags["notes"]), held)
+
+    def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:
+        quiet = {key: self._silent(manifest, manifest[key]) for key in keys}
+        return PhraseItems(self.data_dir, manifest, keys, self.sample_rate, self.hop_length, quiet)
+
+    def _loader(self, split: Split, shuffle: bool = False):
+        if split == "train":
+            return super()._loader(split, shuffle)
+        alone = copy.copy(self)
+        alone.batch_size = 1
+        return AudioDataModule._loader(alone, split, shuffle)
+
+
+class PhraseItems(AudioItems):
+    """Audio and curves of each key, whole or a random crop, read by seek.
+
+    Args:
+        folder: The prepared folder.
+        manifest: Its items.
+        keys: Which of them, in order.
+        sample_rate: That every file must have.
+        hop_length: Samples from frame to frame.
+        quiet: Seconds to silence in each.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        keys: list[str],
+        sample_rate: int,
+        hop_length: int,
+        quiet: dict[str, list[tuple[float, float]]],
+    ) -> None:
+        super().__init__(folder, manifest, keys, sample_rate=sample_rate, num_samples=0)
+        self.hop_length, self.quiet = hop_length, quiet
+        self.crop_samples: int | None = None
+
+    def cropped(self, num_samples: int) -> "PhraseItems":
+        """The same phrases as random crops, each phrase as often as a crop fits into it."""
+        crops = copy.copy(self)
+        crops.crop_samples = num_samples
+        crops.keys = [
+            key for key in self.keys for _ in range(max(1, self.manifest[key].num_samples // num_samples))
+        ]
+        return crops
+
+    def hops(self, key: str) -> int:
+        """Length of a phrase."""
+        return self.manifest[key].num_samples // self.hop_length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        key = self.keys[index]
+        hops = self.hops(key)
+        if self.crop_samples is None:
+            return self.stretch(key, 0, hops)
+        wanted = self.crop_samples // self.hop_length
+        for _ in range(_ATTEMPTS):
+            start = int(torch.randint(max(0, hops - wanted) + 1, (1,)))
+            item = self.stretch(key, start, wanted)
+            if item["loudness_db"].max() > _QUIET_DB + 20:
+                break
+        return item
+
+    def stretch(self, key: str, start: int, hops: int) -> dict[str, Any]:
+        """``hops`` hops from frame ``start`` on; silence where the recording has ended.
+
+        Raises:
+            BadAudioError: Unreadable, or of another rate than the set's.
+        """
+        item = self.manifest[key]
+        path = self.folder / item.filename
+        audio = torch.zeros(hops * self.hop_length)
+        try:
+            with soundfile.SoundFile(path) as file:
+                if file.samplerate != self.sample_rate:
+                    raise BadAudioError(path, f"is at {file.samplerate} Hz, not {self.sample_rate} Hz")
+                file.seek(min(start * self.hop_length, file.frames))
+                heard = torch.from_numpy(file.read(len(audio), dtype="float32"))
+        except soundfile.LibsndfileError as error:
+            raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
+        audio[: len(heard)] = heard
+        stored = torch.load(self.folder / item.feature_file, weights_only=True, mmap=True)
+        fields = {name: _frames(name, field, start, hops + 1) for name, field in stored.items()}
+        for begin, end in self.quiet.get(key, ()):
+            _silence(audio, fields, begin - start * self.hop_length / self.sample_rate, end - begin, self)
+        return {"audio": audio, "name": key} | fields
+
+
+def _frames(name: str, field: Tensor, start: int, count: int) -> Tensor:
+    """A stretch of a curve; after its end silence where it is a level, and else its last value."""
+    cut = field[start : start + count].clone()
+    end = torch.full_like(field[-1:], _QUIET[name]) if name in _QUIET else field[-1:]
+    return torch.cat([cut, end.expand(count - len(cut), *end.shape[1:])])
+
+
+def _silence(
+    audio: Tensor, fields: dict[str, Tensor], begin_s: float, length_s: float, items: PhraseItems
+) -> None:
+    """Fade a stretch out, in place, in the sound and in what is known of it."""
+    time_s = torch.arange(len(audio)) / items.sample_rate
+    inside = torch.minimum(time_s - begin_s, begin_s + length_s - time_s)
+    audio *= 1 - (inside / _FADE_S + 1).clamp(0, 1)
+    frame_s = torch.arange(len(fields["loudness_db"])) * (items.hop_length / items.sample_rate)
+    gone = (frame_s >= begin_s - _FADE_S) & (frame_s < begin_s + length_s - _FADE_S)
+    for name, value in _QUIET.items():
+        if name in fields:
+            fields[name][gone] = value
+
+
+def _performance(item: Item) -> str:
+    return item.tags["performance"]
+
+
+def _audible(item: Item, quiet: list[tuple[float, float]]) -> set[str]:
+    """Recordings that may sound outside the silent stretches."""
+    if not item.tags.get("notes"):
+        return set() if quiet else set(item.tags.get("takes", ()))
+    notes = [Note(*note) for note in item.tags["notes"]]
+    return {
+        take
+        for note in notes
+        if not any(begin <= note.start_s and note.stop_s <= end for begin, end in quiet)
+        for take in note.recordings
+    }

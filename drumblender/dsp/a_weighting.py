@@ -1,0 +1,77 @@
+"""The A curve of IEC 61672, and a filter that follows it; and the band-pass that went by its name."""
+
+from math import pi
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.loudness import CORNERS_HZ, LIFT_DB
+from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.tables import table
+from drumblender.types import Audio
+
+_LENGTH_S = 0.25  # of the filter: 4 Hz between what it can tell apart
+
+
+def a_weighting_db(freq_hz: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Decibels that the A curve adds at each frequency (IEC 61672-1:2013, eq. E.6); -inf at 0 Hz.
+
+    >>> a_weighting_db(torch.tensor([100.0, 1000.0])).round(decimals=1).tolist()
+    [-19.100000381469727, -0.0]
+    """
+    f1, f2, f3, f4 = CORNERS_HZ
+    square = freq_hz.double().square()
+    response = f4**2 * square.square()
+    response = response / ((square + f1**2) * (square + f4**2))
+    response = response / ((square + f2**2) * (square + f3**2)).sqrt()
+    return (20 * torch.log10(response) + LIFT_DB).to(freq_hz.dtype)
+
+
+@table
+def a_curve_fir(sample_rate: int) -> Float[Tensor, "taps"]:
+    """Linear-phase filter with the magnitudes of :func:`a_weighting_db`, a quarter of a second long.
+
+    Float64 on the CPU; the tensor is shared, do not write to it. The number of taps is odd.
+
+    Raises:
+        ValueError: ``sample_rate`` below 1000.
+    """
+    if sample_rate < 1000:
+        raise ValueError(f"The A curve needs at least 1000 samples a second, got {sample_rate=}.")
+    reach = int(_LENGTH_S * sample_rate / 2)
+    size = 8 * reach
+    freq_hz = torch.arange(size // 2 + 1, dtype=torch.float64) * (sample_rate / size)
+    response = torch.fft.irfft(10 ** (a_weighting_db(freq_hz) / 20), n=size).roll(reach)[: 2 * reach + 1]
+    place = torch.arange(-reach, reach + 1, dtype=torch.float64) / (reach + 1)
+    return response * (0.5 + 0.5 * torch.cos(pi * place))
+
+
+@in_full_precision
+def a_curve_weight(audio: Audio, sample_rate: int) -> Audio:
+    """Filter with :func:`a_curve_fir`, without delay; silence is assumed before and after."""
+    taps = a_curve_fir(sample_rate).to(audio)
+    size = audio.shape[-1] + len(taps) - 1
+    points = 1 << (size - 1).bit_length()
+    product = torch.fft.rfft(audio, points) * torch.fft.rfft(taps, points)
+    return torch.fft.irfft(product, points)[..., len(taps) // 2 :][..., : audio.shape[-1]]
+
+
+@torch.no_grad()
+def bandpass_weight(
+    audio: Audio, sample_rate: int, low_hz: float = 20.6, high_hz: float = 7500.0, order: int = 6
+) -> Audio:
+    """The band-pass that Neural Guitar calls A-weighting: Butterworth, causal, 0 dB where A is -22.
+
+    Double precision, from rest; not differentiable.
+
+    Raises:
+        ValueError: Band edges that are not in order below Nyquist.
+    """
+    if not 0 < low_hz < high_hz < sample_rate / 2:
+        raise ValueError(f"Needs 0 < low_hz < high_hz < {sample_rate / 2}, got {low_hz} and {high_hz}.")
+    from scipy import signal  # slow to import
+
+    sections = signal.butter(order, [low_hz, high_hz], btype="bandpass", fs=sample_rate, output="sos")
+    filtered = signal.sosfilt(sections, audio.double().numpy(force=True), axis=-1)
+    return torch.from_numpy(filtered).to(audio)

@@ -1,0 +1,50 @@
+"""Noise shaped in the short-time Fourier domain."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.envelopes import upsample_frames
+from drumblender.dsp.precision import in_full_precision
+
+
+@in_full_precision
+def stft_filter(
+    noise: Float[Tensor, "batch noise_samples"],
+    magnitude: Float[Tensor, "batch frames bands"],
+    *,
+    n_fft: int = 1024,
+    hop_length: int = 160,
+) -> Float[Tensor, "batch samples"]:
+    """Multiply the short-time spectrum of noise by magnitudes and transform it back.
+
+    Frame ``t`` is centred on sample ``t hop_length``; ``(frames - 1) hop_length`` samples come out. A
+    constant magnitude m makes noise of unit variance sound at RMS m. Differentiable in the magnitudes.
+
+    Args:
+        noise: At least ``(frames - 1) hop_length + 1`` samples, more than half an FFT.
+        magnitude: Linear, from 0 Hz to Nyquist at equal steps, joined by straight lines.
+        n_fft: Points of the FFT, and of its Hann window.
+        hop_length: Samples between frames, at most half of ``n_fft``.
+
+    Raises:
+        ValueError: Fewer than 2 frames or bands, a hop that leaves gaps, or too little noise.
+    """
+    num_frames, num_bands = magnitude.shape[1:]
+    if num_frames < 2 or num_bands < 2 or not 1 <= hop_length <= n_fft // 2:
+        raise ValueError(
+            f"Need 2 frames and bands and a hop of 1 to {n_fft // 2}, got {num_frames} frames, "
+            f"{num_bands} bands and {hop_length=}."
+        )
+    if noise.shape[-1] < max((num_frames - 1) * hop_length + 1, n_fft // 2 + 1):
+        raise ValueError(f"{noise.shape[-1]} samples of noise are too few for {num_frames} frames.")
+    window = torch.hann_window(n_fft, dtype=noise.dtype, device=noise.device)
+    spectrum = torch.stft(noise, n_fft, hop_length, window=window, return_complex=True)[..., :num_frames]
+    gain = upsample_frames(magnitude, n_fft // 2 + 1, "ends").mT
+    return torch.istft(spectrum * gain, n_fft, hop_length, window=window)
+
+
+def mean_square_of_bands(magnitude: Float[Tensor, "*batch bands"]) -> Float[Tensor, "*batch"]:
+    """Power of :func:`stft_filter`'s sound for noise of unit variance: of straight lines between bands."""
+    left, right = magnitude[..., :-1], magnitude[..., 1:]
+    return ((left.square() + left * right + right.square()) / 3).mean(dim=-1)

@@ -1,0 +1,180 @@
+"""Encoders of control curves: pitch, loudness and what else is known of each frame; no audio is heard."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.dsp.units import db_to_gain
+from drumblender.encoders.base import Encoder
+from drumblender.nets.causal_attention import CausalBlock
+
+_QUIETEST_DB = -80.0
+
+Curve = Float[Tensor, "batch frames"]
+
+
+class ControlEncoder(Encoder):
+    """Describes each frame from curves of the batch and from the frames before it, never from later ones.
+
+    ``advance`` goes on where an earlier call stopped: blocks of any size give what the whole gives.
+
+    Args:
+        inputs: Fields of the batch, in order; see ``scale_curve``.
+        loudness: How ``loudness_db`` is seen: as linear gain, as published, or as decibels in (0, 1).
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str] = ("f0_hz", "loudness_db"),
+        loudness: Literal["linear", "db"] = "linear",
+    ) -> None:
+        super().__init__()
+        if loudness not in ("linear", "db"):
+            raise ValueError(f"loudness is 'linear' or 'db', got {loudness!r}.")
+        if not inputs or (unknown := sorted(set(inputs) - set(_SCALES))):
+            raise ValueError(f"Needs inputs among {', '.join(_SCALES)}; got {unknown if inputs else 'none'}.")
+        self.hears = tuple(inputs)
+        self.loudness = loudness
+
+    def forward(self, *curves: Curve) -> Float[Tensor, "batch frames features"]:
+        """Encode; a curve for each name in ``hears``."""
+        return self.advance(None, *curves)[0]
+
+    @abstractmethod
+    def advance(self, state: Any, *curves: Curve) -> tuple[Float[Tensor, "batch frames features"], Any]:
+        """Features of the next frames, and the state after them; None is the state before the first."""
+
+    def scaled(self, curves: Sequence[Curve]) -> Float[Tensor, "batch frames inputs"]:
+        """All curves side by side, each about as large as 1.
+
+        Raises:
+            ValueError: Too few or too many curves, or of different shapes.
+        """
+        if len(curves) != len(self.hears) or len({curve.shape for curve in curves}) != 1:
+            shapes = [tuple(curve.shape) for curve in curves]
+            raise ValueError(f"Needs a curve (batch, frames) for each of {self.hears}, got {shapes}.")
+        columns = [
+            db_to_gain(curve)
+            if name == "loudness_db" and self.loudness == "linear"
+            else scale_curve(name, curve)
+            for name, curve in zip(self.hears, curves, strict=True)
+        ]
+        return torch.stack(columns, dim=-1)
+
+
+class ControlGRU(ControlEncoder):
+    """A GRU over control curves (DDSP; sizes and scales of Neural Guitar).
+
+    Args:
+        hidden_size: Features a frame.
+        num_layers: Layers of the GRU.
+        dropout: Between layers, in training.
+        inputs: Fields of the batch, in order.
+        loudness: As linear gain, as published, or as decibels.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 512,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        inputs: Sequence[str] = ("f0_hz", "loudness_db"),
+        loudness: Literal["linear", "db"] = "linear",
+    ) -> None:
+        super().__init__(inputs, loudness)
+        if min(hidden_size, num_layers) < 1 or not 0 <= dropout < 1:
+            raise ValueError(
+                f"Needs sizes from 1, dropout below 1, got {hidden_size=}, {num_layers=}, {dropout=}."
+            )
+        self.num_features = hidden_size
+        self.gru = nn.GRU(
+            len(self.hears),
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+
+    def advance(
+        self, state: Tensor | None, *curves: Curve
+    ) -> tuple[Float[Tensor, "batch frames features"], Tensor]:
+        return self.gru(self.scaled(curves), state)
+
+
+class ControlTransformer(ControlEncoder):
+    """A causal Transformer in the place of the GRU, with the same interface.
+
+    Args:
+        hidden_size: Features a frame.
+        num_layers: Blocks.
+        num_heads: Attention heads.
+        context_frames: Frames that each block looks back over, the present one included.
+        dropout: In training.
+        inputs: Fields of the batch, in order.
+        loudness: As linear gain or as decibels.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        context_frames: int = 100,
+        dropout: float = 0.0,
+        inputs: Sequence[str] = ("f0_hz", "loudness_db"),
+        loudness: Literal["linear", "db"] = "db",
+    ) -> None:
+        super().__init__(inputs, loudness)
+        if num_layers < 1:
+            raise ValueError(f"Needs at least 1 block, got {num_layers=}.")
+        self.num_features = hidden_size
+        self.entry = nn.Linear(len(self.hears), hidden_size)
+        self.blocks = nn.ModuleList(
+            CausalBlock(hidden_size, num_heads, context_frames, dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def advance(
+        self, state: list | None, *curves: Curve
+    ) -> tuple[Float[Tensor, "batch frames features"], list]:
+        x, after = self.entry(self.scaled(curves)), []
+        for block, past in zip(self.blocks, state or [None] * len(self.blocks), strict=True):
+            x, kept = block(x, past)
+            after.append(kept)
+        return self.norm(x), after
+
+
+def scale_curve(name: str, curve: Curve) -> Curve:
+    """A field of the batch as networks see it.
+
+    ``f0_hz`` and ``brightness_hz`` on a scale of octaves, decibels from -80 to 0 as 0 to 1, ``age_s`` (time
+    since the last onset) logarithmically, ``periodicity`` as it is.
+    """
+    return _SCALES[name](curve)
+
+
+def _octaves(curve: Curve) -> Curve:
+    return (torch.log(curve + 1e-7) - 4.8) / 2  # published; 121 Hz is 0, 900 Hz is 1
+
+
+def _decibels(curve: Curve) -> Curve:
+    return curve / -_QUIETEST_DB + 1
+
+
+def _age(curve: Curve) -> Curve:
+    return torch.log1p(curve.clamp(min=0) / 0.01) / math.log(100)
+
+
+_SCALES = {
+    "f0_hz": _octaves,
+    "loudness_db": _decibels,
+    "periodicity": lambda curve: curve,
+    "age_s": _age,
+    "peak_db": _decibels,
+    "brightness_hz": _octaves,
+}

@@ -1,0 +1,226 @@
+"""Timbre transfer: plays an instrument from the curves of a voice, block by block."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.atomic import atomic_write
+from drumblender.audio_io import BadAudioError, resample
+from drumblender.controllers import CorrectedSpectra, HarmonicControls
+from drumblender.features.note_curves import NoteCurves
+from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
+from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
+from drumblender.synths.reverb import Room
+
+log = logging.getLogger(__name__)
+
+Player = HarmonicControls | CorrectedSpectra
+
+_BLOCK_S, _MARGIN_S = 20, 1  # whole seconds are whole samples at every rate
+_FRAMES = 512  # rendered at once
+_PEAK, _LUFS, _QUIETEST_PEAK = 0.95, -23.0, 1e-3
+
+
+class TransferStream:
+    """Plays frames of curves as they come, with the state of controller and synths carried along.
+
+    Frames in blocks of any number give the same sound; it lags by half an FFT of the noise.
+
+    Args:
+        player: A trained controller that was told its synth.
+        hop_length: Samples from frame to frame.
+        seed: Of the noise.
+        n_fft: Points of the noise's FFT.
+        room: A room around the sound.
+    """
+
+    def __init__(
+        self,
+        player: Player,
+        hop_length: int = 160,
+        seed: int = 0,
+        n_fft: int = 1024,
+        room: Room | None = None,
+    ) -> None:
+        self.player = player.eval()
+        self._harmonics = HarmonicStream(player.sample_rate, hop_length)
+        self._noise = NoiseStream(hop_length, n_fft, seed) if "magnitude" in player.names else None
+        self._room = RoomStream(room) if room is not None and room.on else None
+        self._state: Any = None
+        self._waiting = torch.zeros(0)  # harmonics that the noise has not caught up with
+
+    @torch.no_grad()
+    def push(self, curves: Curves) -> Float[Tensor, "samples"]:
+        """The sound as far as it is final, from the next frames ``(frames,)`` of every curve.
+
+        Raises:
+            ValueError: A curve that the controller hears is missing.
+        """
+        batch = {name: curve[None] for name, curve in curves.items()}
+        features, encoder = None, self.player.encoder
+        if encoder is not None:
+            if missing := sorted(set(encoder.hears) - set(batch)):
+                raise ValueError(f"The model hears {missing}; the curves are {sorted(batch)}.")
+            features, self._state = encoder.advance(self._state, *(batch[name] for name in encoder.hears))
+        if isinstance(self.player, CorrectedSpectra):
+            controls = self.player.controls(features, batch)
+        else:
+            controls = self.player.controls(features, batch["f0_hz"], batch["loudness_db"])
+        names = self.player.names
+        played = self._harmonics.push(curves["f0_hz"], controls[names["amp"]][0])
+        if self._noise is None:
+            return self._around(played)
+        return self._around(self._join(played, self._noise.push(controls[names["magnitude"]][0])))
+
+    def finish(self) -> Float[Tensor, "samples"]:
+        """The rest, up to the last frame."""
+        if self._noise is None:
+            return torch.zeros(0)
+        return self._around(self._join(torch.zeros(0), self._noise.finish()))
+
+    def _around(self, sound: Tensor) -> Tensor:
+        return sound if self._room is None else self._room.push(sound)
+
+    def _join(self, played: Tensor, noise: Tensor) -> Tensor:
+        self._waiting = torch.cat([self._waiting, played])
+        ready, self._waiting = self._waiting[: len(noise)], self._waiting[len(noise) :]
+        return ready + noise[: len(ready)]
+
+
+def read_blocks(path: Path, sample_rate: int) -> Iterator[tuple[Float[Tensor, "samples"], int, int]]:
+    """A recording at another rate, mean of its channels, in blocks of 20 s with a second around each.
+
+    Yields:
+        The samples, how many of them come before the block, and how many the block itself has.
+
+    Raises:
+        BadAudioError: No audio, or with samples that are no numbers.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, total = file.samplerate, file.frames
+            if total < 1:
+                raise BadAudioError(path, "holds no samples")
+            for start in range(0, total, _BLOCK_S * rate):
+                first = max(0, start - _MARGIN_S * rate)
+                file.seek(first)
+                count = start - first + (_BLOCK_S + _MARGIN_S) * rate
+                heard = torch.from_numpy(file.read(count, dtype="float32", always_2d=True)).mean(dim=1)
+                if not heard.isfinite().all():
+                    raise BadAudioError(path, "has NaN or infinite samples")
+                length = -(-min(_BLOCK_S * rate, total - start) * sample_rate // rate)
+                before = (start - first) // rate * sample_rate
+                yield resample(heard[None], rate, sample_rate)[0], before, length
+    except soundfile.LibsndfileError as error:
+        raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
+
+
+@torch.no_grad()
+def curves_of(path: Path, measure: NoteCurves) -> Curves:
+    """Curves of a recording of any length, rate and channels; nothing but they grows with its length."""
+    hop, parts = measure.hop_length, []
+    for heard, before, length in read_blocks(path, measure.sample_rate):
+        curves, first = measure(heard[None]), before // hop
+        parts.append({name: curve[0, first : first + -(-length // hop)] for name, curve in curves.items()})
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {name: torch.cat([curve, curve[-1:]]) for name, curve in joined.items()}  # a frame on the end
+
+
+def render(
+    player: Player, curves: Curves, hop_length: int, seed: int = 0, room: Room | None = None
+) -> Iterator[Float[Tensor, "samples"]]:
+    """The sound of all frames, in blocks."""
+    stream = TransferStream(player, hop_length, seed, room=room)
+    for start in range(0, len(curves["f0_hz"]), _FRAMES):
+        yield stream.push({name: curve[start : start + _FRAMES] for name, curve in curves.items()})
+    yield stream.finish()
+
+
+def transfer_file(
+    player: Player,
+    source: Path,
+    target: Path,
+    options: Transfer,
+    measure: NoteCurves,
+    instrument: Instrument | None = None,
+    room: Room | None = None,
+) -> dict[str, float]:
+    """Play a recording as the instrument; the file has its rate and length.
+
+    Args:
+        player: A trained controller that was told its synth.
+        source: The voice.
+        target: A WAV file, under its name only when whole.
+        options: What to change.
+        measure: The curves that the model was trained with.
+        instrument: The range of its training.
+        room: The room that it learned, to be heard.
+
+    Returns:
+        Seconds, and the peak before normalisation.
+
+    Raises:
+        BadAudioError: The recording cannot be used.
+    """
+    rate, total = _form_of(source)
+    hop, own_rate = measure.hop_length, measure.sample_rate
+    curves = adapt(curves_of(source, measure), options, instrument, hop / own_rate)
+    gain, peak = 1.0, 0.0
+    if options.normalize != "none":
+        peak, lufs = _measure(render(player, curves, hop, options.seed, room), own_rate)
+        if peak > _QUIETEST_PEAK:  # silence stays silence
+            gain = _PEAK / peak if options.normalize == "peak" else 10 ** ((_LUFS - lufs) / 20)
+    with (
+        atomic_write(target) as aside,
+        soundfile.SoundFile(aside, "w", rate, 1, "FLOAT", format="WAV") as file,
+    ):
+        for block in _at_rate(render(player, curves, hop, options.seed, room), own_rate, rate, total):
+            file.write((gain * block).numpy())
+    return {"seconds": total / rate, "peak": peak}
+
+
+def _form_of(path: Path) -> tuple[int, int]:
+    try:
+        about = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
+    return about.samplerate, about.frames
+
+
+def _measure(blocks: Iterator[Tensor], rate: int) -> tuple[float, float]:
+    """Peak and integrated loudness (ungated, K-weighted, 0.4 s blocks) of what will be rendered."""
+    from drumblender.features.loudness import Loudness
+
+    weigh, peak, powers = Loudness(rate, clamp=False), 0.0, []
+    for block in blocks:
+        peak = max(peak, float(block.abs().max())) if len(block) else peak
+        size = int(0.4 * rate)
+        if len(block) >= size:
+            powers.append(weigh.over_frames(block[None], size, size)[0])
+    levels = torch.cat(powers) if powers else torch.tensor([_LUFS])
+    heard = levels[levels > -70]
+    return peak, float(10 * torch.log10((10 ** (heard / 10)).mean())) if len(heard) else _LUFS
+
+
+def _at_rate(blocks: Iterator[Tensor], from_rate: int, to_rate: int, total: int) -> Iterator[Tensor]:
+    """The blocks at another rate, ``total`` samples of it: whole seconds with a second around each."""
+    held, before, written = torch.zeros(0), 0, 0
+    for block in blocks:
+        held = torch.cat([held, block])
+        while len(held) - before >= (_BLOCK_S + _MARGIN_S) * from_rate:
+            piece = resample(held[None, : before + (_BLOCK_S + _MARGIN_S) * from_rate], from_rate, to_rate)[0]
+            start = before // from_rate * to_rate
+            yield piece[start : start + _BLOCK_S * to_rate][: total - written]
+            written += _BLOCK_S * to_rate
+            held = held[before + (_BLOCK_S - _MARGIN_S) * from_rate :]
+            before = _MARGIN_S * from_rate
+    if written < total:
+        rest = resample(held[None], from_rate, to_rate)[0][before // from_rate * to_rate :]
+        rest = torch.nn.functional.pad(rest, (0, max(0, total - written - len(rest))))
+        yield rest[: total - written]

@@ -1,0 +1,111 @@
+"""`drumblender transfer`: play voices as the instrument of a trained model."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from drumblender.audio_io import BadAudioError
+from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.console import track
+from drumblender.dsp.units import hz_to_midi
+from drumblender.inference.transfer import transfer_file
+from drumblender.inference.transfer_curves import Instrument, Transfer
+from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.synths import Room
+from drumblender.tasks import GuitarTask
+from drumblender.trust import trusted
+
+log = logging.getLogger(__name__)
+
+
+def instrument_of(task: GuitarTask) -> Instrument | None:
+    """The range of the training; None where a checkpoint has none, as imported ones."""
+    if not task.range_f0_hz.any():
+        return None
+    middle = len(task.range_f0_hz) // 2
+    return Instrument(float(hz_to_midi(task.range_f0_hz[middle])), tuple(task.range_loudness_db.tolist()))
+
+
+def room_of(task: GuitarTask) -> Room | None:
+    """The room of a model, if it has one."""
+    return next((voice.synth for voice in task.voices.values() if isinstance(voice.synth, Room)), None)
+
+
+def options_of(given: argparse.Namespace, unvoiced: float) -> Transfer:
+    """What the command line asks for.
+
+    Raises:
+        ValueError: An option that makes no sense.
+    """
+    octave = given.octave
+    if octave != "auto":
+        try:
+            octave = int(octave)
+        except ValueError as error:
+            raise ValueError(f"--octave is auto or a whole number, got {octave!r}.") from error
+    return Transfer(
+        transpose=given.transpose,
+        octave=octave,
+        loudness=given.loudness,
+        gain_db=given.gain,
+        unvoiced_below=unvoiced if given.unvoiced is None else given.unvoiced,
+        vibrato=given.vibrato,
+        glide_s=given.glide,
+        pluck=given.pluck,
+        normalize=given.normalize,
+        seed=given.seed,
+    )
+
+
+def command(given: argparse.Namespace) -> int:
+    """`drumblender transfer CKPT VOICE OUT`; see :func:`drumblender.options.transfer`."""
+    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
+    if loaded.task.verb != "transfer":
+        kind, verb = type(loaded.task).__name__, loaded.task.verb
+        raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
+    options = options_of(given, loaded.data.curves.hold_below)
+    if given.input.resolve() == given.output.resolve():
+        raise ValueError(f"{given.output} is the recording itself: give another output.")
+    if given.input.is_dir():
+        return _folder(loaded, given, options)
+    output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
+    if output.suffix.lower() != ".wav":
+        raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
+    _play(loaded, given.input, output, options, given.dry)
+    log.info("Wrote %s.", output)
+    return 0
+
+
+def _play(loaded: Loaded, source: Path, output: Path, options: Transfer, dry: bool) -> None:
+    task = loaded.task
+    transfer_file(
+        task.player,
+        source,
+        output,
+        options,
+        loaded.data.curves,
+        instrument_of(task),
+        None if dry else room_of(task),
+    )
+
+
+def _folder(loaded: Loaded, given: argparse.Namespace, options: Transfer) -> int:
+    """Every recording below a folder into the same place below the output; bad ones are listed."""
+    inside = given.output.resolve().is_relative_to(given.input.resolve())
+    found = [
+        path
+        for path in find_sounds(given.input)
+        if not (inside and path.resolve().is_relative_to(given.output.resolve()))
+    ]
+    if not found:
+        raise FileNotFoundError(f"No recordings in {given.input}.")
+    targets, rejected = distinct_outputs(found, given.input, given.output, ("",)), []
+    for path in track(found, len(found), "Transferring"):
+        try:
+            _play(loaded, path, targets[path], options, given.dry)
+        except BadAudioError as error:
+            rejected.append(error)
+    for error in rejected:
+        log.warning("Left out: %s", error)
+    log.info("Wrote %d of %d recordings to %s.", len(found) - len(rejected), len(found), given.output)
+    return 0 if len(rejected) < len(found) else 1

@@ -1,0 +1,202 @@
+"""Makes the curves of a voice into those of a player: register, level, vibrato, plucks."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from drumblender.dsp.units import hz_to_midi
+from drumblender.features.note_position import NotePosition
+
+Curves = dict[str, Tensor]
+Curve = Float[Tensor, "frames"]
+
+_SILENT_DB = -80.0
+_AUDIBLE_DB = -60.0
+_FADE_FRAMES = 2
+_QUANTILES = 101
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How a voice becomes an instrument.
+
+    Args:
+        transpose: Semitones.
+        octave: ``auto`` shifts by octaves into the range of the training; a number shifts by so many.
+        loudness: ``match`` gives the voice the quantiles that the training has; ``keep`` leaves it.
+        gain_db: Added to the loudness after that.
+        unvoiced_below: Periodicity below which a frame is silent, with short fades; 0 lets all sound.
+        vibrato: Factor on how far the pitch swings within a note: 0 plays it straight, 1 as sung.
+        glide_s: Time in which the pitch moves from note to note; 0 as sung.
+        pluck: Every onset starts as loud as its note gets, and dies away by ``pluck_db_s``.
+        pluck_db_s: Decay of plucks, in dB a second.
+        normalize: ``peak``: the largest sample is 0.95. ``lufs``: -23 LUFS. ``none``: as rendered.
+        seed: Of the noise.
+    """
+
+    transpose: float = 0.0
+    octave: Literal["auto"] | int = "auto"
+    loudness: Literal["match", "keep"] = "match"
+    gain_db: float = 0.0
+    unvoiced_below: float = 0.1
+    vibrato: float = 1.0
+    glide_s: float = 0.0
+    pluck: bool = False
+    pluck_db_s: float = 30.0
+    normalize: Literal["peak", "lufs", "none"] = "peak"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = (self.transpose, self.gain_db, self.unvoiced_below, self.vibrato, self.glide_s)
+        if not all(math.isfinite(number) for number in (*numbers, self.pluck_db_s)):
+            raise ValueError(f"Options are finite numbers, got {self}.")
+        if min(self.vibrato, self.glide_s, self.pluck_db_s) < 0 or not 0 <= self.unvoiced_below <= 1:
+            raise ValueError(
+                "vibrato, glide_s and pluck_db_s are 0 or more, unvoiced_below is 0 to 1; got "
+                f"{self.vibrato}, {self.glide_s}, {self.pluck_db_s}, {self.unvoiced_below}."
+            )
+        for name, value, known in (
+            ("loudness", self.loudness, ("match", "keep")),
+            ("normalize", self.normalize, ("peak", "lufs", "none")),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}.")
+        if not (self.octave == "auto" or isinstance(self.octave, int)):
+            raise ValueError(f"octave is auto or a whole number, got {self.octave!r}.")
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What the training says of an instrument's range.
+
+    Args:
+        median_midi: Of the pitch, weighted by loudness.
+        loudness_db: 101 quantiles of the loudness of frames that sound.
+    """
+
+    median_midi: float
+    loudness_db: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rising = all(one <= other for one, other in zip(self.loudness_db, self.loudness_db[1:], strict=False))
+        if len(self.loudness_db) != _QUANTILES or not rising or not math.isfinite(self.median_midi):
+            raise ValueError(f"Needs a median pitch and {_QUANTILES} rising quantiles of loudness.")
+
+    @classmethod
+    def of(cls, curves: Mapping[str, Tensor]) -> "Instrument":
+        """From the curves of all training frames."""
+        loudness_db = audible(curves["loudness_db"])
+        if not loudness_db.any():
+            raise ValueError(f"No frame is louder than {_AUDIBLE_DB:g} dB: the range is unknown.")
+        quantiles = quantiles_of(curves["loudness_db"][loudness_db])
+        return cls(median_midi(curves), tuple(quantiles.tolist()))
+
+
+def audible(loudness_db: Curve) -> Tensor:
+    """Frames that count as sound."""
+    return loudness_db > _AUDIBLE_DB
+
+
+def quantiles_of(loudness_db: Curve) -> Float[Tensor, "quantiles"]:
+    """Loudness at 101 even steps from the softest frame to the loudest; of any number of frames."""
+    ordered = loudness_db.sort().values
+    return ordered[torch.linspace(0, len(ordered) - 1, _QUANTILES).round().long()]
+
+
+def median_midi(curves: Mapping[str, Tensor]) -> float:
+    """The pitch with half of the sound below it: frames weigh as their amplitude."""
+    weight = 10 ** (curves["loudness_db"].double() / 20) * (curves["periodicity"] > 0.1)
+    if not weight.sum() > 0:
+        return float(hz_to_midi(curves["f0_hz"].median()))
+    order = curves["f0_hz"].argsort()
+    middle = int(torch.searchsorted(weight[order].cumsum(0), weight.sum() / 2))
+    return float(hz_to_midi(curves["f0_hz"][order[min(middle, len(order) - 1)]]))
+
+
+def adapt(
+    curves: Mapping[str, Tensor], options: Transfer, instrument: Instrument | None, frame_s: float
+) -> Curves:
+    """The curves to play, ``(frames,)`` each, from those of a voice.
+
+    Args:
+        curves: ``f0_hz``, ``loudness_db``, ``periodicity`` and, handed on, others.
+        options: What to change.
+        instrument: The range to fit into; None leaves register and loudness.
+        frame_s: Seconds from frame to frame.
+    """
+    f0_hz, loudness_db, periodicity = (curves[name] for name in ("f0_hz", "loudness_db", "periodicity"))
+    onsets = NotePosition(frame_s).advance(f0_hz, loudness_db, periodicity)[2]
+    pitch = hz_to_midi(f0_hz)
+    pitch = (
+        _swing(pitch, onsets, options, frame_s)
+        + options.transpose
+        + 12 * octaves(curves, options, instrument)
+    )
+    if options.loudness == "match" and instrument is not None and audible(loudness_db).any():
+        loudness_db = _match(loudness_db, torch.tensor(instrument.loudness_db))
+    if options.pluck:
+        loudness_db = _plucked(loudness_db, onsets, options.pluck_db_s * frame_s)
+    voiced = (periodicity >= options.unvoiced_below).float()
+    gate = torch.nn.functional.avg_pool1d(
+        voiced[None], 2 * _FADE_FRAMES + 1, 1, _FADE_FRAMES, count_include_pad=False
+    )[0]
+    gate = torch.minimum(gate, voiced) if options.unvoiced_below > 0 else torch.ones_like(gate)
+    loudness_db = loudness_db + options.gain_db + 20 * torch.log10(gate.clamp(min=1e-6))
+    loudness_db = loudness_db.clamp(min=_SILENT_DB)
+    f0_hz = 440 * torch.exp2((pitch - 69) / 12)
+    age_s, peak_db, _ = NotePosition(frame_s).advance(f0_hz, loudness_db, periodicity)
+    played = {"f0_hz": f0_hz, "loudness_db": loudness_db, "age_s": age_s, "peak_db": peak_db}
+    return dict(curves) | played
+
+
+def octaves(curves: Mapping[str, Tensor], options: Transfer, instrument: Instrument | None) -> int:
+    """Octaves to shift by."""
+    if options.octave != "auto":
+        return options.octave
+    if instrument is None:
+        return 0
+    return round((instrument.median_midi - median_midi(curves) - options.transpose) / 12)
+
+
+def _swing(pitch: Curve, onsets: list[int], options: Transfer, frame_s: float) -> Curve:
+    """Scale how far the pitch is from the middle of its note, and slow its steps."""
+    if options.vibrato != 1:
+        edges = sorted({0, *onsets, len(pitch)})
+        for start, stop in zip(edges, edges[1:], strict=False):
+            middle = pitch[start:stop].median()
+            pitch = torch.cat(
+                [pitch[:start], middle + options.vibrato * (pitch[start:stop] - middle), pitch[stop:]]
+            )
+    if options.glide_s > 0:
+        keep = math.exp(-frame_s / (options.glide_s / 3))
+        value, glided = float(pitch[0]), []
+        for target in pitch.tolist():
+            value = target + keep * (value - target)
+            glided.append(value)
+        pitch = torch.tensor(glided, dtype=pitch.dtype)
+    return pitch
+
+
+def _match(loudness_db: Curve, wanted: Float[Tensor, "quantiles"]) -> Curve:
+    """Map loudness through the quantiles of both; silence goes on falling below the softest sound."""
+    own = quantiles_of(loudness_db[audible(loudness_db)]).double()
+    own = own + torch.arange(_QUANTILES) * 1e-6  # strictly rising
+    place = torch.searchsorted(own, loudness_db.double()).clamp(1, _QUANTILES - 1)
+    share = ((loudness_db - own[place - 1]) / (own[place] - own[place - 1])).clamp(0, 1)
+    mapped = wanted[place - 1] + share * (wanted[place] - wanted[place - 1])
+    return (mapped + (loudness_db - own[0]).clamp(max=0)).to(loudness_db.dtype)
+
+
+def _plucked(loudness_db: Curve, onsets: list[int], fall_db: float) -> Curve:
+    edges = sorted({0, *onsets, len(loudness_db)})
+    parts = []
+    for start, stop in zip(edges, edges[1:], strict=False):
+        note = loudness_db[start:stop]
+        decay = note.max() - fall_db * torch.arange(len(note))
+        parts.append(decay if start in onsets else note)
+    return torch.cat(parts) if parts else loudness_db

@@ -1,0 +1,82 @@
+"""Noise shaped in the short-time Fourier domain, as DDSP timbre transfer plays it."""
+
+import torch
+from torch import Tensor
+
+from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.stft_noise import stft_filter
+from drumblender.synths.base import Synth
+from drumblender.types import Audio, Controls
+
+
+class FilteredNoiseSynth(Synth):
+    """Gaussian noise through a filter that moves every hop (Neural Guitar).
+
+    Control ``magnitude``: linear, in bands at equal steps from 0 Hz to Nyquist; a constant m sounds at RMS m.
+    :class:`~drumblender.synths.StftNoiseSynth` has bands of hearing in decibels instead, at even steps of the
+    ERB-rate. Of ``samples // hop_length + 1`` frames, one lies on every hop and one on the end. With one
+    frame fewer the end is held, or with ``pad_last=False`` silent for a hop, as published. Any other number
+    is spread evenly.
+
+    Args:
+        num_bands: Bands of the filter, at least 2.
+        hop_length: Samples between frames.
+        n_fft: Points of the FFT, at least twice the hop.
+        pad_last: Fill the last hop.
+    """
+
+    def __init__(
+        self, num_bands: int = 65, hop_length: int = 160, n_fft: int = 1024, pad_last: bool = True
+    ) -> None:
+        super().__init__()
+        if num_bands < 2 or not 1 <= hop_length <= n_fft // 2:
+            raise ValueError(f"Need 2 bands, a hop up to half of {n_fft=}; got {num_bands=}, {hop_length=}.")
+        self.control_sizes, self.linear = {"magnitude": num_bands}, ("magnitude",)
+        self.num_bands, self.hop_length, self.n_fft, self.pad_last = num_bands, hop_length, n_fft, pad_last
+
+    def forward(
+        self,
+        controls: Controls,
+        num_samples: int,
+        source: Audio | None = None,
+        *,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Audio:
+        """Render ``num_samples`` samples.
+
+        Args:
+            controls: ``magnitude`` of shape ``(batch, frames, num_bands)``.
+            num_samples: Length of the sound.
+            source: Not heard.
+            noise: White noise to filter, ``(batch, at least num_samples + n_fft)``.
+            generator: Draws the noise instead of the global generator.
+
+        Raises:
+            ValueError: A shape does not fit.
+        """
+        magnitude = controls["magnitude"]
+        if num_samples < 1 or magnitude.shape[-1] != self.num_bands:
+            raise ValueError(
+                f"Need at least 1 sample and magnitude (batch, frames, {self.num_bands}), "
+                f"got {num_samples=} and {tuple(magnitude.shape)}."
+            )
+        magnitude = self._on_hops(magnitude, num_samples)
+        hops = -(-num_samples // self.hop_length)
+        if noise is None:
+            shape = len(magnitude), hops * self.hop_length + self.n_fft
+            noise = torch.randn(shape, generator=generator).to(magnitude.device)
+        elif noise.ndim != 2 or len(noise) != len(magnitude):
+            raise ValueError(f"{len(magnitude)} sounds need noise of as many rows, got {tuple(noise.shape)}.")
+        sound = stft_filter(noise, magnitude, n_fft=self.n_fft, hop_length=self.hop_length)
+        return torch.nn.functional.pad(sound, (0, max(0, num_samples - sound.shape[1])))[:, :num_samples]
+
+    def _on_hops(self, magnitude: Tensor, num_samples: int) -> Tensor:
+        """One frame on every hop, and where the last hop is filled one on its end."""
+        hops = -(-num_samples // self.hop_length)
+        frames = magnitude.shape[1]
+        if frames not in (hops, hops + 1):
+            return interpolate_frames(magnitude.mT, hops + 1, align="center").mT
+        if frames == hops and (self.pad_last or hops == 1):
+            return torch.cat([magnitude, magnitude[:, -1:]], dim=1)
+        return magnitude

@@ -1,0 +1,121 @@
+"""Timbre transfer: an instrument that is played by the pitch and loudness of another sound."""
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from drumblender.controllers import CorrectedSpectra, KernelSpectra, SpectrumTable, measured_frames
+from drumblender.controllers.corrected import QUIETEST_DB
+from drumblender.controllers.harmonic import below_nyquist, rms_of
+from drumblender.dsp.harmonics import harmonic_bank
+from drumblender.dsp.units import db_to_gain
+from drumblender.losses.calling import call_loss
+from drumblender.tasks.base import Step, SynthesisTask
+from drumblender.tasks.voices import Voice
+from drumblender.types import Audio, HasPhrases, NoteBatch
+
+QUANTILES = 101  # of the range that is kept
+_SAW_HARMONICS = 100
+
+
+class GuitarTask(SynthesisTask):
+    """Resynthesises phrases of an instrument from their curves, so that other curves can play it.
+
+    Before training, tables of spectra take over what was measured in the training phrases. Where there are
+    measured spectra, the first steps learn those; then the loss compares sounds. The range of the
+    instrument travels in the checkpoint, for voices of another register and level.
+
+    Args:
+        voices: The voices by name; the first plays the instrument, a room may follow.
+        loss, sample_rate, metrics, eval_seed: As every :class:`~drumblender.tasks.base.SynthesisTask`.
+        supervised_steps: Steps that learn measured spectra, in decibels, in place of the loss.
+        warmup_samples: Samples at the start of a training crop that the loss leaves out: there, an encoder
+            with memory has none yet.
+
+    Raises:
+        ValueError: Supervised steps for controls that compare themselves with nothing.
+    """
+
+    verb = "transfer"
+
+    def __init__(
+        self,
+        voices: dict[str, Voice],
+        loss: nn.Module,
+        sample_rate: int = 16000,
+        supervised_steps: int = 0,
+        warmup_samples: int = 0,
+        metrics: dict[str, Metric] | None = None,
+        eval_seed: int | None = 0,
+    ) -> None:
+        super().__init__(voices, loss, sample_rate, metrics, eval_seed)
+        self.save_arguments()
+        if min(supervised_steps, warmup_samples) < 0:
+            raise ValueError(f"Need 0 or more, got {supervised_steps=} and {warmup_samples=}.")
+        if supervised_steps and not isinstance(self.player, CorrectedSpectra):
+            kind = type(self.player).__name__
+            raise ValueError(f"supervised_steps is for CorrectedSpectra, not {kind}: leave it at 0.")
+        self.supervised_steps, self.warmup_samples = supervised_steps, warmup_samples
+        self.register_buffer("range_f0_hz", torch.zeros(QUANTILES))
+        self.register_buffer("range_loudness_db", torch.zeros(QUANTILES))
+
+    @property
+    def player(self) -> nn.Module:
+        """What plays the instrument."""
+        return next(iter(self.voices.values())).controls
+
+    def setup(self, stage: str) -> None:
+        """Tell tables what the training phrases sound like, and keep the instrument's range."""
+        super().setup(stage)
+        data = getattr(self.trainer, "datamodule", None)
+        if stage != "fit" or self.range_f0_hz.any() or not isinstance(data, HasPhrases):
+            return
+        self.learn_from(data.training_phrases())
+
+    def learn_from(self, phrases: list[dict[str, Tensor]]) -> None:
+        """Fill the tables and the range from whole phrases."""
+        tables = [part for part in self.modules() if isinstance(part, SpectrumTable | KernelSpectra)]
+        for part in tables:
+            part.learn(*measured_frames(phrases, self.sample_rate))
+        f0_hz, loudness_db, sure = (
+            torch.cat([phrase[name] for phrase in phrases])
+            for name in ("f0_hz", "loudness_db", "periodicity")
+        )
+        loud = (loudness_db > QUIETEST_DB) & (sure > 0.1)
+        if not loud.any():
+            raise ValueError(f"No training frame is louder than {QUIETEST_DB:g} dB with a sure pitch.")
+        even = torch.linspace(0, int(loud.sum()) - 1, QUANTILES).round().long()
+        self.range_f0_hz.copy_(f0_hz[loud].sort().values[even])
+        self.range_loudness_db.copy_(loudness_db[loud].sort().values[even])
+
+    def training_step(self, batch: NoteBatch, batch_idx: int) -> Step:
+        if self.global_step < self.supervised_steps:
+            loss = self.player.error_db(batch)
+            self.log("train/levels_db", loss, prog_bar=True, batch_size=len(batch["audio"]))
+            silent = torch.zeros_like(batch["audio"])
+            return {"loss": loss, "prediction": silent, "target": batch["audio"]}
+        return super().training_step(batch, batch_idx)
+
+    def _step(self, batch: NoteBatch, stage: str) -> Step:
+        target, start = batch["audio"], self.warmup_samples if stage == "train" else 0
+        prediction = self(batch)
+        loss = call_loss(self.loss, prediction[:, start:], target[:, start:])
+        self.log_loss(stage, loss, len(target))
+        return {"loss": loss, "prediction": prediction.detach(), "target": target}
+
+    @torch.no_grad()
+    def baselines(self, batch: NoteBatch) -> dict[str, Audio]:
+        """What needs no training: silence, and a sawtooth of the same pitch and loudness."""
+        f0_hz, num_samples = batch["f0_hz"], batch["audio"].shape[-1]
+        order = torch.arange(1, _SAW_HARMONICS + 1, device=f0_hz.device)
+        amp = torch.where(below_nyquist(f0_hz, _SAW_HARMONICS, self.sample_rate), 1 / order, 0.0)
+        amp = amp * db_to_gain(batch["loudness_db"])[..., None] / rms_of(amp, amp[..., :0])
+        saw = harmonic_bank(
+            f0_hz,
+            amp,
+            num_samples=num_samples,
+            sample_rate=self.sample_rate,
+            f0_upsampling="hop",
+            amp_upsampling="hop",
+        )
+        return {"silence": torch.zeros_like(batch["audio"]), "sawtooth": saw}

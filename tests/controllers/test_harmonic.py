@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+import torch
+from made_up import SynthOf
+
+from drumblender.controllers import ExpSigmoidHead, HarmonicControls
+from drumblender.controllers.exp_sigmoid import exp_sigmoid
+from drumblender.dsp.units import gain_to_db
+from drumblender.encoders import ControlGRU, ControlTransformer
+from drumblender.losses import MultiResolutionSTFTLoss
+from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, ModalSynth
+
+PUBLISHED = {
+    "amplitude": "sum",
+    "nyquist": "mask",
+    "noise": "sigmoid",
+    "noise_bias": 0.0,
+    "noise_follows_loudness": False,
+}
+SIZES = {  # hidden, layers, harmonics, bands, weights
+    "tiny": (512, 1, 101, 65, 877_734),
+    "standard": (1024, 1, 101, 129, 3_393_766),
+    "deep": (1024, 3, 101, 129, 15_988_966),
+    "extra_deep": (1536, 3, 151, 129, 35_856_664),
+}
+
+
+def served(num_harmonics=20, num_bands=9, encoder=None, **settings):
+    torch.manual_seed(0)
+    controller = HarmonicControls(encoder or ControlGRU(16), **settings)
+    sizes = {"harmonic_f0_hz": 1, "harmonic_amp": num_harmonics}
+    controller.serve(SynthOf(**sizes, **({"noise_magnitude": num_bands} if num_bands else {})))
+    return controller
+
+
+def batch_of(f0_hz=196.0, loudness_db=-20.0, frames=101):
+    return {"f0_hz": torch.full((1, frames), f0_hz), "loudness_db": torch.full((1, frames), loudness_db)}
+
+
+def play(controls, num_samples=16000):
+    harmonic = HarmonicSynth(controls["harmonic_amp"].shape[-1], f0_upsampling="hop", amp_upsampling="hop")
+    bands = controls["noise_magnitude"].shape[-1]
+    mix = MixSynth({"harmonic": harmonic, "noise": FilteredNoiseSynth(bands)})
+    return mix(controls, num_samples)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_has_the_published_number_of_weights(name):
+    hidden, layers, harmonics, bands, weights = SIZES[name]
+    with torch.device("meta"):
+        controller = HarmonicControls(ControlGRU(hidden, layers, 0.1), **(PUBLISHED | {"noise_bias": 0.0}))
+        controller.serve(SynthOf(amp=harmonics, magnitude=bands))
+        without = HarmonicControls(ControlGRU(hidden, layers), spare_outputs=bands)
+        without.serve(HarmonicSynth(harmonics))
+    for counted in (controller, without):
+        assert sum(weight.numel() for weight in counted.parameters()) == weights
+
+
+@pytest.mark.parametrize("encoder", [ControlGRU, ControlTransformer])
+def test_harmonics_and_noise_together_are_as_loud_as_asked(encoder):
+    controller = served(100, 65, encoder(16), noise_bias=0.0)
+    sound = play(controller(batch_of()))
+    assert gain_to_db(sound.square().mean().sqrt()).item() == pytest.approx(-20, abs=0.3)
+
+
+def test_the_harmonics_alone_are_as_loud_as_asked():
+    controls = served(100, 65, amplitude="rms")(batch_of())
+    controls["noise_magnitude"] = torch.zeros_like(controls["noise_magnitude"])
+    assert gain_to_db(play(controls).square().mean().sqrt()).item() == pytest.approx(-20, abs=0.05)
+
+
+def test_renormalising_keeps_the_share_of_silent_harmonics():
+    kept, lost = (
+        served(100, 9, amplitude="sum", nyquist=rule)(batch_of()) for rule in ("renormalise", "mask")
+    )
+    audible = int(8000 // 196)
+    assert kept["harmonic_amp"][0, 0, :audible].sum().item() == pytest.approx(0.1, rel=1e-4)
+    assert kept["harmonic_amp"][0, 0, audible:].abs().max() == 0
+    assert lost["harmonic_amp"][0, 0, :audible].sum() < 0.05
+
+
+def test_noise_follows_the_loudness():
+    controller = served(amplitude="sum")
+    loud, soft = (controller(batch_of(loudness_db=level)) for level in (-20.0, -80.0))
+    assert soft["noise_magnitude"].max() < 2e-3 * loud["noise_magnitude"].max()
+    assert loud["noise_magnitude"].max() < 0.001  # an untrained sound is no noise
+
+
+def test_silence_is_finite_and_trains():
+    controller = served()
+    controls = controller(batch_of(loudness_db=-80.0, f0_hz=9000.0))  # no harmonic is below Nyquist
+    loss = sum(value.square().sum() for value in controls.values())
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in controller.parameters())
+
+
+def test_refuses_synths_that_it_cannot_play():
+    with pytest.raises(ValueError, match="not those of ModalSynth"):
+        HarmonicControls(ControlGRU(8)).serve(ModalSynth(num_modes=3))
+    with pytest.raises(ValueError, match="no loudness_db"):
+        served()({"f0_hz": torch.ones(1, 4)})
+
+
+def test_exp_sigmoid_ranges_from_the_floor_to_two():
+    ends = exp_sigmoid(torch.tensor([-100.0, 0.0, 100.0]))
+    assert ends.tolist() == pytest.approx([1e-7, 2 * 0.5**2.302585, 2 + 1e-7])
+
+
+def test_the_head_starts_where_it_is_told_and_leaves_units_alone(generator):
+    head = ExpSigmoidHead(bias={"magnitude": -5.0}, scale=0.0)
+    head.build(8, {"amp": 3, "magnitude": 4, "held": 2}, {"held": 5})
+    controls = head(torch.randn(2, 6, 8, generator=generator))
+    assert {name: tuple(value.shape) for name, value in controls.items()} == {
+        "amp": (2, 6, 3),
+        "magnitude": (2, 6, 4),
+        "held": (2, 5, 2),
+    }
+    assert controls["magnitude"].max() < 1e-4 < controls["amp"].min()
+    assert head.makes("amp") and not head.makes("f0_hz")
+    with pytest.raises(ValueError, match="'level'"):
+        ExpSigmoidHead(bias={"level": 1.0}).build(8, {"amp": 3})
+
+
+def published(case, prefix="param_", **sizes):
+    """The model of a golden file: controller with its weights, both synths, loss."""
+    config = case.config
+    decoder = config.get("decoder") or config["init"]["decoder"]["init_args"]
+    loss = dict(config.get("loss") or config["init"]["loss_fn"]["init_args"])
+    has_noise = "init" not in config or config["init"]["noise_synth"] is not None
+    encoder = ControlGRU(decoder["hidden_size"], decoder["num_layers"], decoder["dropout"])
+    spare = 0 if has_noise else decoder["n_noise_bands"]
+    controller = HarmonicControls(encoder, **PUBLISHED, spare_outputs=spare)
+    harmonics, bands = decoder["n_harmonics"], decoder["n_noise_bands"]
+    sizes = {"f0_hz": 1, "amp": harmonics} | ({"magnitude": bands} if has_noise else {})
+    controller.serve(SynthOf(**sizes))
+    controller.load_state_dict(
+        {
+            ("encoder." if ".weight_" in key or ".bias_" in key else "")
+            + key.removeprefix(prefix).replace("mlp.", "layer."): value
+            for key, value in case.items()
+            if key.startswith(prefix)
+        }
+    )
+    noise = FilteredNoiseSynth(bands, pad_last=False) if has_noise else None
+    loss["w_log_mag"] = loss.pop("mag_loss_weight")
+    return (
+        controller.eval(),
+        HarmonicSynth(harmonics),
+        noise,
+        MultiResolutionSTFTLoss(**loss, floor="magnitude"),
+    )
+
+
+def sound_of(parts, case, noise_key="in_noise"):
+    controller, harmonic, noise, _ = parts
+    fields = {
+        "f0_hz": case["in_f0"][..., 0],
+        "loudness_db": (20 * case["in_loudness"][..., 0].double().log10()).float(),
+    }
+    controls = controller(fields)
+    num_samples = fields["f0_hz"].shape[1] * 160
+    sound = harmonic(controls, num_samples)
+    if noise is not None:
+        sound = sound + noise(controls, num_samples, noise=case[noise_key])
+    return sound, controls
+
+
+def close(value, case, name, tolerance):
+    return any(
+        np.linalg.norm(value.detach().numpy() - np.asarray(case[key]))
+        <= tolerance * max(np.linalg.norm(case[key]), 1e-12)
+        for key in (name, f"ref64_{name}")
+        if key in case
+    )
+
+
+@pytest.mark.parametrize(
+    "name, tolerance, grad_tolerance",
+    [("01_one_layer", 1e-5, 3e-5), ("02_three_layers", 1e-5, 10e-4), ("03_no_noise", 4e-2, 2e-1)],
+)
+def test_golden_decoder_sound_loss_and_gradients(golden, name, tolerance, grad_tolerance):
+    case = golden("guitar", f"timbre_{name}")
+    parts = published(case)
+    sound, controls = sound_of(parts, case)
+    assert close(controls["amp"], case, "out_harm_amps", 1e-5)
+    if "magnitude" in controls:
+        assert close(controls["magnitude"], case, "out_noise_mags", 1e-5)
+    assert close(sound, case, "out_audio", tolerance)
+    loss = parts[3](sound, case["in_target_audio"])
+    assert close(loss, case, "out_loss", tolerance)
+    loss.backward()
+    for key, weight in parts[0].named_parameters():
+        theirs = "grad_param_" + key.removeprefix("encoder.").replace("layer.", "mlp.")
+        assert close(weight.grad, case, theirs, grad_tolerance), key
+
+
+def test_golden_training(golden):
+    case = golden("guitar", "training_trajectory")
+    parts = published(case)
+    controller = parts[0]
+    optimizer = torch.optim.Adam(controller.parameters(), lr=1e-3)
+    for step in range(3):
+        optimizer.zero_grad()
+        loss = parts[3](sound_of(parts, case, f"in_noise_{step}")[0], case["in_target_audio"])
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(controller.parameters(), 1.0)
+        optimizer.step()
+        assert loss.item() == pytest.approx(float(case["out_losses"][step]), rel=1e-4)
+        assert norm.item() == pytest.approx(float(case["out_grad_norms"][step]), rel=1e-4)
+    for key, weight in controller.state_dict().items():
+        theirs = case["out_final_" + key.removeprefix("encoder.").replace("layer.", "mlp.")]
+        assert torch.allclose(weight, theirs, atol=1e-4, rtol=0), key

@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from drumblender.checkpoints import load_checkpoint
+from drumblender.originals.command import convert as convert_any
+from drumblender.originals.guitar import recognises
+from drumblender.originals.imported import save_imported
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "guitar"
+
+
+def original(hidden=6, layers=1, outputs=166):
+    """A state dict with the names and shapes of the original, made up."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    state = {"mlp.weight": draw(outputs, hidden), "mlp.bias": draw(outputs)}
+    for layer in range(layers):
+        state |= {f"gru.weight_ih_l{layer}": draw(3 * hidden, hidden if layer else 2)}
+        state |= {f"gru.weight_hh_l{layer}": draw(3 * hidden, hidden)}
+        state |= {f"gru.bias_{side}_l{layer}": draw(3 * hidden) for side in ("ih", "hh")}
+    return state
+
+
+def test_the_golden_checkpoint_sounds_as_the_original(golden, tmp_path):
+    case = golden("guitar", "checkpoint_import")
+    config = json.loads((GOLDEN / "checkpoint_config.json").read_text())
+    state = torch.load(GOLDEN / "latest_shrunk.pth", weights_only=True)
+    assert recognises(None, state)
+    save_imported(convert_any(config, state), tmp_path / "ours.ckpt")
+    task = load_checkpoint(tmp_path / "ours.ckpt").task
+    f0_hz = case["in_f0"][..., 0]
+    batch = {
+        "f0_hz": f0_hz,
+        "loudness_db": (20 * case["in_loudness"][..., 0].double().log10()).float(),
+    }
+    voice = task.voices["guitar"]
+    controls, num_samples = voice.controls(batch), f0_hz.shape[1] * 160
+    harmonic, noise = voice.synth.synths["harmonic"], voice.synth.synths["noise"]
+    sound = harmonic({"f0_hz": controls["harmonic_f0_hz"], "amp": controls["harmonic_amp"]}, num_samples)
+    sound = sound + noise({"magnitude": controls["noise_magnitude"]}, num_samples, noise=case["in_noise"])
+    sound = sound[0] / sound.abs().max()
+    assert torch.allclose(sound, case["out_audio_bare"], atol=2e-5)
+    assert torch.allclose(sound, case["out_audio_full"], atol=2e-5)
+
+
+@pytest.mark.parametrize("layers, outputs, harmonics", [(1, 166, 101), (3, 230, 101), (3, 280, 151)])
+def test_published_sizes_need_no_configuration(tmp_path, layers, outputs, harmonics):
+    training = {"epoch": 7, "model_state_dict": original(6, layers, outputs), "optimizer_state_dict": {}}
+    save_imported(convert_any(None, training), tmp_path / "ours.ckpt")
+    loaded = load_checkpoint(tmp_path / "ours.ckpt")
+    assert loaded.task.player.num_harmonics == harmonics and loaded.sample_rate == 16000
+    assert loaded.data.curves.tracker == "crepe"
+    assert loaded.data.curves.loudness.weighting == "bandpass"
+
+
+def test_a_missing_layer_is_named_and_so_are_unknown_sizes(tmp_path):
+    state = original(layers=2)
+    del state["gru.bias_hh_l1"]
+    with pytest.raises(ValueError, match="bias_hh_l1 is missing"):
+        save_imported(convert_any(None, state), tmp_path / "ours.ckpt")
+    with pytest.raises(ValueError, match="99 outputs"):
+        convert_any(None, original(outputs=99))
+    with pytest.raises(ValueError, match="another model"):
+        convert_any({"unit": {"hidden_size": 7, "n_harmonics": 100, "n_noise_bands": 66}}, original())

@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
+from drumblender.encoders import ControlGRU
+from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, Room
+from drumblender.tasks import GuitarTask, Voice
+
+HEARS = ("f0_hz", "loudness_db", "age_s", "peak_db")
+
+
+def task(controls=None, room=False, **settings):
+    torch.manual_seed(0)
+    harmonic = HarmonicSynth(12, f0_upsampling="hop", amp_upsampling="hop")
+    synth = MixSynth({"harmonic": harmonic, "noise": FilteredNoiseSynth(17)})
+    encoder = ControlGRU(8, inputs=HEARS, loudness="db")
+    controls = controls or CorrectedSpectra(SpectrumTable(12, 6), encoder)
+    voices = {"guitar": Voice(synth, controls)}
+    if room:
+        voices["room"] = Voice(Room(length_s=0.05), combine="replace")
+    made = GuitarTask(voices, torch.nn.L1Loss(), **settings)
+    made.log = lambda *args, **kwargs: None
+    return made
+
+
+def phrase(frames=101):
+    """A tone of falling level whose harmonics fall by 6 dB from one to the next."""
+    level_db = torch.linspace(-20, -50, frames)
+    return {
+        "audio": 0.1 * torch.sin(torch.arange(160 * (frames - 1)) * 0.0864),
+        "f0_hz": torch.full((frames,), 220.0),
+        "loudness_db": level_db,
+        "periodicity": torch.ones(frames),
+        "age_s": 0.01 * torch.arange(frames),
+        "peak_db": torch.full((frames,), -20.0),
+        "harmonic_db": level_db[:, None] - 6.0 * torch.arange(12),
+        "noise_db": level_db[:, None].expand(-1, 6) - 50,
+    }
+
+
+def batch():
+    return {name: field[None] for name, field in phrase().items()}
+
+
+def test_the_table_says_what_was_measured_before_a_step_is_trained():
+    made = task()
+    made.learn_from([phrase()])
+    assert made.player.error_db(batch()) < 2.0  # the total is scaled to the loudness
+    assert made.range_f0_hz[50] == 220.0 and made.range_loudness_db[0] < made.range_loudness_db[100]
+
+
+def test_first_steps_learn_levels_and_later_ones_the_sound():
+    made = task(supervised_steps=1)
+    made.learn_from([phrase()])
+    step = made.training_step(batch(), 0)  # no trainer: step 0
+    step["loss"].backward()
+    assert step["loss"].item() == pytest.approx(made.player.error_db(batch()).item())
+    assert made.player.layer.weight.grad.abs().max() > 0
+    made.supervised_steps = 0
+    assert made.training_step(batch(), 0)["prediction"].abs().max() > 0
+
+
+def test_an_untrained_room_is_none_and_warm_up_is_left_out_of_the_loss():
+    with_room, dry = task(room=True), task()
+    for made in (with_room, dry):
+        made.learn_from([phrase()])
+    sounds = []
+    for made in (with_room, dry):
+        torch.manual_seed(0)
+        sounds.append(made(batch()))
+    assert torch.allclose(*sounds, atol=1e-6)
+    late = task(warmup_samples=8000)
+    late.learn_from([phrase()])
+    torch.manual_seed(0)
+    expected = (late(batch()) - batch()["audio"])[:, 8000:].abs().mean()
+    torch.manual_seed(0)
+    assert late.training_step(batch(), 0)["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_sawtooth_beside_it_is_as_loud_as_the_phrase_says():
+    saw = task().baselines(batch())["sawtooth"]
+    first_db = 20 * torch.log10(saw[:, :1600].square().mean().sqrt())
+    assert first_db.item() == pytest.approx(-21.5, abs=0.7)
+
+
+def test_levels_need_controls_that_were_measured():
+    with pytest.raises(ValueError, match="supervised_steps is for CorrectedSpectra"):
+        task(HarmonicControls(ControlGRU(8)), supervised_steps=3)
