@@ -135,7 +135,7 @@ def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> i
         found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
-    voices = loaded.task.voices if settings.stems and isinstance(loaded.task, DrumTask) else ()
+    voices = loaded.task.voices if settings.stems else ()
     targets = distinct_outputs(found, source, output, ("", *(f".{voice}" for voice in voices)))
     rejected = []
     for path in track(found, len(found), "Resynthesising"):

@@ -29,7 +29,7 @@ from drumblender.sound_files import natural_order
 from drumblender.tasks import SynthesisTask
 from experiments.remap.direct import DirectSchedule, optimise_directly
 from experiments.remap.ensemble import Ensemble, History, Schedule, train
-from experiments.remap.members import Start, drum_of, members_of, start_from
+from experiments.remap.members import Drum, Start, drum_of, members_of, start_from
 from experiments.remap.table import write_tables
 
 logger = logging.getLogger(__name__)
