@@ -283,7 +283,9 @@ def test_a_run_without_logger_leaves_the_files_of_the_user_alone(tmp_path, monke
     assert (tmp_path / "logs" / "tiny" / "config.yaml").is_file() and not Path("checkpoints").exists()
 
 
-@pytest.mark.parametrize("content, words", [(b"", "nothing"), (b"a: [1", "line 1"), (b"\x80\x02", "no UTF-8")])
+@pytest.mark.parametrize(
+    "content, words", [(b"", "nothing"), (b"a: [1", "line 1"), (b"\x80\x02", "no UTF-8")]
+)
 def test_what_is_no_configuration_is_named(content, words, tmp_path, capfd):
     path = tmp_path / "odd.yaml"
     path.write_bytes(content)
