@@ -14,6 +14,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger
 
 from drumblender.callbacks import (
+    DealBatches,
     ExportWavs,
     PartSizes,
     ProgressLines,
@@ -82,7 +83,7 @@ class TaskCLI(LightningCLI):
             subclass_mode_data=True,
             save_config_callback=SaveRunConfig,
             save_config_kwargs={"overwrite": True},  # --resume goes on in the same folder
-            trainer_defaults={"callbacks": [ResumeExactly()]},
+            trainer_defaults={"callbacks": [ResumeExactly(), DealBatches()]},
             parser_kwargs={verb: dict(defaults) for verb in self.subcommands()} | {"exit_on_error": False},
             args=args,
         )
@@ -278,6 +279,7 @@ def _quieten() -> None:
         ".*`ModelCheckpoint.monitor=.*` could not find the monitored key.*",
         ".*`torch.jit.*` is (deprecated|not supported).*",
         ".*The `srun` command is available.*",
+        ".*Using `DistributedSampler` with the dataloaders.*",  # DealBatches gives each item once
         ".*Experiment logs directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -1,5 +1,6 @@
 """Callbacks that read what steps return."""
 
+from drumblender.callbacks.deal_batches import DealBatches
 from drumblender.callbacks.early_stopping import RelativeCheckpoint, RelativeEarlyStopping
 from drumblender.callbacks.export_wavs import ExportWavs
 from drumblender.callbacks.log_audio import LogAudio
@@ -12,6 +13,7 @@ from drumblender.callbacks.wandb import CleanWandbCache, SaveConfigWandb
 
 __all__ = [
     "CleanWandbCache",
+    "DealBatches",
     "ExportWavs",
     "LogAudio",
     "PartSizes",

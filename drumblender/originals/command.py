@@ -34,16 +34,18 @@ def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Import
     Raises:
         ValueError: No importer knows them.
     """
+    if not isinstance(checkpoint.get("state_dict", {}), dict):
+        raise ValueError("This is no checkpoint: its state_dict holds no weights by name.")
     for importer in IMPORTERS:
-        if importer.recognises(config, checkpoint):
-            try:
+        name = importer.__name__.rpartition(".")[2]
+        try:
+            if importer.recognises(config, checkpoint):
                 return importer.convert(config, checkpoint)
-            except (LookupError, TypeError, AttributeError, StopIteration) as error:
-                name = importer.__name__.rpartition(".")[2]
-                raise ValueError(
-                    f"This is no whole checkpoint and configuration of the original {name}: "
-                    f"{type(error).__name__} {str(error)[:100]}."
-                ) from error
+        except (LookupError, TypeError, AttributeError, StopIteration) as error:
+            raise ValueError(
+                f"This is no whole checkpoint and configuration of the original {name}: "
+                f"{type(error).__name__} {str(error)[:100]}."
+            ) from error
     keys = ", ".join(sorted(checkpoint)[:6])
     raise ValueError(
         f"No importer knows a checkpoint with the entries {keys}. Does its YAML file come first?"

@@ -234,8 +234,13 @@ class SynthesisTask(L.LightningModule, ABC):
             return
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self.eval_seed + batch_idx)
+            torch.manual_seed(self.eval_seed + self._number_in_one_process(batch_idx))
             yield
+
+    def _number_in_one_process(self, batch_idx: int) -> int:
+        """Which batch this is of all that the processes are dealt in turn: its noise is seeded by that."""
+        trainer = self._trainer
+        return batch_idx if trainer is None else batch_idx * trainer.world_size + trainer.global_rank
 
 
 def _check_voices(voices: dict[str, Voice], sample_rate: int) -> None:

@@ -1,0 +1,57 @@
+"""A test in two processes is the test in one: each item counts once, with the same noise."""
+
+import lightning as L
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from drumblender.callbacks import DealBatches
+from drumblender.losses import MultiResolutionSTFTLoss
+from drumblender.metrics import LogSpectralDistance
+from drumblender.synths import Synth
+from drumblender.tasks import DrumTask
+from drumblender.tasks.voices import Voice
+
+ITEMS = 7  # an odd number, and a last batch that is not full
+
+
+class Hiss(Synth):
+    """White noise, drawn for the whole batch at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.control_sizes = {"amp": 1}
+
+    def forward(self, controls, num_samples, source=None):
+        amp = controls["amp"].mean(dim=1)
+        return amp * torch.randn(len(amp), num_samples)
+
+
+def metrics_of(processes):
+    torch.manual_seed(0)
+    task = DrumTask(
+        {"noise": Voice(Hiss())},
+        MultiResolutionSTFTLoss(),
+        16000,
+        metrics={"lsd": LogSpectralDistance(n_fft=512, hop_length=256)},
+    )
+    generator = torch.Generator().manual_seed(0)
+    sounds = [torch.randn(4000, generator=generator) * (i + 1) for i in range(ITEMS)]
+    items = [{"audio": sound, "amp": torch.full((1, 1), 0.5)} for sound in sounds]
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=processes,
+        strategy="ddp_fork" if processes > 1 else "auto",
+        logger=False,
+        callbacks=[DealBatches()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    (metrics,) = trainer.test(task, DataLoader(items, batch_size=2), verbose=False)
+    return metrics
+
+
+def test_two_processes_give_the_metrics_of_one(unchecked):
+    one, two = metrics_of(1), metrics_of(2)
+    assert {"test/loss", "test/lsd"} <= one.keys() and one.keys() == two.keys()
+    assert two == pytest.approx(one, rel=1e-6)
