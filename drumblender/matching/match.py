@@ -103,7 +103,7 @@ def match(
         synth: Any synth.
         loss: ``(prediction, target) -> scalar``; None: the multi-resolution STFT loss.
         method: ``gradient``: Adam from one or more starts at once. ``genetic``: PyGAD. ``hybrid``: genetic
-            for half of the renders, then gradient from its fittest: for sounds whose frequencies are searched.
+            for half of the renders, then gradient from its fittest.
         renders: Budget: sounds rendered, at most. An audio that needs a gradient counts as one as well.
         restarts: Starts of the gradient search; they share the budget.
         lr: Its learning rate, on logits of the controls.

@@ -1,4 +1,4 @@
-"""Synths as files name them: the shipped ones, and those inside a controls.json, which may be a stranger's."""
+"""Synths as files name them: the shipped ones, and those in a controls.json, which may be a stranger's."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,8 +1,8 @@
 """``python -m experiments.match_all DATA``: match sounds of each class; a row a sound, then a table.
 
-DATA holds ``drums/*/CLASS/*`` (kick, snare, tom, hihat, cymbal, perc) and ``guitar_notes/audio/*``. A sound that
-has a row is not matched again, so a study that was stopped goes on where it was. ``--methods`` compares the
-methods of search at equal budget on ``modal_noise`` alone.
+DATA holds ``drums/*/CLASS/*`` (kick, snare, tom, hihat, cymbal, perc) and ``guitar_notes/audio/*``. A sound
+that has a row is not matched again, so a study that was stopped goes on where it was. ``--methods`` compares
+the methods of search at equal budget on ``modal_noise`` alone.
 """
 
 import argparse
