@@ -14,7 +14,8 @@ def match_parser() -> ArgumentParser:
         prog="drumblender match",
         description="Fit a synth to one recording, or to each of a folder, without training. Writes "
         "match.wav, target.wav, a_target.wav and b_match.wav (at one level), controls.json (a preset in "
-        "real units, for `drumblender render` and --start), loss.csv, loss.png and match.png; of a folder, summary.csv.",
+        "real units, for `drumblender render` and --start), loss.csv, loss.png and match.png; of a folder, "
+        "summary.csv.",
         exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
