@@ -155,9 +155,9 @@ def match(
             if objective.best_audio is None:
                 raise
             interrupted = True
-    if objective.best_audio is None:
-        raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
-    return _result(objective, match_level, rate, skipped, interrupted, seed)
+        if objective.best_audio is None:
+            raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
+        return _result(objective, match_level, rate, skipped, interrupted, seed)
 
 
 def _space(
