@@ -13,28 +13,17 @@ from typing import Any
 import lightning as L
 import torch
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from drumblender.atomic import atomic_write
 from drumblender.config_check import checked_config
 from drumblender.console import config_reason
 from drumblender.data.upgrade import upgrade_data
+from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.tasks import SynthesisTask
 from drumblender.trust import Trust, listed_imports_only
 from drumblender.upgrade import is_earlier, upgrade
 
 _HIGHEST_RATE = 1_000_000
-_MOST_BYTES = 4 << 30  # of one tensor of a model
-_UNBUILDABLE = (
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    AssertionError,
-    StopIteration,
-)
 # What torch's reader raises on bytes that are no checkpoint: found by cutting and changing good ones.
 _DAMAGE = (
     RuntimeError,
@@ -192,24 +181,14 @@ def build(
         except ArgumentError as error:
             raise ValueError(f"{source}: {config_reason(error)}") from error
         try:
-            with _NothingHuge():
+            with NothingHuge():
                 parts = parser.instantiate(parsed)
-        except _UNBUILDABLE as error:
+        except UNBUILDABLE as error:
             reason = " ".join(str(error).split())[:150]
             raise ValueError(
                 f"{source}: its parts cannot be built as it describes them: {type(error).__name__}: {reason}"
             ) from error
     return parts.model, parts.data
-
-
-class _NothingHuge(TorchDispatchMode):
-    """Stops what would fill the memory: a file may ask for a network of any size."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor) and made.untyped_storage().nbytes() > _MOST_BYTES:
-            raise MemoryError(f"a tensor of {made.untyped_storage().nbytes() / 1e9:.0f} GB")
-        return made
 
 
 def load_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, source: str) -> None:

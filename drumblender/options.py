@@ -1,4 +1,4 @@
-"""The options of `synth`, `render`, `remap`, `export` and `import`: nothing heavy is imported, --help is quick."""
+"""The options of verbs such as `synth` and `render`: nothing heavy is imported, --help is quick."""
 
 import argparse
 from pathlib import Path

@@ -12,9 +12,10 @@ def match_parser() -> ArgumentParser:
     """Of the command line; the synth and the loss bring options of their own."""
     parser = ArgumentParser(
         prog="drumblender match",
-        description="Fit a synth to one recording, or to each of a folder, without training. Writes match.wav, "
-        "target.wav, a_target.wav and b_match.wav (at one level), controls.json (a preset in real units, for "
-        "`drumblender render` and --start), loss.csv, loss.png and match.png; of a folder, summary.csv.",
+        description="Fit a synth to one recording, or to each of a folder, without training. Writes "
+        "match.wav, target.wav, a_target.wav and b_match.wav (at one level), controls.json (a preset in "
+        "real units, for `drumblender render` and --start), loss.csv, loss.png and match.png; of a folder, "
+        "summary.csv.",
         exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

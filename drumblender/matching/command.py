@@ -226,8 +226,9 @@ def _summary(row: dict[str, Any]) -> str:
         for key, value in row.items()
         if key.startswith("loss of ")
     )
+    beside = f" ({beside})" if beside else ""
     return (
-        f"{row['file']}: loss {row['start_loss']:.4f} -> {row['loss']:.4f}{f' ({beside})' if beside else ''} "
-        f"by {row['method']} search with {row['synth']}, {row['renders']} renders in {row['seconds']:.1f} s{said}"
-        f"{stopped}; level {row['level_db']:+.1f} dB (search: {row['found_db']:+.1f} dB); wrote {row['folder']}/"
+        f"{row['file']}: loss {row['start_loss']:.4f} -> {row['loss']:.4f}{beside} by {row['method']} search "
+        f"with {row['synth']}, {row['renders']} renders in {row['seconds']:.1f} s{said}{stopped}; "
+        f"level {row['level_db']:+.1f} dB (search: {row['found_db']:+.1f} dB); wrote {row['folder']}/"
     )

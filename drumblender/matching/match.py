@@ -103,7 +103,7 @@ def match(
         synth: Any synth.
         loss: ``(prediction, target) -> scalar``; None: the multi-resolution STFT loss.
         method: ``gradient``: Adam from one or more starts at once. ``genetic``: PyGAD. ``hybrid``: genetic
-            for half of the renders, then gradient from its fittest: for sounds whose frequencies are searched.
+            for half of the renders, then gradient from its fittest.
         renders: Budget: sounds rendered, at most. An audio that needs a gradient counts as one as well.
         restarts: Starts of the gradient search; they share the budget.
         lr: Its learning rate, on logits of the controls.
@@ -155,9 +155,9 @@ def match(
             if objective.best_audio is None:
                 raise
             interrupted = True
-    if objective.best_audio is None:
-        raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
-    return _result(objective, match_level, rate, skipped, interrupted, seed)
+        if objective.best_audio is None:
+            raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
+        return _result(objective, match_level, rate, skipped, interrupted, seed)
 
 
 def _space(

@@ -94,7 +94,7 @@ def _noise_levels(
     """Levels of what is left of the target, in the bands and frames of the synth."""
     name = next(iter(synth.control_sizes))
     powers = [_powers(synth, audio, sample_rate) for audio in (target, left)]
-    # Modes that miss the waveform add to the residual instead of leaving less: it is no louder than the target.
+    # Modes that miss the waveform add to the residual instead of leaving less.
     power_left = torch.minimum(powers[1], powers[0]).clamp(min=_LEAST)
     power_left = torch.maximum(power_left, powers[0] * 10 ** (_LEFT_DB / 10))
     level_db = _resampled(10 * torch.log10(power_left), frames.get(name, power_left.shape[1]))

@@ -1,4 +1,4 @@
-"""Synths as files name them: the shipped ones, and those inside a controls.json, which may be a stranger's."""
+"""Synths as files name them: the shipped ones, and those in a controls.json, which may be a stranger's."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from drumblender.config_check import checked_config
 from drumblender.console import config_reason
+from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.shipped import shipped_dir
 from drumblender.synths.base import Synth
 from drumblender.trust import Trust, listed_imports_only
@@ -82,8 +83,9 @@ def synth_of_file(config: object, *, source: str, trust: Trust | None = None) ->
         except ArgumentError as error:
             raise ValueError(f"{source}: {config_reason(error)}") from error
         try:
-            return parser.instantiate(parsed).synth.eval()
-        except (TypeError, ValueError, KeyError, RuntimeError, OverflowError, MemoryError) as error:
+            with NothingHuge():
+                return parser.instantiate(parsed).synth.eval()
+        except (ValueError, *UNBUILDABLE) as error:
             reason = " ".join(str(error).split())[:150]
             raise ValueError(f"{source}: its synth cannot be built as it describes it: {reason}") from error
 

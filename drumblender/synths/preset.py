@@ -78,7 +78,7 @@ def load_controls(path: str | Path, synth: Synth) -> Controls:
 
 
 def controls_of(values: Mapping[str, object], synth: Synth, *, source: str | Path) -> Controls:
-    """Some or all controls, ``(1, frames, size)`` as the synth takes them, from values as a preset holds them.
+    """Some or all controls, ``(1, frames, size)`` as the synth takes them, from values as in a preset.
 
     Args:
         values: By the names of the controls, with or without their unit.

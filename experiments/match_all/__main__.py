@@ -1,8 +1,8 @@
 """``python -m experiments.match_all DATA``: match sounds of each class; a row a sound, then a table.
 
-DATA holds ``drums/*/CLASS/*`` (kick, snare, tom, hihat, cymbal, perc) and ``guitar_notes/audio/*``. A sound that
-has a row is not matched again, so a study that was stopped goes on where it was. ``--methods`` compares the
-methods of search at equal budget on ``modal_noise`` alone.
+DATA holds ``drums/*/CLASS/*`` (kick, snare, tom, hihat, cymbal, perc) and ``guitar_notes/audio/*``. A sound
+that has a row is not matched again, so a study that was stopped goes on where it was. ``--methods`` compares
+the methods of search at equal budget on ``modal_noise`` alone.
 """
 
 import argparse
@@ -131,7 +131,8 @@ def main(args: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     methods, names = (METHODS, ["modal_noise"]) if given.methods else (METHODS[:1], list(AUTO))
     study = "methods" if given.methods else "classes"
-    path = given.results / f"{study}.csv"
+    command = shlex.join(["python", "-m", "experiments.match_all", "DATA", *(args or sys.argv[1:])[1:]])
+    said, path = f"`{command}`", given.results / f"{study}.csv"
     given.results.mkdir(parents=True, exist_ok=True)
     rows = list(csv.DictReader(path.open())) if path.is_file() else []
     done = {(row["file"], row["method"], row["renders"], row["seconds"]) for row in rows}
@@ -147,17 +148,21 @@ def main(args: Sequence[str] | None = None) -> None:
                 numbers = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in found.items()}
                 row = {"class": kind, **dict(zip(("file", "method", "renders", "seconds"), key, strict=True))}
                 rows.append(row | numbers)
-                with path.open("w", newline="") as out:
-                    writer = csv.DictWriter(out, list(rows[0]))
-                    writer.writeheader()
-                    writer.writerows(rows)
+                _save(given.results / study, rows, said)
                 logger.info("%s %s: %s", file, method, " ".join(f"{k}={v}" for k, v in numbers.items()))
-    command = shlex.join(["python", "-m", "experiments.match_all", "DATA", *(args or sys.argv[1:])[1:]])
-    said = (
-        f"`{command}`, {time.strftime('%Y-%m-%d')}\n\n{table(rows, 'method' if given.methods else 'class')}"
-    )
-    (given.results / f"{study}.md").write_text(said)
-    sys.stdout.write(said)
+    sys.stdout.write(_save(given.results / study, rows, said))
+
+
+def _save(path: Path, rows: list[dict[str, str]], said: str) -> str:
+    """All rows, and their table under the command that made them."""
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    group = "method" if path.name == "methods" else "class"
+    text = f"{said}, {time.strftime('%Y-%m-%d')}\n\n{table(rows, group)}"
+    path.with_suffix(".md").write_text(text)
+    return text
 
 
 if __name__ == "__main__":

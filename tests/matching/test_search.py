@@ -156,7 +156,7 @@ def test_mode_tracks_are_searched_below_nyquist():
 def test_starts_are_held_over_frames_and_a_guess_is_kept(generator):
     synth = HarmonicSynth(3, 8000, level_db=Range(-60, 0))
     space = SearchSpace(synth, regions={"f0_hz": Around(torch.tensor([[[100.0]]]), 30)})
-    unit = space.free(5, generator)()
+    unit = space.free(5, generator).values()
     assert (unit["level"].diff(dim=1) == 0).all()
     assert unit["level"][:, 0].std() > 0.1
     assert (unit["f0_hz"] == 0.5).all()
@@ -166,7 +166,7 @@ def test_genes_are_the_controls_in_order(generator):
     space = SearchSpace(Constant())
     free = space.free(4, generator)
     unit = space.from_genes(space.genes(free))
-    assert all(torch.allclose(unit[name], value) for name, value in free().items())
+    assert all(torch.allclose(unit[name], value) for name, value in free.values().items())
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_noise_starts_at_the_level_of_noise(synth, generator):
     name = next(iter(synth.control_sizes))
     controls = analysed_start(synth, target, {name: 8}, {}, RATE)
     assert controls[name].shape[1] == 8
-    assert abs(level_difference_db(synth(controls, 16000), target)) < 1
+    assert abs(level_difference_db(synth(controls, 16000), target)) < 1.5  # its first window fades in
 
 
 def test_modes_are_no_louder_than_the_target(generator):
@@ -111,7 +111,7 @@ def test_a_level_far_off_is_told(generator, caplog):
 
 def test_noises_have_the_level_of_the_target_and_its_colour(generator):
     target = drum(generator)[None]
-    for noise in (coloured_noise(target, RATE), band_noise(target, RATE)):
-        assert abs(level_difference_db(noise, target)) < 1.5
+    assert abs(level_difference_db(coloured_noise(target, RATE), target)) < 0.1
+    assert abs(level_difference_db(band_noise(target, RATE), target)) < 4  # a tone fills its band with noise
     assert LOSS(band_noise(target, RATE), target) < LOSS(coloured_noise(target, RATE), target)
     assert LOSS(coloured_noise(target, RATE), target) < LOSS(baselines(target[0], RATE)["silence"], target)

@@ -1,9 +1,9 @@
 """Sums of spectral distances to one target, and their gradient on the waveform, item by item in cache.
 
-The difference to :mod:`drumblender.dsp.kernels.spectral_distance`: the target's spectra are computed once, and
-spectra, distances and the way back follow one another on a single sound, whose memory is used again by the
-next. A search renders thousands of sounds for one target: there the fresh pages of large tensors cost more
-than the arithmetic.
+Unlike :mod:`drumblender.dsp.kernels.spectral_distance` it computes the target's spectra once, and spectra,
+distances and the way back follow one another on a single sound, whose memory is used again by the next.
+A search renders thousands of sounds for one target: there the fresh pages of large tensors cost more than the
+arithmetic.
 """
 
 import threading
