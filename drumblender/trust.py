@@ -151,7 +151,7 @@ def listed_imports_only(trust: Trust, *more: str) -> Iterator[None]:
     from jsonargparse._common import parsing_settings
 
     before = dict(parsing_settings)
-    own = [f"drumblender.{name}" for name in OWN_PACKAGES]
+    own = ["drumblender.Range", *(f"drumblender.{name}" for name in OWN_PACKAGES)]
     homes = {_home(path) for path in LISTED if path.partition(".")[0] in sys.modules}
     parsing_settings["import_path_verdicts"] = {}
     set_parsing_settings(
