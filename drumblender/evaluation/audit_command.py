@@ -25,6 +25,9 @@ def command(given: argparse.Namespace) -> int:
     if min(given.samples, given.steps) < 2:
         raise UsageError("--samples and --steps must be at least 2.")
     losses = {Path(path).stem: read_part(path, nn.Module) for path in given.losses}
+    for path, loss in zip(given.losses, losses.values(), strict=False):
+        if isinstance(loss, Synth):
+            raise UsageError(f"{path} is a synth, {type(loss).__name__}, where a loss is needed.")
     if given.synth is None:
         if given.control or given.low is not None or given.high is not None:
             raise UsageError("--control, --low and --high turn a control of a --synth: give that as well.")

@@ -9,14 +9,14 @@ import yaml
 
 from drumblender.checkpoints import read_checkpoint
 from drumblender.console import UsageError
-from drumblender.originals import drums, guitar, remap, strings
+from drumblender.originals import drums, guitar, pitch, remap, strings
 from drumblender.originals.imported import Imported, save_imported
 from drumblender.trust import plain_copy, trusted
 
 log = logging.getLogger(__name__)
 
 # Each has recognises(config, checkpoint) -> bool and convert(config, checkpoint) -> Imported.
-IMPORTERS = (drums, guitar, remap, strings)
+IMPORTERS = (drums, guitar, remap, strings, pitch)
 
 
 def recognises(config: dict[str, Any]) -> bool:
@@ -73,10 +73,19 @@ def read_config(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def read_original(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint of any code base; modules in one of the original pitch code are inert.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`~drumblender.checkpoints.read_checkpoint`.
+    """
+    return pitch.read(path) if pitch.holds_modules(path) else read_checkpoint(path)
+
+
 def command(given: argparse.Namespace) -> int:
     """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
     config = None if given.config is None else read_config(given.config)
-    imported = convert(config, read_checkpoint(given.checkpoint))
+    imported = convert(config, read_original(given.checkpoint))
     save_imported(imported, given.output, trusted(given.trust))
     output = Path(given.output)
     output.with_suffix(".yaml").write_text(yaml.safe_dump(imported.config, sort_keys=False))

@@ -36,7 +36,7 @@ def test_turns_a_control_of_a_synth_and_draws_the_pairs(parts):
     turned = ["--synth", "tone.yaml", "--control", "f0_hz", "--low", "100", "--high", "900"]
     assert run(["audit", "transport.yaml", *turned, "--samples", "1024", "--output", "out"]) == 0
     (row,) = rows(parts / "out" / "audit.csv")
-    assert float(row["all, %"]) > 80
+    assert float(row["all, %"]) > 70
     assert (parts / "out" / "transport.png").read_bytes()[:4] == b"\x89PNG"
 
 

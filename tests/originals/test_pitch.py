@@ -1,0 +1,93 @@
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import golden_file
+
+from drumblender.checkpoints import load_checkpoint
+from drumblender.cli import run
+from drumblender.metrics import DecibelDistance, RawPitchAccuracy
+from drumblender.originals.pitch import convert, holds_modules, read
+
+
+@pytest.fixture
+def original():
+    return golden_file("pitch/checkpoint_original.ckpt")
+
+
+def test_an_original_checkpoint_gives_its_numbers(original, tmp_path, golden):
+    assert run(["import", str(original), str(tmp_path / "ours.ckpt")]) == 0
+    task = load_checkpoint(tmp_path / "ours.ckpt").task
+    case = golden("pitch", "checkpoint_import")
+    batch = {"audio": case["in_x"], "f0_hz": case["in_frequency"]}
+    voice = task.voices["tone"]
+    with torch.no_grad():
+        controls = voice.controls(batch)
+        audio = task(batch)
+    torch.testing.assert_close(controls["f0_hz"], case["out_pitch_hz"], rtol=1e-4, atol=0)
+    torch.testing.assert_close(controls["amp"], case["out_weights"], rtol=1e-4, atol=1e-6)
+    assert (audio - case["out_audio"]).abs().max() < 3e-3 * case["out_audio"].abs().max()
+    assert task.loss(audio, case["in_x"]).item() == pytest.approx(float(case["out_loss"]), rel=3e-3)
+    distance, accuracy = DecibelDistance(), RawPitchAccuracy()
+    distance.update(audio, case["in_x"])
+    accuracy.update(controls["f0_hz"][..., 0], case["in_frequency"].expand(-1, 16))
+    wanted = {
+        name: float(case[f"out_metric_{name}"]) for name in ("log_spectral_distance", "raw_pitch_accuracy")
+    }
+    assert distance.compute().item() == pytest.approx(wanted["log_spectral_distance"], rel=3e-3)
+    assert accuracy.compute().item() == pytest.approx(wanted["raw_pitch_accuracy"])
+
+
+def test_the_flag_that_the_original_loses_in_a_mix_stays_lost(original):
+    content = read(original)
+    for part in content["hyper_parameters"]["loss_fn"]["init_args"]["losses"]:
+        part["init_args"]["log_scaled_x"] = True
+    loss = convert(None, content).config["model"]["init_args"]["loss"]
+    assert loss["init_args"]["losses"]["transport"]["init_args"]["scale"] == "linear"
+    content["hyper_parameters"]["loss_fn"] = content["hyper_parameters"]["loss_fn"]["init_args"]["losses"][1]
+    alone = convert(None, content).config["model"]["init_args"]["loss"]
+    assert alone["init_args"]["scale"] == "log"
+
+
+class Runs:
+    def __init__(self, what, *args):
+        self.what, self.args = what, args
+
+    def __reduce__(self):
+        return self.what, self.args
+
+
+@pytest.mark.parametrize("what", [(os.system, "touch ran"), (eval, "open('ran', 'w')"), (os.mkdir, "ran")])
+def test_what_acts_in_a_file_is_refused(what, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"hyper_parameters": {"encoder": Runs(*what)}, "state_dict": {}}, "bad.ckpt")
+    assert not holds_modules("bad.ckpt")
+    assert run(["import", "bad.ckpt", "ours.ckpt"]) == 1
+    assert not Path("ran").exists() and not Path("ours.ckpt").exists()
+    assert "more than tensors" in capsys.readouterr().err
+
+
+def test_a_name_of_the_original_calls_nothing_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "encoder.py").write_text("open('ran', 'w')\nclass PESTOEncoder: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Named:
+        def __reduce__(self):
+            return PESTOEncoder, ("an argument",)
+
+    class PESTOEncoder:
+        pass
+
+    PESTOEncoder.__module__, PESTOEncoder.__qualname__ = "encoder", "PESTOEncoder"
+    stand_in = types.ModuleType("encoder")
+    stand_in.PESTOEncoder = PESTOEncoder
+    monkeypatch.setitem(sys.modules, "encoder", stand_in)
+    torch.save({"hyper_parameters": {"encoder": Named()}}, "named.ckpt")
+    monkeypatch.delitem(sys.modules, "encoder")
+    content = read("named.ckpt")
+    assert content["hyper_parameters"]["encoder"] == {"class_path": "encoder.PESTOEncoder", "init_args": {}}
+    assert not (tmp_path / "ran").exists()
