@@ -19,6 +19,7 @@ from drumblender.callbacks import (
     ProgressLines,
     ResumeExactly,
     RunSummary,
+    TimeEstimate,
     TrainingBar,
 )
 from drumblender.checkpoints import check_weights, read_checkpoint
@@ -131,6 +132,7 @@ class TaskCLI(LightningCLI):
             callbacks = [*callbacks, PartSizes()]
         if not shown:
             callbacks = [*callbacks, ProgressLines()]
+        callbacks = [*callbacks, TimeEstimate()]
         return super()._instantiate_trainer(config, callbacks)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
