@@ -23,7 +23,9 @@ HELP = """\
   test CKPT [--data cfg/data/Y.yaml]                                   the same, as the checkpoint was trained
 
 [bold]Use a model[/bold]
-  synth CKPT IN OUT             resynthesise a recording, or a folder of them
+  synth CKPT IN OUT             resynthesise a recording, or a folder of them; --refine N goes on from there
+  blend CKPT --modal A --noise B OUT
+                                play each voice from another recording; --morph 0.5 goes between two
   match IN --synth cfg/synths/S.yaml --output DIR
                                 fit a synth to a recording, or to each of a folder, without training
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
@@ -55,6 +57,7 @@ KEPT_HELP = ("fit", "match")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
     "synth": ("inference.synth", options.synth),
+    "blend": ("inference.blend", options.blend),
     "match": (
         "matching.command",
         None,

@@ -20,6 +20,7 @@ from drumblender.callbacks import (
     ProgressLines,
     ResumeExactly,
     RunSummary,
+    TimeEstimate,
     TrainingBar,
 )
 from drumblender.checkpoints import check_weights, read_checkpoint
@@ -132,6 +133,7 @@ class TaskCLI(LightningCLI):
             callbacks = [*callbacks, PartSizes()]
         if not shown:
             callbacks = [*callbacks, ProgressLines()]
+        callbacks = [*callbacks, TimeEstimate()]
         return super()._instantiate_trainer(config, callbacks)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:

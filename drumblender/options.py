@@ -25,6 +25,13 @@ def synth() -> Parser:
     parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float), or a folder")
     parser.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
     parser.add_argument("--stems", action="store_true", help="write each voice to a file of its own as well")
+    parser.add_argument(
+        "--refine",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="take the controls N steps further on each recording alone (50 take seconds), and tell the gain",
+    )
     parser.add_argument("--keep-rate", action="store_true", help="write at the rate of the recording")
     parser.add_argument("--no-trim", action="store_true", help="keep what sounds on after the recording")
     parser.add_argument("--no-cut", action="store_true", help="analyse the silence before the onset as well")
@@ -51,6 +58,30 @@ def render() -> Parser:
     parser.add_argument("--seed", type=int, help="of the noise in the sound (default: as the controls say)")
     parser.add_argument("--source", type=Path, help="the sound that a synth works on which hears one")
     return _with_trust(parser)
+
+
+def blend() -> Parser:
+    """`drumblender blend CKPT --modal A --noise B OUT.wav`."""
+    parser = Parser(
+        prog="drumblender blend",
+        description="One sound whose voices come from different recordings; the first serves those without.",
+    )
+    parser.add_argument("checkpoint", help="a checkpoint of `drumblender fit`")
+    parser.add_argument("output", type=Path, help="the WAV file to write (32-bit float)")
+    for voice in ("modal", "noise", "transient"):
+        parser.add_argument(f"--{voice}", type=Path, metavar="FILE", help=f"recording of the voice {voice}")
+    parser.add_argument(
+        "--voice", nargs=2, action="append", default=[], metavar=("NAME", "FILE"), help="of any other voice"
+    )
+    parser.add_argument(
+        "--morph",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="how far each voice goes towards the other of two recordings, 0 to 1 (default: 0)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
+    return _with_device(parser)
 
 
 def remap() -> Parser:

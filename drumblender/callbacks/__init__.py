@@ -5,7 +5,7 @@ from drumblender.callbacks.early_stopping import RelativeCheckpoint, RelativeEar
 from drumblender.callbacks.export_wavs import ExportWavs
 from drumblender.callbacks.log_audio import LogAudio
 from drumblender.callbacks.picture import draw_pairs
-from drumblender.callbacks.progress import PartSizes, ProgressLines, TrainingBar
+from drumblender.callbacks.progress import PartSizes, ProgressLines, TimeEstimate, TrainingBar
 from drumblender.callbacks.remap import SaveMapper, SweepOnsets
 from drumblender.callbacks.resume import ResumeExactly
 from drumblender.callbacks.run_summary import RunSummary
@@ -25,6 +25,7 @@ __all__ = [
     "SaveConfigWandb",
     "SaveMapper",
     "SweepOnsets",
+    "TimeEstimate",
     "TrainingBar",
     "draw_pairs",
 ]

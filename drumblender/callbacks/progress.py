@@ -58,6 +58,53 @@ class ProgressLines(L.Callback):
         _log.info("%s", ", ".join([f"epoch {done}" + (f"/{limit}" if limit else ""), *shown]))
 
 
+class TimeEstimate(L.Callback):
+    """Tells after the first steps about how long the training will take, from the time of a step.
+
+    The first steps compile and warm up; they are left out.
+
+    Args:
+        warm_up: Steps that are left out.
+        steps: Steps that are timed.
+
+    Raises:
+        ValueError: A count out of range.
+    """
+
+    def __init__(self, warm_up: int = 3, steps: int = 5) -> None:
+        if warm_up < 0 or steps < 1:
+            raise ValueError(f"Need warm_up from 0 and steps from 1, got {warm_up=}, {steps=}.")
+        self.warm_up, self.steps = warm_up, steps
+        self._done, self._began = 0, 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._done, self._began = 0, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        self._done += 1
+        if self._done == self.warm_up:
+            self._began = time.monotonic()
+        left = batches_left(trainer)
+        if self._done != self.warm_up + self.steps or left is None or not trainer.is_global_zero:
+            return
+        step_s = (time.monotonic() - self._began) / self.steps
+        _log.info("about %s of training: %d batches, %.2g s each", time_left(step_s * left), left, step_s)
+
+
+def batches_left(trainer: L.Trainer) -> int | None:
+    """Training batches from here to the last epoch or step; None where nothing ends the training."""
+    per_epoch = trainer.num_training_batches
+    ends = []
+    if trainer.max_epochs is not None and trainer.max_epochs > 0 and per_epoch != float("inf"):
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        ends.append(int(per_epoch) * (trainer.max_epochs - trainer.current_epoch) - done)
+    if trainer.max_steps > 0:
+        ends.append((trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches)
+    return min(ends, default=None)
+
+
 class PartSizes(RichModelSummary):
     """Tells how many parameters the parts of a model have, on one line.
 

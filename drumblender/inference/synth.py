@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
+from drumblender.inference.refined import refined_controls
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.trust import trusted
 
@@ -32,6 +35,7 @@ class Settings:
             instead of those of the training.
         keep_rate: Write at the rate of the recording instead of the model's.
         stems: Write each voice to a file of its own as well.
+        refine: Steps of descent on the one recording that its controls are taken further by; 0: none.
     """
 
     seed: int = 0
@@ -40,6 +44,7 @@ class Settings:
     batch_statistics: bool = False
     keep_rate: bool = False
     stems: bool = False
+    refine: int = 0
 
 
 @torch.no_grad()
@@ -66,19 +71,24 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
     task = loaded.task.train(settings.batch_statistics)
     batch = {"audio": target, **loaded.data.analyse(target)}
     batch = {name: value.to(task.device) for name, value in batch.items()}
-    sounds = {"": _render(task, batch, settings.seed)}
+    controls = task.voice_controls(batch)
+    if settings.refine:
+        controls, gain = refined_controls(task, batch, settings.refine, settings.seed)
+        log.info("%d steps of refinement: %s.", settings.refine, gain)
+    with _seeded(settings.seed):
+        sounds = {"": task.render(batch, controls)}
     if settings.stems:
-        with torch.random.fork_rng():
-            torch.manual_seed(settings.seed)
-            sounds |= task.stems(batch)
+        with _seeded(settings.seed):
+            sounds |= task.stems(batch, controls=controls)
     end = len(audio) if settings.trim else None
     return {name: functional.pad(sound[0].cpu(), (start, 0))[:end] for name, sound in sounds.items()}
 
 
-def _render(task: torch.nn.Module, batch: dict[str, Tensor], seed: int) -> Tensor:
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return task(batch)
+        yield
 
 
 def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
@@ -106,6 +116,7 @@ def command(given: argparse.Namespace) -> int:
         batch_statistics=given.batch_stats,
         keep_rate=given.keep_rate,
         stems=given.stems,
+        refine=given.refine,
     )
     if not given.input.exists():
         raise FileNotFoundError(f"No recording {given.input}.")

@@ -4,7 +4,7 @@ from drumblender.metrics.attack import AttackTimeError, EnvelopeDistance, OnsetS
 from drumblender.metrics.bands import BandLevelDistance, LoudSpectralDistance
 from drumblender.metrics.base import ItemMetric, LossMetric
 from drumblender.metrics.decay import ModeDecayError, ModeFrequencyError
-from drumblender.metrics.features import FeatureError
+from drumblender.metrics.features import FeatureError, RankCorrelation, Slope
 from drumblender.metrics.level import AttackTimeDifference, LevelDifference
 from drumblender.metrics.mfcc import WeightedMFCCError
 from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
@@ -37,9 +37,11 @@ __all__ = [
     "OnsetStrengthDistance",
     "OnsetTimeError",
     "RatioHistogram",
+    "RankCorrelation",
     "RatioLockedAccuracy",
     "RawChromaAccuracy",
     "RawPitchAccuracy",
+    "Slope",
     "SpectralFluxOnsetError",
     "WaveformMSE",
     "WeightedMFCCError",

@@ -99,9 +99,14 @@ class SynthesisTask(L.LightningModule, ABC):
             mix = self.voices[name].join(mix, sound)
         return mix
 
-    def stems(self, batch: AudioBatch, noise: Tensor | None = None) -> dict[str, Audio]:
-        """The sound of each voice alone, by name."""
-        return dict(self._play(batch, self.voice_controls(batch), noise))
+    def stems(
+        self,
+        batch: AudioBatch,
+        noise: Tensor | None = None,
+        controls: dict[str, Controls] | None = None,
+    ) -> dict[str, Audio]:
+        """The sound of each voice alone, by name; ``controls`` instead of those that the voices make."""
+        return dict(self._play(batch, controls or self.voice_controls(batch), noise))
 
     @torch.no_grad()
     def baselines(self, batch: AudioBatch) -> dict[str, Audio]:

@@ -33,7 +33,7 @@ def exchanged(controls: dict[str, Controls], batch: AudioBatch, exchange: Exchan
         batch: What they were made for.
         exchange: From the values of all items to others in their place.
     """
-    size = len(batch["audio"])
+    size = max(len(value) for made in controls.values() for value in made.values())
     return {
         voice: {
             name: value if name in batch or len(value) != size else exchange(value)

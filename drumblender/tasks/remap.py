@@ -11,10 +11,11 @@ from drumblender import __version__
 from drumblender.controllers import Controller, MappedControls
 from drumblender.features.base import Feature
 from drumblender.losses.features import FeatureDifferenceLoss
-from drumblender.metrics.features import FeatureError
+from drumblender.metrics.features import FeatureError, RankCorrelation, Slope
 from drumblender.synths.base import Synth
 from drumblender.synths.preset import load_controls
 from drumblender.tasks.base import Step, SynthesisTask
+from drumblender.tasks.exchange import exchanged, mean_of_others, of_another
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, Controls, HasHits, OnsetBatch
 
@@ -69,7 +70,10 @@ class RemapTask(SynthesisTask):
         with torch.no_grad():
             self.register_buffer("reference", features(self.play(self._rest(preset))))
         self.labels = features.labels or [str(i) for i in range(self.reference.shape[1])]
-        self.metrics = nn.ModuleDict({key: FeatureError() for key in self._metric_names()})
+        errors = {key: FeatureError() for key in self._metric_names()}
+        ranks = {f"rho_{label}": RankCorrelation() for label in self.labels}
+        slopes = {f"slope_{label}": Slope() for label in self.labels}
+        self.metrics = nn.ModuleDict(errors | ranks | slopes)
 
     @property
     def synth(self) -> Synth:
@@ -152,10 +156,42 @@ class RemapTask(SynthesisTask):
         still = self.reference.expand_as(target)
         still = still if self.preset_baseline == "original" else torch.zeros_like(still)
         for i, label in enumerate(self.labels):
-            self._update(label, prediction[:, i], target[:, i])
+            for key in (label, f"rho_{label}", f"slope_{label}"):
+                self._update(key, prediction[:, i], target[:, i])
             self._update(f"preset_{label}", still[:, i], target[:, i])
         errors = torch.cat([(prediction - target).abs(), (still - target).abs()], dim=1)
         return step | {"item_metrics": dict(zip(self._metric_names(), errors.unbind(dim=1), strict=True))}
+
+    @torch.no_grad()
+    def baselines(self, batch: OnsetBatch) -> dict[str, Audio]:
+        """What needs no training: the preset whatever was played, the task as it was built, and, where the
+        batch has several hits, the mean of the controls made for the others and those made for another."""
+        controls = self.voice_controls(batch)
+        found = {"untrained": self.untrained(batch)}
+        if isinstance(self.controls, MappedControls):
+            still = self.controls.controls_of(self.controls.preset.expand(len(batch["onset"]), -1))
+            found["preset"] = self.play(still)
+        if len(batch["onset"]) > 1:
+            found["mean controls"] = self.render(batch, exchanged(controls, batch, mean_of_others))
+            found["controls of another"] = self.render(batch, exchanged(controls, batch, of_another))
+        return found
+
+    @torch.no_grad()
+    def compare(self, batch: OnsetBatch, batch_idx: int = 0) -> dict[str, dict[str, Tensor]]:
+        """Loss and errors of all features, hit by hit, of the ``model`` and each of its baselines."""
+        with self.repeatable(batch_idx):
+            sounds = {"model": self(batch)}
+        with self.repeatable(batch_idx):
+            sounds |= self.baselines(batch)
+        return {name: self._figures(sound, batch) for name, sound in sounds.items()}
+
+    def _figures(self, audio: Audio, batch: OnsetBatch) -> dict[str, Tensor]:
+        features, target = self.features(audio), batch["difference"]
+        weight = batch["weight"].expand_as(target)
+        rows = zip(features.split(1), target.split(1), weight.split(1), strict=True)
+        losses = [self.loss(row, self.reference, wanted, heavy) for row, wanted, heavy in rows]
+        errors = (features - self.reference - target).abs().unbind(dim=1)
+        return {"loss": torch.stack(losses)} | dict(zip(self.labels, errors, strict=True))
 
     def predict_step(self, batch: OnsetBatch, batch_idx: int) -> Step:
         with self.repeatable(batch_idx):

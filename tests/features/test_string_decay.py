@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from drumblender.dsp.units import Range
+from drumblender.features import StringDecay
+from drumblender.synths import StringSynth
+
+RATE, SAMPLES = 16000, 32000
+
+
+def plucked(gain, side=0.02):
+    """A string that rings by itself with this gain a period."""
+    synth = StringSynth(excitation="source", loop_gain=Range(0.9, 1.0), onset_s=(0.0,), kernel="auto")
+    share = (gain - 0.9) / 0.1
+    frames = torch.ones(1, 16, 1)
+    controls = {
+        "f0_hz": torch.full((1, 16, 1), 220.0),
+        "loop_gain": share * frames,
+        "loop_taps": torch.tensor([side, 1 - 2 * side, side]) * frames,
+        "excitation_taps": torch.full((1, 25, 5), 0.5),
+        "excitation_gain": torch.full((1, 25, 1), 0.01),
+    }
+    burst = torch.zeros(1, SAMPLES)
+    burst[:, :200] = torch.randn(200, generator=torch.Generator().manual_seed(0))
+    return synth(controls, SAMPLES, source=burst)
+
+
+@pytest.mark.parametrize("gain", [0.97, 0.99])
+def test_the_gain_of_a_string_is_read_off_its_fading(gain):
+    batch = {"audio": plucked(gain), "f0_hz": torch.full((1, 125), 220.0)}
+    found = StringDecay().forward(batch).controls
+    measured = 0.9 + 0.1 * found["loop_gain"][0, 2:8, 0]
+    assert measured.mean().item() == pytest.approx(gain, abs=0.006)
+
+
+def test_a_darker_loop_has_larger_outer_taps():
+    dull, bright = (
+        StringDecay().forward({"audio": plucked(0.99, side), "f0_hz": torch.full((1, 125), 220.0)})
+        for side in (0.1, 0.01)
+    )
+    assert dull.controls["loop_taps"][0, 0, 0] > 1.2 * bright.controls["loop_taps"][0, 0, 0]
+
+
+def test_silence_has_controls_inside_their_range():
+    found = StringDecay()({"audio": torch.zeros(2, SAMPLES), "f0_hz": torch.full((2, 125), 220.0)})
+    assert found.features.shape == (2, 16, 32)
+    for value in found.controls.values():
+        assert value.isfinite().all() and value.min() > 0 and value.max() < 1
+
+
+def test_gains_that_do_not_ascend_are_refused():
+    with pytest.raises(ValueError, match="low_gain=1"):
+        StringDecay(low_gain=1.0, high_gain=0.9)
