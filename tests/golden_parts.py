@@ -30,10 +30,10 @@ def published_features(sample_rate: int = 44100) -> nn.Module:
         ],
         num_frames=[2, 64],
         frame_size=2048,
-        hop_size=512,
+        hop_length=512,
     )
     hit = features.CascadingFrameExtractor(
-        [features.TemporalCentroid(sample_rate, scaling="schlauch")], [1], frame_size=5512, hop_size=5512
+        [features.TemporalCentroid(sample_rate, scaling="schlauch")], [1], frame_size=5512, hop_length=5512
     )
     return features.FeatureCollection([frames, hit])
 

@@ -15,7 +15,7 @@ from drumblender.shipped import shipped_dir
 CFG = shipped_dir("cfg")
 PARTS = sorted(
     path
-    for folder in ("data", "encoders", "features", "losses", "synths")
+    for folder in ("controllers", "data", "encoders", "features", "losses", "synths")
     for path in (CFG / folder).rglob("*.yaml")
 )
 SYSTEMS = {

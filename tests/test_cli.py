@@ -207,8 +207,9 @@ def test_a_checkpoint_of_another_model_names_the_keys(here, capfd):
 model:
   init_args:
     voices:
-      modal:
-        synth: {class_path: drumblender.synths.ModalSynth, init_args: {num_modes: 4}}
+      noise:
+        synth: {class_path: drumblender.synths.NoiseSynth, init_args: {num_bands: 9, win_length: 128}}
+        controls: {class_path: drumblender.controllers.FreeControls}
 """)
     line = complaint(capfd, "test", "-c", TINY, "-c", "other.yaml", "--ckpt_path", CHECKPOINT)
     assert "another model" in line and "voices.noise" in line

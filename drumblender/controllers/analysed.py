@@ -76,7 +76,9 @@ class AnalysedControls(Controller):
         features = self.encoder(heard) if self.bounds else heard
         controls: Controls = {}
         for name in self.control_sizes:
-            base = measured.get(name, batch.get(name))
+            base = measured.get(name)
+            if base is None and name in batch:
+                base = self.from_batch(batch, name)
             if name in self.bounds:
                 controls[name] = self._corrected(name, base, features)
             elif base is not None:

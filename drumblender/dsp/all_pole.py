@@ -273,4 +273,5 @@ def _by_torchlpc(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> Tenso
     history, _ = with_history(signal, lag, taps, zi)
     rows = taps.new_zeros(*lag.shape, history.shape[1])
     places = lag[..., None] - 1 + torch.arange(taps.shape[2], device=lag.device)
-    return sample_wise_lpc(signal, rows.scatter(2, places, taps), history.flip(1))
+    with warnings.catch_warnings(action="ignore"):
+        return sample_wise_lpc(signal, rows.scatter(2, places, taps), history.flip(1))

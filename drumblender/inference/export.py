@@ -133,7 +133,7 @@ def export(
     if suffix not in (".pt", ".onnx"):
         raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
     task, data = remapping_parts(load_checkpoint(checkpoint, trust), checkpoint)
-    known_center = task.mapping.onset_scale.known
+    known_center = bool(task.mapping.onset_scale.known)
     if center is None:
         center = known_center
         if not known_center:

@@ -21,6 +21,7 @@ _WANDB_INIT = (
     "sync_tensorboard", "tags", "tensorboard",
 )  # fmt: skip
 _RENAMED_PREFIXES = {
+    "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",  # as the command line of then took it
     "pytorch_lightning.": "lightning.pytorch.",
     "drumblender.loss.": "drumblender.losses.",
     "drumblender.utils.modal_analysis.": "drumblender.features.",

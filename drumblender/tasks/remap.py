@@ -61,6 +61,8 @@ class RemapTask(SynthesisTask):
         preset_baseline: Literal["unchanged", "original"] = "unchanged",
         eval_seed: int | None = 0,
     ) -> None:
+        if synth.needs_source:
+            raise ValueError(f"{type(synth).__name__} needs a source to play; remapping has none to give.")
         loss = FeatureDifferenceLoss() if loss is None else loss
         super().__init__({"drum": Voice(synth, controls)}, loss, sample_rate, eval_seed=eval_seed)
         self.save_arguments()

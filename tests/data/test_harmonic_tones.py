@@ -49,9 +49,9 @@ def test_a_seed_gives_the_published_tones_and_splits(golden, name):
 
 def test_reads_the_original_file_and_says_that_its_splits_are_one(golden):
     case = golden("pitch", "dataset_file")
-    from conftest import GOLDEN
+    from conftest import golden_file
 
-    data = HarmonicTonesDataModule(data_path=str(GOLDEN / "pitch/dataset_small.pth"), batch_size=4)
+    data = HarmonicTonesDataModule(data_path=str(golden_file("pitch/dataset_small.pth")), batch_size=4)
     with pytest.warns(UserWarning, match="val and test hold the very tones"):
         batch = next(iter(data.train_dataloader()))
     torch.testing.assert_close(batch["audio"], case["out_x"], atol=1e-6, rtol=0)

@@ -193,7 +193,7 @@ def test_who_computes_a_recursion_changes_nothing(kernel, generator):
         assert torch.allclose(one, other, atol=1e-10)
 
 
-def test_a_kernel_that_is_not_there_is_named_with_its_extra(monkeypatch):
+def test_a_kernel_that_is_not_there_is_named_with_its_extra(monkeypatch, unchecked):
     x, lag = torch.zeros(1, 5), torch.ones(1, 5, dtype=torch.int64)
     with pytest.raises(ValueError, match="auto, plain, torchlpc, got 'fast'"):
         sparse_all_pole(x, lag, torch.zeros(1, 5, 1), kernel="fast")

@@ -23,6 +23,6 @@ def test_silence_stays_silent():
     assert coloured_noise(torch.zeros(2, 4000), sample_rate=RATE).abs().max() < 1e-5
 
 
-def test_noise_of_another_length_is_refused():
+def test_noise_of_another_length_is_refused(unchecked):
     with pytest.raises(ValueError, match="4000"):
         coloured_noise(torch.zeros(2, 4000), sample_rate=RATE, noise=torch.zeros(2, 10))

@@ -57,7 +57,7 @@ def test_an_imported_checkpoint_sounds_as_it_did(golden, tmp_path, name):
     assert isinstance(task, RemapTask) and not task.mapping.onset_scale.known
     onset = numbers["in_x"]
     with torch.no_grad():
-        assert (task.modulation(onset) - numbers["out_param_mod"]).abs().max() <= 1e-5
+        assert (task.mapping.modulation(onset) - numbers["out_param_mod"]).abs().max() <= 1e-5
         audio = task({"onset": onset})
         every, key = (16, "out_audio_every16") if "out_audio_every16" in numbers else (1, "out_audio")
         expected = numbers[key]
@@ -79,7 +79,8 @@ def test_without_a_configuration_the_published_one_is_assumed(golden):
 
     original = read_checkpoint(golden_file("remap/ckpt_mlp_published.ckpt"))
     imported = convert(None, original)
-    mapper = imported.config["model"]["init_args"]["mapper"]["init_args"]
+    controls = imported.config["model"]["init_args"]["controls"]["init_args"]
+    mapper = controls["mapper"]["init_args"]
     assert (mapper["hidden_size"], mapper["num_layers"], mapper["layer_norm"]) == (32, 1, True)
     assert imported.sample_rate == 44100
 

@@ -133,7 +133,7 @@ def remapped(synth):
             lambda: RemapTask(
                 MappedControls(LinearMapping(3, 13)), StringSynth(excitation="source"), mini_features(), RATE
             ),
-            "works on the mix before it",
+            "StringSynth needs a source",
         ),
         (
             lambda: RemapTask(
