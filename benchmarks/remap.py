@@ -116,7 +116,7 @@ def main() -> None:
 
     def ours() -> Tensor:
         params.grad = None
-        columns = features(synth.play(params, features.reach))
+        columns = features(synth.play(params, features.receptive_field))
         columns.sum().backward()
         return columns
 

@@ -49,7 +49,7 @@ class PlainFeatures(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.labels, self.reach = published_features().labels, RATE
+        self.labels, self.receptive_field = published_features().labels, RATE
 
     def forward(self, audio):
         return plain_features(audio)

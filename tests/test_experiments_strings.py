@@ -48,7 +48,7 @@ def test_folders_have_equal_names_and_a_row_for_each_note(task, tmp_path):
 def test_random_strings_are_judged_by_their_coefficients(task, tmp_path):
     errors, rows = render_synthetic(task, StringBatches().test_dataloader(), tmp_path, 16000)
     batch = next(iter(StringBatches().test_dataloader()))
-    found = task.coefficients(task.controls(batch))
+    found = task.coefficients(task.voices["string"].controls(batch))
     expected = sum((found[name] - batch[name]).abs().mean().item() for name in found)
     assert errors[0] == pytest.approx(expected, rel=1e-5)
     assert sum(row["param"] for row in rows[:2]) / 2 == pytest.approx(errors[0], rel=1e-5)

@@ -12,6 +12,7 @@ Exchange = Callable[[Tensor], Tensor]
 def mean_of_others(values: Tensor) -> Tensor:
     """For each item the mean of all others: the same for nearly every item, and none of its own.
 
+    >>> import torch
     >>> mean_of_others(torch.tensor([0.0, 3.0, 6.0])).tolist()
     [4.5, 3.0, 1.5]
     """

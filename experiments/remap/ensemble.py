@@ -73,7 +73,7 @@ class Ensemble:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.members, self.features, self.dtype = members, features, dtype
-        self.num_samples = num_samples or features.reach
+        self.num_samples = num_samples or features.receptive_field
         self.distance = (loss or FeatureDifferenceLoss()).loss
         self.synth = starts[0].synth
         self.base = copy.deepcopy(starts[0].mapper)

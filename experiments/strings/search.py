@@ -100,7 +100,7 @@ def fit(note: Note, method: str, excitation: str, loss: nn.Module, config: DictC
     )
     row = {"name": note.name, "f0_hz": note.f0_hz, "stft": found.loss, "param": ""}
     if note.coefficients is not None:
-        units = found.units
+        units = synth.coefficients(found.controls)
         best = {
             "loop_coefficients": units["loop_coefficients"] * units["loop_gain"],
             "excitation_coefficients": units["excitation_coefficients"],
