@@ -85,7 +85,10 @@ class ExportWavs(L.Callback):
         if self.voices and names:
             self._write_voices(pl_module, batch, batch_idx, names)
         if self.baselines and isinstance(pl_module, ComparesBaselines) and names:
-            self._compared += rows_of(pl_module.compare(batch, batch_idx), names)
+            batch = trainer.precision_plugin.convert_input(batch)
+            with trainer.precision_plugin.forward_context():  # as in a step
+                compared = pl_module.compare(batch, batch_idx)
+            self._compared += rows_of(compared, names)
 
     def on_predict_batch_end(
         self,

@@ -73,7 +73,9 @@ class RunSummary(L.Callback):
         for number, batch in enumerate([] if loaders is None else loaders):
             if not isinstance(batch, Mapping) or len({row["name"] for row in rows}) >= self.compared:
                 break
-            compared = module.compare(trainer.strategy.batch_to_device(batch), number)
+            batch = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
+            with trainer.precision_plugin.forward_context():  # as in a step
+                compared = module.compare(batch, number)
             count = len(next(iter(compared["model"].values())))
             names = batch.get("file") or batch.get("name") or [f"{number:05d}-{i:02d}" for i in range(count)]
             rows += rows_of(compared, names)

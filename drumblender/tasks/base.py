@@ -131,7 +131,8 @@ class SynthesisTask(L.LightningModule, ABC):
     @torch.no_grad()
     def untrained(self, batch: AudioBatch) -> Audio:
         """What the task made of a batch when it was built."""
-        start = {name: value.to(self.device) for name, value in self.start.items()}
+        now = dict(self.named_parameters()) | dict(self.named_buffers())  # of the device and precision of today
+        start = {name: value.to(now[name]) for name, value in self.start.items() if name in now}
         return functional_call(self, start, (batch,))
 
     @torch.no_grad()
