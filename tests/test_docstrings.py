@@ -20,9 +20,23 @@ MODULES = [
 PARTS = ("callbacks", "controllers", "data", "encoders", "features", "losses", "metrics", "synths")
 OPS = [f"drumblender.dsp.{found.name}" for found in pkgutil.iter_modules(drumblender.dsp.__path__)]
 WITHOUT = {  # still to be given one
-    *("ControlEncoder", "ControlGRU", "ControlTransformer", "CorrectedSpectra", "DealBatches", "ExpSigmoidHead"),
+    *(
+        "ControlEncoder",
+        "ControlGRU",
+        "ControlTransformer",
+        "CorrectedSpectra",
+        "DealBatches",
+        "ExpSigmoidHead",
+    ),
     *("FilteredNoiseSynth", "FrameLoudness", "GuitarSetDataModule", "HarmonicControls"),
-    *("HarmonicNoiseAnalysis", "KernelSpectra", "NoteCurves", "NotePosition", "NothingHuge", "PhraseDataModule"),
+    *(
+        "HarmonicNoiseAnalysis",
+        "KernelSpectra",
+        "NoteCurves",
+        "NotePosition",
+        "NothingHuge",
+        "PhraseDataModule",
+    ),
     *("PitchHead", "RatioHistogram", "Room", "Slope", "SpectrumTable", "StringDecay", "TimeEstimate"),
     *("a_curve_fir", "a_curve_weight", "bandpass_weight", "mean_square_of_bands", "measured_frames"),
     *("note_position", "stft_filter"),

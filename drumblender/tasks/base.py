@@ -131,7 +131,7 @@ class SynthesisTask(L.LightningModule, ABC):
     @torch.no_grad()
     def untrained(self, batch: AudioBatch) -> Audio:
         """What the task made of a batch when it was built."""
-        now = dict(self.named_parameters()) | dict(self.named_buffers())  # of the device and precision of today
+        now = dict(self.named_parameters()) | dict(self.named_buffers())  # where and how precise
         start = {name: value.to(now[name]) for name, value in self.start.items() if name in now}
         return functional_call(self, start, (batch,))
 
