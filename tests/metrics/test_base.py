@@ -96,7 +96,7 @@ def test_a_batch_counts_as_often_as_it_has_items(sounds):
 def test_wrong_settings_and_empty_batches_are_refused(unchecked):
     with pytest.raises(ValueError, match="'all'"):
         LossMetric(nn.L1Loss(), over="all")
-    with pytest.raises(ValueError, match="no items"):
+    with pytest.raises(ValueError, match=r"\(0, 1000\)"):
         LogSpectralDistance(256).update(torch.zeros(0, 1000), torch.zeros(0, 1000))
 
 
