@@ -50,7 +50,8 @@ def test_units_are_those_of_the_synths(drum):
 
 
 def test_a_head_plays_the_mix(drum, generator):
-    head = LinearHead(4, drum.control_sizes, drum.control_frames)
+    head = LinearHead()
+    head.build(4, drum.control_sizes, drum.control_frames)
     audio = drum(head(torch.randn(2, 10, 4, generator=generator)), 400)
     audio.square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in head.parameters())
