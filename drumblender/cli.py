@@ -11,7 +11,8 @@ from pathlib import Path
 
 from drumblender import __version__, options
 from drumblender.console import UsageError, exit_status, log_to_terminal
-from drumblender.shipped import find_shipped, shipped_dir
+from drumblender.inference.shelf import HUB, find_checkpoint
+from drumblender.shipped import find_shipped, no_such_checkpoint, shipped_dir, shipped_row
 from drumblender.yaml_check import check_yaml
 
 HELP = """\
@@ -22,7 +23,8 @@ HELP = """\
   validate / test / predict -c ... --ckpt_path CKPT                    test writes target/, pred/, metrics.csv
   test CKPT [--data cfg/data/Y.yaml]                                   the same, as the checkpoint was trained
 
-[bold]Use a model[/bold]
+[bold]Use a model[/bold] (CKPT: a file, or checkpoints/NAME of those that ship, or hf://OWNER/NAME)
+  checkpoints \\[NAME]            the trained weights that ship, or the card of one
   synth CKPT IN OUT             resynthesise a recording, or a folder of them; --refine N goes on from there
   blend CKPT --modal A --noise B OUT
                                 play each voice from another recording; --morph 0.5 goes between two
@@ -67,6 +69,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "transfer": ("inference.transfer_command", options.transfer),
     "export": ("inference.export", options.export),
     "import": ("originals.command", options.importing),
+    "checkpoints": ("inference.shelf_command", options.checkpoints),
     "kad": ("evaluation.command", options.kad),
     "report": ("evaluation.report", options.report),
     "pitch": ("inference.pitch", options.pitch),
@@ -140,10 +143,12 @@ def help_origin() -> str:
 
 
 def _find_config(arg: str) -> str:
-    """The shipped file that ``cfg/...`` or ``checkpoints/...`` names, where the user has no such file."""
+    """The file that ``cfg/...``, ``checkpoints/NAME`` or ``hf://...`` stands for, if the user has no such file."""
     name, equals, value = arg.rpartition("=") if arg.startswith("--") else ("", "", arg)
     if Path(value).exists():
         return arg
+    if value.startswith(HUB) or (value.startswith("checkpoints/") and shipped_row(value)):
+        return f"{name}{equals}{find_checkpoint(value)}"
     found = find_shipped(value)
     return arg if found is None else f"{name}{equals}{found}"
 
@@ -188,7 +193,8 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
         *((path, "recording") for path in sources),
     ]:
         if not Path(path).exists():
-            raise FileNotFoundError(f"No {what} {path}.")
+            named = what == "checkpoint" and str(path).startswith("checkpoints/")
+            raise FileNotFoundError(no_such_checkpoint(path) if named else f"No {what} {path}.")
         if not (Path(path).is_file() or (what == "recording" and Path(path).is_dir())):
             raise FileNotFoundError(f"{path} is no regular file: a {what} is one.")
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from drumblender.audio_io import resample
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.inference.remap import remap_audio
+from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.synth import Settings, resynthesise
-from drumblender.shipped import find_shipped
 from drumblender.tasks import RemapTask, SynthesisTask
 
 
@@ -77,14 +77,12 @@ def load(checkpoint: str | Path) -> Model:
     """Open a trained model.
 
     Args:
-        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, or the name of a shipped one.
+        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, the name of a shipped one
+            (``drumblender checkpoints`` lists them), or ``hf://owner/name`` on the Hugging Face hub.
 
     Raises:
         FileNotFoundError: There is no such file and no such name.
         ValueError: The file is no checkpoint of ours, or its weights do not fit its configuration.
+        StorageError: It cannot be fetched.
     """
-    for path in (str(checkpoint), f"checkpoints/{checkpoint}", f"checkpoints/{checkpoint}.ckpt"):
-        found = Path(path) if Path(path).is_file() else find_shipped(path)
-        if found is not None and found.is_file():
-            return Model(load_checkpoint(found))
-    raise FileNotFoundError(f"No checkpoint {checkpoint}, neither a file nor a shipped one.")
+    return Model(load_checkpoint(find_checkpoint(checkpoint)))
