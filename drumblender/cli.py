@@ -143,7 +143,7 @@ def help_origin() -> str:
 
 
 def _find_config(arg: str) -> str:
-    """The file that ``cfg/...``, ``checkpoints/NAME`` or ``hf://...`` stands for, if the user has no such file."""
+    """The file that ``cfg/...``, ``checkpoints/NAME`` or ``hf://...`` stands for; a file of the user wins."""
     name, equals, value = arg.rpartition("=") if arg.startswith("--") else ("", "", arg)
     if Path(value).exists():
         return arg

@@ -188,7 +188,9 @@ def checkpoints() -> Parser:
         prog="drumblender checkpoints",
         description="List the trained weights that ship with the package, or show the card of one.",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="show its card: data, licence, figures, limits")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="show its card: data, licence, figures, limits"
+    )
     parser.add_argument("--json", action="store_true", help="write all that the index tells, as JSON")
     return parser
 

@@ -79,7 +79,9 @@ class Shipped:
     def __post_init__(self) -> None:
         for part in fields(self):
             value, kind = getattr(self, part.name), get_origin(part.type) or part.type
-            if not isinstance(value, int | float if kind is float else str | None if kind is UnionType else kind):
+            if not isinstance(
+                value, int | float if kind is float else str | None if kind is UnionType else kind
+            ):
                 raise ValueError(f"{self.name}: {part.name} is {repr(value)[:50]}.")
         if not _NAME.fullmatch(self.name) or Path(self.file).name != self.file:
             raise ValueError(f"{self.name[:70]!r}: name and file ({self.file[:70]!r}) are plain names.")

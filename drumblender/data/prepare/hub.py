@@ -27,7 +27,9 @@ def split_address(url: str) -> tuple[str, str, str]:
     owner, _, rest = path.removeprefix("datasets/").partition("/")
     name, _, file = rest.partition("/")
     if not owner or not name or ".." in path.split("/"):
-        raise StorageError(f"{url} is no address on the hub, such as hf://owner/name or hf://owner/name/file.")
+        raise StorageError(
+            f"{url} is no address on the hub, such as hf://owner/name or hf://owner/name/file."
+        )
     return kind, f"{owner}/{name}", file
 
 
@@ -96,12 +98,16 @@ class HubStore(Store):
         try:
             yield
         except errors.GatedRepoError as error:
-            raise StorageError(f"{address}: its owner grants access: ask on its page, then set HF_TOKEN.") from error
+            raise StorageError(
+                f"{address}: its owner grants access: ask on its page, then set HF_TOKEN."
+            ) from error
         except errors.RepositoryNotFoundError as error:
             raise StorageError(f"{address}: no such repository, or a private one: set HF_TOKEN.") from error
         except (errors.EntryNotFoundError, errors.RevisionNotFoundError) as error:
             if isinstance(error, errors.LocalEntryNotFoundError):
-                raise DroppedError(f"{address}: no connection to the hub, and no copy from before.") from error
+                raise DroppedError(
+                    f"{address}: no connection to the hub, and no copy from before."
+                ) from error
             raise StorageError(f"{address} does not exist.") from error
         except errors.HfHubHTTPError as error:
             raise _of_answer(error, address) from error
@@ -114,7 +120,9 @@ class HubStore(Store):
 def _of_answer(error: Any, address: str) -> StorageError:
     status = getattr(getattr(error, "response", None), "status_code", 0)
     if status in (401, 403):
-        return StorageError(f"{address}: access denied (HTTP {status}): set HF_TOKEN to a token that may do this.")
+        return StorageError(
+            f"{address}: access denied (HTTP {status}): set HF_TOKEN to a token that may do this."
+        )
     if status >= 500 or status in (408, 429):
         return DroppedError(f"{address}: the hub is busy or broken (HTTP {status}).")
     return StorageError(f"{address}: the hub refused (HTTP {status}).")
