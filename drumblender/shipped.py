@@ -56,7 +56,7 @@ class Shipped:
         metrics: On items left out of training, by measure.
         baselines: The same measures of what needs no training, by name.
         render: Seconds of sound that it makes in a second of one core.
-        check: What it makes of a fixed sound, as :func:`drumblender.inference.shelf.probed` measures.
+        check: What it makes of a fixed sound, as :func:`drumblender.inference.probe.probed` measures.
         url: Where it is fetched from, if the package does not carry it: ``https://...`` or ``hf://...``.
         demo: Data that are made up, to test with where those of the training are not there.
     """
@@ -79,9 +79,8 @@ class Shipped:
     def __post_init__(self) -> None:
         for part in fields(self):
             value, kind = getattr(self, part.name), get_origin(part.type) or part.type
-            if not isinstance(
-                value, int | float if kind is float else str | None if kind is UnionType else kind
-            ):
+            kind = {float: int | float, UnionType: str | None}.get(kind, kind)
+            if not isinstance(value, kind):
                 raise ValueError(f"{self.name}: {part.name} is {repr(value)[:50]}.")
         if not _NAME.fullmatch(self.name) or Path(self.file).name != self.file:
             raise ValueError(f"{self.name[:70]!r}: name and file ({self.file[:70]!r}) are plain names.")

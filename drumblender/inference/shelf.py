@@ -1,4 +1,4 @@
-"""Checkpoints by name: files, those that ship, and those that a hub keeps; and what they make of a fixed sound."""
+"""Checkpoints by name: files, those that ship, and those that the Hugging Face hub keeps."""
 
 from pathlib import Path
 
