@@ -23,13 +23,13 @@ from drumblender.callbacks import (
     TimeEstimate,
     TrainingBar,
 )
-from drumblender.checkpoints import check_weights, read_checkpoint
+from drumblender.checkpoints import check_weights, read_whole
 from drumblender.console import UsageError, is_interrupt, show_rows
 from drumblender.data.base import AudioDataModule
 from drumblender.data.nsynth_published import is_published
 from drumblender.data.prepare.preparation import is_complete
 from drumblender.option_order import in_order
-from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable
+from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable, start_from
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
 
@@ -99,6 +99,19 @@ class TaskCLI(LightningCLI):
                 action="store_true",
                 help="Go on from the last checkpoint of the newest run of the same configuration.",
             )
+            parser.add_argument(
+                "--init-from",
+                type=str | None,
+                metavar="CKPT",
+                help="Start from the weights of a checkpoint, or of one that ships: checkpoints/NAME.",
+            )
+            parser.add_argument(
+                "--init-part",
+                nargs="+",
+                type=str,
+                metavar="PART",
+                help="With --init-from: take these parts alone, such as voices.noise.",
+            )
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
@@ -162,7 +175,8 @@ class TaskCLI(LightningCLI):
         config = self.config[self.subcommand]
         path = config.get("ckpt_path")
         if path and path not in _LIGHTNING_CHECKPOINTS:
-            check_weights(self.model, read_checkpoint(path).get("state_dict", {}), source=path)
+            check_weights(self.model, read_whole(path).get("state_dict", {}), source=path)
+        start_from(self.model, config)
         _check_rates(self.model, self.datamodule)
         if self.prepared_only:
             _check_prepared(self.datamodule)
