@@ -102,6 +102,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     if rest in (["--help"], ["-h"]) and (text := kept_help(verb)) is not None:
         sys.stdout.write(text)
         return 0
+    ships = bool(rest) and rest[0].startswith("checkpoints/") and not Path(rest[0]).exists()
     rest = [_find_config(arg) for arg in rest]
     if verb not in (*TRAINER_VERBS, *VERBS):
         close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
@@ -113,7 +114,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
-        return _train(verb, rest, debug)
+        return _train(verb, rest, debug, ships=ships)
     return import_module(f"drumblender.{module}").command(given)
 
 
@@ -216,7 +217,7 @@ def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:
     return values, rest
 
 
-def _train(verb: str, args: list[str], debug: bool) -> int:
+def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> int:
     if not args:
         instead = "" if verb == "fit" else ", or a checkpoint"
         raise UsageError(f"What to {verb}? Give -c cfg/NAME.yaml{instead}. See drumblender --help.")
@@ -224,6 +225,11 @@ def _train(verb: str, args: list[str], debug: bool) -> int:
     from drumblender.originals.rerun import expand_checkpoint, names_checkpoint
     from drumblender.trust import find_modules_in, listed_imports_only, trusted
 
+    if ships and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args):
+        from drumblender.inference.made_up import made_up_data
+
+        made_up = made_up_data(Path(args[0]), Path("dataset", "made_up", Path(args[0]).stem))
+        args = [args[0], *(["--data", str(made_up)] if made_up else []), *args[1:]]
     modules, args = _take("--trust", args)
     trust = trusted(modules)
     prepared_only = names_checkpoint(args) and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args)

@@ -58,7 +58,6 @@ class Shipped:
         render: Seconds of sound that it makes in a second of one core.
         check: What it makes of a fixed sound, as :func:`drumblender.inference.probe.probed` measures.
         url: Where it is fetched from, if the package does not carry it: ``https://...`` or ``hf://...``.
-        demo: Data that are made up, to test with where those of the training are not there.
     """
 
     name: str
@@ -74,7 +73,6 @@ class Shipped:
     render: float = 0.0
     check: dict[str, float] = field(default_factory=dict)
     url: str | None = None
-    demo: str | None = None
 
     def __post_init__(self) -> None:
         for part in fields(self):

@@ -57,7 +57,6 @@ class About:
         left_out: What was left out of training, on which the figures are.
         bad_at: What it is bad at.
         heard: What each sound is, in the order of the recordings.
-        demo: Data that are made up, to test with where those of the training are not there.
     """
 
     system: str
@@ -71,7 +70,6 @@ class About:
     left_out: str
     bad_at: str
     heard: list[str] = field(default_factory=list)
-    demo: str | None = None
 
 
 def stripped(content: dict[str, Any], source: str) -> dict[str, Any]:
@@ -172,7 +170,6 @@ def ship(checkpoint: Path, name: str, about: About, test: Path, hear: Sequence[P
         baselines={kind: _rounded(values) for kind, values in table.items() if kind != "model"},
         render=round(speed, 1),
         check=_rounded(check, 4),
-        demo=about.demo,
     )
     for number, recording in enumerate(hear, start=1):
         write_flac(path, recording, FOLDER / "sounds" / f"{name}_{number}.flac")

@@ -1,5 +1,6 @@
 """The Hugging Face hub as one more store: ``hf://owner/name``, or ``hf://datasets/owner/name``."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,12 +53,14 @@ class HubStore(Store):
             import huggingface_hub
         except ImportError as error:
             raise StorageError(_NO_LIBRARY) from error
-        self._hub = huggingface_hub
+        self._api = huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
 
     def stat(self, key: str) -> Stat:
         with self._errors(key):
-            address = self._hub.hf_hub_url(self.repo, key, repo_type=self.kind)
-            found = self._hub.get_hf_file_metadata(address)
+            from huggingface_hub import hf_hub_url
+
+            address = hf_hub_url(self.repo, key, repo_type=self.kind, endpoint=self._api.endpoint)
+            found = self._api.get_hf_file_metadata(url=address)
         if found.size is None:
             raise StorageError(f"{self.url}/{key}: the hub does not say how large it is.")
         return Stat(found.size, str(found.etag))
@@ -72,14 +75,13 @@ class HubStore(Store):
 
     def keys(self, prefix: str) -> Iterator[str]:
         with self._errors(prefix):
-            names = self._hub.list_repo_files(self.repo, repo_type=self.kind)
+            names = self._api.list_repo_files(self.repo, repo_type=self.kind)
         yield from (name for name in sorted(names) if name.startswith(prefix))
 
     def upload(self, path: Path, key: str) -> str:
         with self._errors(key):
-            api = self._hub.HfApi()
-            api.create_repo(self.repo, repo_type=self.kind, exist_ok=True)
-            api.upload_file(
+            self._api.create_repo(self.repo, repo_type=self.kind, exist_ok=True)
+            self._api.upload_file(
                 path_or_fileobj=str(path), path_in_repo=key, repo_id=self.repo, repo_type=self.kind
             )
         return f"{self.url}/{key}"
@@ -87,7 +89,7 @@ class HubStore(Store):
     def fetched(self, key: str) -> Path:
         """A file of the repository, in the hub's own cache; an interrupted download goes on."""
         with self._errors(key):
-            return Path(self._hub.hf_hub_download(self.repo, key, repo_type=self.kind))
+            return Path(self._api.hf_hub_download(self.repo, key, repo_type=self.kind))
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
