@@ -16,6 +16,7 @@ from drumblender.atomic import sha256_of
 
 INDEX = "index.yaml"
 _PACKAGE = Path(__file__).parent
+_KINDS = {str: str, int: int, float: int | float, UnionType: str | None}  # what stands for a type in YAML
 _NAME = re.compile(r"[A-Za-z0-9][\w-]{0,63}")
 
 
@@ -75,11 +76,6 @@ class Shipped:
     url: str | None = None
 
     def __post_init__(self) -> None:
-        for part in fields(self):
-            value, kind = getattr(self, part.name), get_origin(part.type) or part.type
-            kind = {float: int | float, UnionType: str | None}.get(kind, kind)
-            if not isinstance(value, kind):
-                raise ValueError(f"{self.name}: {part.name} is {repr(value)[:50]}.")
         if not _NAME.fullmatch(self.name) or Path(self.file).name != self.file:
             raise ValueError(f"{self.name[:70]!r}: name and file ({self.file[:70]!r}) are plain names.")
         if not re.fullmatch("[0-9a-f]{64}", self.sha256):
@@ -122,6 +118,10 @@ def read_index(path: Path | None = None) -> dict[str, Shipped]:
     known = {part.name for part in fields(Shipped)} - {"name"}
     needed = {part.name for part in fields(Shipped) if part.default is part.default_factory is MISSING}
     for name, row in rows.items():
+        for part in fields(Shipped):
+            kind = _KINDS.get(get_origin(part.type) or part.type, dict)
+            if part.name in row and not isinstance(row[part.name], kind):
+                raise ValueError(f"{path}, {name}: {part.name} is {repr(row[part.name])[:50]}.")
         if wrong := sorted({*map(str, set(row) - known), *(needed - {"name"} - set(row))}):
             said = "unknown" if wrong[0] in map(str, row) else "missing"
             raise ValueError(f"{path}, {name}: {wrong[0]} is {said}.")

@@ -17,7 +17,7 @@ from drumblender.data.fake import KINDS, percussion
 log = logging.getLogger(__name__)
 _ROUNDS, _HITS, _NOTES, _PHRASES = 4, 20, 16, 7
 _PARTIALS, _SILENCE_S = 20, 0.35
-_SPLITTING = ("split", "remote", "remote_raw", "download")  # of the data that are replaced
+_OF_THE_DATA = ("split", "remote")  # settings that say something of the recordings that are replaced
 
 
 def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
@@ -40,7 +40,7 @@ def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
     if place is None or Path(place).exists():
         return None
     rate = record["sample_rate"]
-    for name in _SPLITTING:
+    for name in _OF_THE_DATA:
         given.pop(name, None)
     raw = folder / "raw"
     kind = str(data["class_path"]).rpartition(".")[2]
