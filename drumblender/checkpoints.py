@@ -116,7 +116,7 @@ def read_whole(path: str | Path, trust: Trust | None = None) -> dict[str, Any]:
     if type(seed) is not int or not 0 <= seed < 2**63 or not isinstance(names, list):
         raise ValueError(f"{path}: what it leaves to be drawn anew has no seed and names.")
     buffers = drawn_buffers(record["config"], seed, source=str(path), trust=trust)
-    if unknown := [str(name)[:50] for name in names if name not in buffers]:
+    if unknown := [str(name)[:50] for name in names if not (isinstance(name, str) and name in buffers)]:
         raise ValueError(f"{path} leaves out {unknown[0]}, which is no buffer of its task.")
     return content | {"state_dict": {name: buffers[name] for name in names} | content["state_dict"]}
 

@@ -78,18 +78,14 @@ def test_has_a_card_that_tells_what_it_must_and_three_sounds(name):
     assert len(sounds) == 3 and all(sound.name in card for sound in sounds)
     for sound in sounds:
         audio, rate = soundfile.read(sound)
-        assert rate == row_rate(name) and 0.01 < np.abs(audio).max() <= 1
-
-
-def row_rate(name):
-    return read_checkpoint(ROWS[name].path)["drumblender"]["sample_rate"]
+        assert len(audio) > rate / 4 and 0.01 < np.abs(audio).max() <= 1
 
 
 @named
 def test_the_verb_of_its_system_plays_it_from_any_folder(load, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = load(name)
-    db.write("in.wav", probe(model.task, model.sample_rate), model.sample_rate)
+    db.write(Path("in.wav"), probe(model.task, model.sample_rate), model.sample_rate)
     assert run([model.task.verb, f"checkpoints/{name}", "in.wav", "out.wav"]) == 0
     sound, rate = soundfile.read("out.wav")
     assert rate == model.sample_rate and np.isfinite(sound).all() and np.abs(sound).max() > 0.01
