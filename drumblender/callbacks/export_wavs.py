@@ -29,8 +29,8 @@ class ExportWavs(L.Callback):
     ``metrics.csv``, a row for each item with its name, every metric of the task that has a value per item and
     what the step returns as ``item_metrics``, and ``metrics_mean.csv``, what the test logs under the same
     names: means over items, but for a metric that is taken over the batch (``mss_sc`` of the paper) the mean
-    over batches. Where the task knows what needs no training, ``baselines.csv`` has its means beside the model's, and
-    ``baselines_items.csv`` every item.
+    over batches. Where the task knows what needs no training, ``baselines.csv`` has its means beside the
+    model's, and ``baselines_items.csv`` every item.
 
     Items are named as ``batch["file"]`` or ``batch["name"]`` says, else by batch and place. Under several
     processes each writes its own items, whose names then end in the number of the process.
