@@ -53,8 +53,8 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 _PARTS = ("--data", "--model", "--optimizer", "--lr_scheduler", "--synth", "--loss")  # may be files
 _MAY_PREPARE = ("--data", "--allow-download")
 
-KEPT_HELP = ("fit", "match")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+KEPT_HELP = (*TRAINER_VERBS, "match")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
     "synth": ("inference.synth", options.synth),
     "blend": ("inference.blend", options.blend),
