@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import BadAudioError, read_audio, write_wav
+from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
+from drumblender.open_sound import BadAudioError
 from drumblender.trust import trusted
 from drumblender.types import Audio, Controls
 

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import BadAudioError, read_audio, write_wav
+from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.data import RemapDataModule
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.inference.hits import HitStream, RunningScale
+from drumblender.open_sound import BadAudioError
 from drumblender.synths.drum_synth import DrumSynth
 from drumblender.tasks import RemapTask
 from drumblender.trust import Trust, trusted
