@@ -109,7 +109,7 @@ def draw_track(found: Track, path: Path) -> None:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender pitch IN OUT`; see :func:`drumblender.options.pitch`."""
+    """`drumblender pitch IN OUT`; see :func:`drumblender.options.converting.pitch`."""
     ear = make_tracker(given.tracker, trusted(given.trust), hop_s=given.hop, threshold=given.threshold)
     sounds = find_sounds(given.input)
     if not sounds:

@@ -169,7 +169,7 @@ def remapping_parts(loaded: Loaded, path: str | Path) -> tuple[RemapTask, RemapD
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender remap CKPT IN OUT.wav`; see :func:`drumblender.options.remap`."""
+    """`drumblender remap CKPT IN OUT.wav`; see :func:`drumblender.options.playing.remap`."""
     if given.output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {given.output.name} should be {given.output.stem}.wav.")
     hits = remap(

@@ -110,7 +110,7 @@ def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Sett
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender synth CKPT IN OUT`; see :func:`drumblender.options.synth`."""
+    """`drumblender synth CKPT IN OUT`; see :func:`drumblender.options.playing.synth`."""
     settings = Settings(
         seed=given.seed,
         cut_silence=not given.no_cut,

@@ -58,7 +58,7 @@ def options_of(given: argparse.Namespace, unvoiced: float) -> Transfer:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender transfer CKPT VOICE OUT`; see :func:`drumblender.options.transfer`."""
+    """`drumblender transfer CKPT VOICE OUT`; see :func:`drumblender.options.playing.transfer`."""
     loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "transfer":
         kind, verb = type(loaded.task).__name__, loaded.task.verb
