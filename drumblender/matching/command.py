@@ -13,8 +13,8 @@ from torch import nn
 from drumblender.atomic import atomic_write
 from drumblender.matching.arguments import match_parser
 from drumblender.matching.auto import match_best
+from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import Match, match
-from drumblender.matching.search import GeneticSettings
 from drumblender.matching.synth_files import AUTO, rates, synth_config
 from drumblender.matching.telling import told
 from drumblender.open_sound import BadAudioError
