@@ -9,8 +9,9 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from drumblender import __version__, options
+from drumblender import __version__
 from drumblender.console import UsageError, exit_status, log_to_terminal
+from drumblender.options import converting, judging, playing
 from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.yaml_check import check_yaml
 
@@ -56,21 +57,21 @@ _MAY_PREPARE = ("--data", "--allow-download")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 KEPT_HELP = (*TRAINER_VERBS, "match")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
-    "synth": ("inference.synth", options.synth),
-    "blend": ("inference.blend", options.blend),
+    "synth": ("inference.synth", playing.synth),
+    "blend": ("inference.blend", playing.blend),
     "match": (
         "matching.command",
         None,
     ),  # depends on the synth: it parses its own options
-    "render": ("matching.render", options.render),
-    "remap": ("inference.remap", options.remap),
-    "transfer": ("inference.transfer_command", options.transfer),
-    "export": ("inference.export", options.export),
-    "import": ("originals.command", options.importing),
-    "kad": ("evaluation.command", options.kad),
-    "report": ("evaluation.report", options.report),
-    "pitch": ("inference.pitch", options.pitch),
-    "audit": ("evaluation.audit_command", options.audit),
+    "render": ("matching.render", playing.render),
+    "remap": ("inference.remap", playing.remap),
+    "transfer": ("inference.transfer_command", playing.transfer),
+    "export": ("inference.export", converting.export),
+    "import": ("originals.command", converting.importing),
+    "kad": ("evaluation.command", judging.kad),
+    "report": ("evaluation.report", judging.report),
+    "pitch": ("inference.pitch", converting.pitch),
+    "audit": ("evaluation.audit_command", judging.audit),
 }
 
 

@@ -10,7 +10,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from drumblender.audio_io import BadAudioError, Channel, read_audio
+from drumblender.audio_io import Channel, read_audio
 from drumblender.data.base import AudioDataModule
 from drumblender.data.items import AudioItems
 from drumblender.data.phrase_split import (
@@ -26,6 +26,7 @@ from drumblender.data.prepare.raw import Recording
 from drumblender.data.splits import Split, Splitting
 from drumblender.features.harmonic_noise import FLOOR_DB, HarmonicNoiseAnalysis
 from drumblender.features.note_curves import NoteCurves
+from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
 _QUIET_DB = -80.0

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import resample
 from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.dsp.resample import hann_resample
 from drumblender.inference.remap import remap_audio
 from drumblender.inference.synth import Settings, resynthesise
 from drumblender.shipped import find_shipped
@@ -44,7 +44,7 @@ class Model:
             BadAudioError: The recording is silent, or has nothing that the model answers to.
         """
         if isinstance(self.task, RemapTask):
-            heard = resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
+            heard = hann_resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 return remap_audio(self.task, self._loaded.data, heard)
@@ -69,7 +69,7 @@ class Model:
         return self
 
     def _resynthesised(self, audio: Tensor, sample_rate: int, settings: Settings) -> dict[str, Tensor]:
-        heard = resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+        heard = hann_resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
         return resynthesise(self._loaded, heard, settings)
 
 

@@ -83,7 +83,7 @@ def read_original(path: str | Path) -> dict[str, Any]:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
+    """`drumblender import [OLD] OLD.ckpt OUT`; see :func:`drumblender.options.converting.importing`."""
     config = None if given.config is None else read_config(given.config)
     imported = convert(config, read_original(given.checkpoint))
     save_imported(imported, given.output, trusted(given.trust))
