@@ -20,6 +20,9 @@ class DealBatches(L.Callback):
 
     It leaves a loader alone that shuffles or has a sampler of its own, and, with a warning, one with fewer
     batches than there are processes: a process without any would wait for ever.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[DealBatches()], logger=False)
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
