@@ -1,6 +1,5 @@
 """`drumblender`: the command line. Torch is imported only once a verb runs."""
 
-import os
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from pathlib import Path
 from drumblender import __version__
 from drumblender.console import UsageError, exit_status, log_to_terminal
 from drumblender.options import converting, judging, playing
+from drumblender.process import settle
 from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.yaml_check import check_yaml
 
@@ -107,8 +107,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     module, parser = VERBS.get(verb, ("", None))
     given = parser().parse_args(rest) if parser else rest
     _check_files(verb, given)
-    # Threads without work spin by default, and starve those that have some where cores are shared.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle()
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
         return _train(verb, rest, debug)
