@@ -1,6 +1,5 @@
 """`drumblender`: the command line. Torch is imported only once a verb runs."""
 
-import os
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
@@ -9,9 +8,11 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from drumblender import __version__, options
+from drumblender import __version__
 from drumblender.console import UsageError, exit_status, log_to_terminal
 from drumblender.inference.shelf import HUB, find_checkpoint
+from drumblender.options import converting, judging, playing
+from drumblender.process import settle
 from drumblender.shipped import find_shipped, no_such_checkpoint, shipped_dir, shipped_row
 from drumblender.yaml_check import check_yaml
 
@@ -55,25 +56,25 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 _PARTS = ("--data", "--model", "--optimizer", "--lr_scheduler", "--synth", "--loss")  # may be files
 _MAY_PREPARE = ("--data", "--allow-download")
 
-KEPT_HELP = ("fit", "match")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+KEPT_HELP = (*TRAINER_VERBS, "match")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
-    "synth": ("inference.synth", options.synth),
-    "blend": ("inference.blend", options.blend),
+    "synth": ("inference.synth", playing.synth),
+    "blend": ("inference.blend", playing.blend),
     "match": (
         "matching.command",
         None,
     ),  # depends on the synth: it parses its own options
-    "render": ("matching.render", options.render),
-    "remap": ("inference.remap", options.remap),
-    "transfer": ("inference.transfer_command", options.transfer),
-    "export": ("inference.export", options.export),
-    "import": ("originals.command", options.importing),
-    "checkpoints": ("inference.shelf_command", options.checkpoints),
-    "kad": ("evaluation.command", options.kad),
-    "report": ("evaluation.report", options.report),
-    "pitch": ("inference.pitch", options.pitch),
-    "audit": ("evaluation.audit_command", options.audit),
+    "render": ("matching.render", playing.render),
+    "remap": ("inference.remap", playing.remap),
+    "transfer": ("inference.transfer_command", playing.transfer),
+    "export": ("inference.export", converting.export),
+    "import": ("originals.command", converting.importing),
+    "checkpoints": ("inference.shelf_command", playing.checkpoints),
+    "kad": ("evaluation.command", judging.kad),
+    "report": ("evaluation.report", judging.report),
+    "pitch": ("inference.pitch", converting.pitch),
+    "audit": ("evaluation.audit_command", judging.audit),
 }
 
 
@@ -110,8 +111,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     module, parser = VERBS.get(verb, ("", None))
     given = parser().parse_args(rest) if parser else rest
     _check_files(verb, given)
-    # Threads without work spin by default, and starve those that have some where cores are shared.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle()
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
         return _train(verb, rest, debug, ships=ships)

@@ -36,7 +36,8 @@ from drumblender.tasks import SynthesisTask
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")
 _NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
-_OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
+_NAME_OF_RUNS = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "project"}
+"""What the folder that a logger gives to all runs of one name is called by."""
 
 
 def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: bool = False) -> int:
@@ -225,11 +226,12 @@ class TaskCLI(LightningCLI):
 def _run_folder(config: Namespace, run_name: str) -> Path | None:
     """The folder of all runs of this configuration; the logger takes its name unless it has one."""
     logger = config.trainer.logger
-    if not isinstance(logger, Namespace) or not logger.class_path.endswith(_OWN_FOLDER_LOGGERS):
+    key = _NAME_OF_RUNS.get(logger.class_path.split(".")[-1]) if isinstance(logger, Namespace) else None
+    if key is None:
         return None
     settings = logger.init_args
-    settings.name = settings.name or run_name
-    return Path(str(settings.save_dir)) / settings.name
+    settings[key] = settings[key] or run_name
+    return Path(str(settings.save_dir)) / settings[key]
 
 
 def _resume(config: Namespace, folder: Path | None) -> None:
@@ -237,12 +239,14 @@ def _resume(config: Namespace, folder: Path | None) -> None:
     if config.ckpt_path:
         raise ValueError(f"--resume finds its own checkpoint; leave out --ckpt_path {config.ckpt_path}.")
     if folder is None:
-        raise ValueError(
-            "--resume knows the runs of TensorBoardLogger and CSVLogger; give --ckpt_path instead."
-        )
+        raise ValueError(f"--resume knows the runs of {', '.join(_NAME_OF_RUNS)}; give --ckpt_path instead.")
     found = resumable(folder)
     config.ckpt_path = str(found)
-    config.trainer.logger.init_args.version = int(found.parents[1].name.removeprefix("version_"))
+    run, settings = found.parents[1].name, config.trainer.logger.init_args
+    if "project" in settings:
+        settings.id = run
+    else:
+        settings.version = int(run.removeprefix("version_"))
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:

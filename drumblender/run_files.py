@@ -12,8 +12,9 @@ import torch
 from jsonargparse import Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
+from drumblender.callbacks.sounds import run_folder
 from drumblender.checkpoints import check_tensors, read_checkpoint, read_whole, save_checkpoint
 from drumblender.console import UsageError
 from drumblender.inference.shelf import find_checkpoint
@@ -45,7 +46,31 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Saves the configuration of a run without the options of one command line."""
+    """Saves the configuration of a run in its folder, without the options of one command line.
+
+    Weights & Biases gets it as well, as ``model-config.yaml``: the program writes a ``config.yaml`` itself.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings | {"save_to_log_dir": False})
+        self.folder = Path()
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self.folder = run_folder(trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        paths = [self.folder / self.config_filename]
+        paths += [
+            Path(run.experiment.dir) / "model-config.yaml"
+            for run in trainer.loggers
+            if isinstance(run, WandbLogger)
+        ]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.parser.save(
+                self.config, path, skip_unset=False, overwrite=self.overwrite, multifile=self.multifile
+            )
 
     def keep(self, config: Namespace) -> None:
         """Save this configuration, one-off options left out, instead of the one that is run."""
@@ -87,7 +112,7 @@ def resumable(folder: Path) -> Path:
         FileNotFoundError: None of them has one.
         ValueError: It is damaged; the message names another that is whole, where there is one.
     """
-    found = sorted(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    found = sorted(folder.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise FileNotFoundError(f"No run to resume in {folder}: run once without --resume.")
     try:

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from drumblender.audio_io import BadAudioError
 from drumblender.data.notes import analyse_unknown
 from drumblender.dsp.noise import noise_burst
 from drumblender.dsp.units import midi_to_hz
 from drumblender.features import AWeightedLoudness, NoPitchError
+from drumblender.open_sound import BadAudioError
 from drumblender.synths import StringSynth
 from drumblender.types import Audio, StringBatch
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import resample
 from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.dsp.resample import hann_resample
 from drumblender.inference.remap import remap_audio
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.synth import Settings, resynthesise
@@ -20,6 +20,18 @@ class Model:
     Attributes:
         task: The LightningModule, in eval mode.
         sample_rate: Samples per second of what it plays.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.data import AudioDataModule
+        >>> from drumblender.synths import NoiseSynth
+        >>> from drumblender.tasks import DrumTask, Voice
+        >>> hiss = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+        >>> task = DrumTask({"hiss": hiss}, torch.nn.L1Loss(), sample_rate=16000).eval()
+        >>> model = Model(Loaded(task, AudioDataModule("sounds", sample_rate=16000), sample_rate=16000))
+        >>> knock = torch.exp(-torch.arange(4800) / 300) * torch.sin(torch.arange(4800) / 20)
+        >>> model(knock, 48000).shape, list(model.stems(knock, 48000))
+        (torch.Size([1600]), ['hiss'])
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -44,7 +56,7 @@ class Model:
             BadAudioError: The recording is silent, or has nothing that the model answers to.
         """
         if isinstance(self.task, RemapTask):
-            heard = resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
+            heard = hann_resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 return remap_audio(self.task, self._loaded.data, heard)
@@ -69,7 +81,7 @@ class Model:
         return self
 
     def _resynthesised(self, audio: Tensor, sample_rate: int, settings: Settings) -> dict[str, Tensor]:
-        heard = resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+        heard = hann_resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
         return resynthesise(self._loaded, heard, settings)
 
 
@@ -84,5 +96,18 @@ def load(checkpoint: str | Path) -> Model:
         FileNotFoundError: There is no such file and no such name.
         ValueError: The file is no checkpoint of ours, or its weights do not fit its configuration.
         StorageError: It cannot be fetched.
+
+    Examples:
+        >>> from drumblender.checkpoints import build, save_checkpoint
+        >>> synth = {"class_path": "drumblender.synths.ModalSynth", "init_args": {"num_modes": 3}}
+        >>> arguments = {"voices": {"modal": {"synth": synth}}, "loss": {"class_path": "torch.nn.L1Loss"}}
+        >>> arguments["sample_rate"] = 16000
+        >>> model = {"class_path": "drumblender.tasks.DrumTask", "init_args": arguments}
+        >>> config = {"model": model, "data": {"class_path": "drumblender.data.HarmonicTonesDataModule"}}
+        >>> record = {"version": "0.2.0", "sample_rate": 16000, "config": config}  # as `fit` writes it
+        >>> weights = build(config)[0].state_dict()
+        >>> save_checkpoint({"drumblender": record, "state_dict": weights}, "modal.ckpt")
+        >>> load("modal.ckpt").sample_rate
+        16000
     """
     return Model(load_checkpoint(find_checkpoint(checkpoint)))

@@ -9,7 +9,7 @@ from drumblender.shipped import Shipped, no_such_checkpoint, read_index, shipped
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender checkpoints [NAME] [--json]`; see :func:`drumblender.options.checkpoints`."""
+    """`drumblender checkpoints [NAME] [--json]`; see :func:`drumblender.options.playing.checkpoints`."""
     rows = list(read_index().values())
     if given.name is not None:
         row = shipped_row(given.name)

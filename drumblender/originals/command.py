@@ -95,7 +95,7 @@ def read_original(path: str | Path) -> dict[str, Any]:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
+    """`drumblender import [OLD] OLD.ckpt OUT`; see :func:`drumblender.options.converting.importing`."""
     config = None if given.config is None else read_config(given.config)
     original = read_original(given.checkpoint)
     imported = convert(config, original)

@@ -9,6 +9,7 @@ from drumblender.dsp.resample import resampling_kernel
 from drumblender.dsp.strings import fractional_delay_taps, state_size
 from drumblender.synths.string import SHORTEST_PERIOD, StringSynth
 from drumblender.synths.string_curves import Span, loop_from_controls, windows_from_controls
+from drumblender.synths.string_excitation import bursts
 from drumblender.types import Audio, Controls
 
 
@@ -64,7 +65,7 @@ class StringStream:
             if not torch.is_tensor(starts):
                 starts = torch.tensor([starts], device=self.period.device).expand(len(self.period), -1)
             self.starts = starts
-            self.bursts = None if synth.needs_source else synth.bursts(self.windows)
+            self.bursts = None if synth.needs_source else bursts(synth.noise, self.windows, synth.kernel)
         if synth.excitation == "source" and bool((starts.sort().values.diff() < synth.window).any()):
             raise ValueError("The windows of a stream that filters a source must lie apart.")
         self.total = -(-num_samples * synth.internal_rate // synth.sample_rate)

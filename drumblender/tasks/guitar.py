@@ -34,6 +34,16 @@ class GuitarTask(SynthesisTask):
 
     Raises:
         ValueError: Supervised steps for controls that compare themselves with nothing.
+
+    Examples:
+        >>> from drumblender.controllers import HarmonicControls
+        >>> from drumblender.encoders import ControlGRU
+        >>> from drumblender.synths import HarmonicSynth
+        >>> voice = Voice(HarmonicSynth(num_harmonics=20), HarmonicControls(ControlGRU(8)))
+        >>> task = GuitarTask({"guitar": voice}, nn.L1Loss())
+        >>> curves = {"f0_hz": torch.full((1, 26), 220.0), "loudness_db": torch.full((1, 26), -20.0)}
+        >>> task(curves | {"audio": torch.zeros(1, 4000)}).shape
+        torch.Size([1, 4000])
     """
 
     verb = "transfer"

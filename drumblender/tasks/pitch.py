@@ -45,6 +45,17 @@ class PitchTask(SynthesisTask):
 
     Raises:
         ValueError: The synth has no fundamental, or ``hold_steps`` is below 0.
+
+    Examples:
+        >>> import torch
+        >>> from drumblender.controllers import HeardControls, PitchHead
+        >>> from drumblender.encoders import PitchCNN
+        >>> from drumblender.losses import SpectralTransportLoss
+        >>> from drumblender.synths import HarmonicSynth
+        >>> controls = HeardControls(PitchCNN(channels=(4, 3, 3, 2, 1)), PitchHead())
+        >>> task = PitchTask(controls, HarmonicSynth(20, 16000), SpectralTransportLoss())
+        >>> task({"audio": torch.randn(1, 4000)}).shape
+        torch.Size([1, 4000])
     """
 
     def __init__(
