@@ -3,6 +3,7 @@
 import pytest
 from hub_server import hub_server
 
+from drumblender.cli import run
 from drumblender.data.prepare.fetch import Remote, download
 from drumblender.data.prepare.hub import HubStore, split_address
 from drumblender.data.prepare.storage import ChangedError, StorageError, open_store
@@ -86,3 +87,12 @@ def test_addresses():
     assert split_address("hf://datasets/me/kits/a/b.wav") == ("dataset", "me/kits", "a/b.wav")
     with pytest.raises(StorageError, match="a store is a repository"):
         HubStore("hf://me/drums/a.ckpt")
+
+
+def test_the_command_line_takes_an_address(hub, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["synth", "hf://me/drums", "in.wav", "out.wav"]) == 1
+    assert "No recording in.wav" in capfd.readouterr().err  # so the checkpoint is there
+    assert run(["synth", "hf://me/nothing", "in.wav", "out.wav"]) == 1
+    (told,) = capfd.readouterr().err.splitlines()
+    assert "hf://me/nothing: no such repository, or a private one" in told
