@@ -62,10 +62,10 @@ def filter_bands(
         from drumblender.dsp.kernels.band_filter import fused_filter_bands  # numba imports slowly
 
         return fused_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
-    return plain_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
+    return filter_bands_plain(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
 
 
-def plain_filter_bands(
+def filter_bands_plain(
     audio: Audio,
     gain_db: Float[Tensor, "batch frames bands"],
     blends: tuple[Tensor, Tensor],

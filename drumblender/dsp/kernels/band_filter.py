@@ -18,7 +18,7 @@ _NEPERS_A_DB = np.float32(math.log(10) / 20)
 def fused_filter_bands(
     audio: Tensor, gain_db: Tensor, blends: tuple[Tensor, Tensor], n_fft: int, hop_length: int
 ) -> Tensor:
-    """What ``plain_filter_bands`` does, for float32 on the CPU."""
+    """What ``filter_bands_plain`` does, for float32 on the CPU."""
     left, blend = (np.ascontiguousarray(table.numpy()) for table in blends)
     return _BandFilter.apply(audio, gain_db, left, blend, n_fft, hop_length)
 
