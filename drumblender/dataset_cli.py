@@ -109,7 +109,7 @@ def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> 
     """For data that is made or read anew in every run: there is no prepared folder to work on."""
     name = type(data).__name__
     for action in ("preprocess", "features", "verify", "archive", "upload"):
-        if getattr(options, action):
+        if vars(options)[action]:
             raise UsageError(f"{name} keeps no prepared folder, so --{action} does not apply.")
     data.prepare_data()
     data.setup("fit")

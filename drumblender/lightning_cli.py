@@ -32,6 +32,7 @@ from drumblender.option_order import in_order
 from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable
 from drumblender.shipped import shipped_dir
 from drumblender.tasks import SynthesisTask
+from drumblender.types import HasSampleRate
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")
@@ -232,7 +233,7 @@ def _resume(config: Namespace, folder: Path | None) -> None:
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:
-    rate = getattr(data, "sample_rate", model.sample_rate)
+    rate = data.sample_rate if isinstance(data, HasSampleRate) else model.sample_rate
     if rate != model.sample_rate and not model.hears_any_rate:
         raise ValueError(
             f"The model works at {model.sample_rate} Hz and its data are at {rate} Hz: "

@@ -40,6 +40,20 @@ def white_noise(
     return (2 * unit - 1).to(device=device, dtype=dtype)
 
 
+def who_draws(
+    seed: int | None, generator: torch.Generator | None, batch: int, device: torch.device | str
+) -> tuple[torch.Generator | None, int]:
+    """The generator of a batch of noises, and how many it draws: with a seed one for all, else one each.
+
+    Examples:
+        >>> who_draws(0, None, 8, "cpu")[1], who_draws(None, None, 8, "cpu")[1]
+        (1, 8)
+    """
+    if generator is None and seed is not None:
+        return torch.Generator(device).manual_seed(seed), 1
+    return generator, batch
+
+
 def noise_burst(
     sample_rate: int,
     length_s: float,
