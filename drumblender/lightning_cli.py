@@ -30,7 +30,7 @@ from drumblender.data.nsynth_published import is_published
 from drumblender.data.prepare.preparation import is_complete
 from drumblender.option_order import in_order
 from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable, start_from
-from drumblender.shipped import shipped_dir
+from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.tasks import SynthesisTask
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
@@ -55,6 +55,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     """
     if not debug:
         _quieten()
+    name_shipped_parts()
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
     settings = {"subcommands": staticmethod(lambda: one_verb), "prepared_only": prepared_only}
     cli_class = type("OneVerbCLI", (TaskCLI,), settings)

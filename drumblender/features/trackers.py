@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from drumblender.dsp.resample import kaiser_resample
+from drumblender.features.pitch import import_penn
 
 LOWEST_HZ, HIGHEST_HZ = 46.875, 2093.75  # what all of them can find
 
@@ -192,9 +193,7 @@ class FCNF0Tracker(Tracker):
     threshold, package = 0.065, "penn"
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        import penn  # an optional package
-
-        pitch, confidence = penn.from_audio(
+        pitch, confidence = import_penn().from_audio(
             audio[None], self.sample_rate, hopsize=self.hop_s, fmin=LOWEST_HZ, fmax=1984.0, center="zero"
         )
         pitch, confidence = pitch[0].numpy(force=True), confidence[0].numpy(force=True)
