@@ -24,22 +24,22 @@ def level_db(sound: torch.Tensor) -> float:
     return 10 * sound.square().mean().log10().item()
 
 
+def note(f0_hz: float) -> torch.Tensor:
+    synth, taps = string(), torch.tensor([0.1, 0.8, 0.1]).expand(1, 16, 3)
+    units = {"f0_hz": f0_hz, "loop_taps": taps, "loop_gain": 0.985, "burst_db": -20.0}
+    return synth(synth.from_units(units | {"excitation_taps": 0.5, "excitation_gain": 0.1}), SAMPLES)
+
+
 @pytest.mark.parametrize("f0_hz", [110.0, 440.0])
 def test_a_note_is_played_at_its_own_level(f0_hz):
-    synth = string()
-    taps = torch.tensor([0.1, 0.8, 0.1]).expand(1, 16, 3)
-    units = {"f0_hz": f0_hz, "loop_taps": taps, "loop_gain": 0.985, "burst_db": -20.0}
-    target = synth(synth.from_units(units | {"excitation_taps": 0.5, "excitation_gain": 0.1}), SAMPLES)
+    target = note(f0_hz)
     found = controls_of(target, f0_hz)
-    played = synth(found | {"f0_hz": torch.full((1, 1, 1), f0_hz)}, SAMPLES)
+    played = string()(found | {"f0_hz": torch.full((1, 1, 1), f0_hz)}, SAMPLES)
     assert level_db(played) == pytest.approx(level_db(target), abs=3)
 
 
 def test_a_louder_note_has_louder_bursts():
-    tone = torch.sin(2 * torch.pi * 220 / RATE * torch.arange(SAMPLES))[None] * torch.linspace(
-        0.1, 0, SAMPLES
-    )
-    quiet, loud = (controls_of(gain * tone, 220.0)["burst"] for gain in (1, 2))
+    quiet, loud = (controls_of(gain * note(110.0), 110.0)["burst"] for gain in (1, 2))
     assert 80 * (loud - quiet).mean().item() == pytest.approx(6.02, abs=0.1)
 
 
