@@ -190,6 +190,11 @@ def write_wav(path: Path, audio: Float[Tensor, " samples"], sample_rate: int) ->
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
+
+    Examples:
+        >>> write_wav("sine.wav", torch.sin(torch.arange(4800.0)), 48000)
+        >>> read_audio("sine.wav", sample_rate=16000)[0].shape
+        torch.Size([1600])
     """
     # Not libsndfile, which writes the time of day into float WAV files: equal sounds shall be equal files.
     from scipy.io import wavfile

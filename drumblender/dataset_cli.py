@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
-from drumblender.shipped import find_shipped
+from drumblender.shipped import find_shipped, name_shipped_parts
 from drumblender.sound_files import printable
 from drumblender.yaml_check import check_yaml
 
@@ -149,6 +149,7 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     from jsonargparse.typing import path_type
     from lightning import LightningDataModule
 
+    name_shipped_parts()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
     upgraded = _upgraded(path)

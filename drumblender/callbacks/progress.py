@@ -69,6 +69,9 @@ class TimeEstimate(L.Callback):
 
     Raises:
         ValueError: A count out of range.
+
+    Examples:
+        >>> trainer = L.Trainer(callbacks=[TimeEstimate(steps=10)], logger=False)
     """
 
     def __init__(self, warm_up: int = 3, steps: int = 5) -> None:

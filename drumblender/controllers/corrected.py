@@ -34,6 +34,17 @@ class CorrectedSpectra(Controller):
         harmonic_bound_db: Most that a harmonic is corrected by.
         noise_bound_db: Most that a band of noise is.
         sample_rate: Samples per second.
+
+    Examples:
+        >>> from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth
+        >>> table = SpectrumTable(num_harmonics=4, num_bands=3)
+        >>> notes = {"f0_hz": torch.full((50,), 220.0), "loudness_db": torch.linspace(-60, 0, 50)}
+        >>> table.learn(notes, torch.zeros(50, 7), torch.ones(50, 7, dtype=torch.bool))
+        >>> controls = CorrectedSpectra(table)
+        >>> controls.serve(MixSynth({"tone": HarmonicSynth(4), "noise": FilteredNoiseSynth(9)}))
+        >>> frames = {"f0_hz": torch.full((1, 20), 220.0), "loudness_db": torch.full((1, 20), -20.0)}
+        >>> {name: tuple(value.shape) for name, value in controls(frames).items()}
+        {'tone_f0_hz': (1, 20, 1), 'tone_amp': (1, 20, 4), 'noise_magnitude': (1, 20, 9)}
     """
 
     def __init__(
@@ -128,6 +139,14 @@ def measured_frames(
         sample_rate: Of the sound.
         quietest_db: Frames below are left out.
         sure: As are those whose pitch is less sure.
+
+    Examples:
+        >>> phrase = {"f0_hz": torch.full((100,), 220.0), "loudness_db": torch.linspace(-90, 0, 100)}
+        >>> phrase |= {"periodicity": torch.ones(100), "harmonic_db": torch.full((100, 50), -20.0)}
+        >>> phrase["noise_db"] = torch.full((100, 3), -40.0)
+        >>> curves, spectra, measured = measured_frames([phrase], sample_rate=16000)
+        >>> spectra.shape, int(measured[0].sum())  # 36 harmonics and 3 bands below 8 kHz
+        (torch.Size([72, 53]), 39)
     """
     fields = {
         name: torch.cat([item[name] for item in batches])

@@ -14,7 +14,12 @@ from drumblender.types import Controls
 
 
 def exp_sigmoid(x: Float[Tensor, "..."], floor: float = 1e-7) -> Float[Tensor, "..."]:
-    """``2 sigmoid(x) ^ ln 10 + floor``: from the floor to 2, exponential below 0 (DDSP, ICLR 2020)."""
+    """``2 sigmoid(x) ^ ln 10 + floor``: from the floor to 2, exponential below 0 (DDSP, ICLR 2020).
+
+    Examples:
+        >>> exp_sigmoid(torch.tensor([-5.0, 0.0, 50.0]))
+        tensor([1.9793e-05, 4.0540e-01, 2.0000e+00])
+    """
     return 2 * torch.sigmoid(x) ** math.log(10) + floor
 
 
@@ -26,6 +31,13 @@ class ExpSigmoidHead(Head):
     Args:
         bias: Where the layers start, by control: -5 keeps noise out of an untrained sound.
         scale: Deviation of the layers' first weights.
+
+    Examples:
+        >>> head = ExpSigmoidHead(bias={"magnitude": -5.0})
+        >>> head.build(num_features=8, control_sizes={"amp": 20, "magnitude": 65})
+        >>> controls = head(torch.zeros(1, 50, 8))
+        >>> {name: round(value.mean().item(), 5) for name, value in controls.items()}
+        {'amp': 0.4054, 'magnitude': 2e-05}
     """
 
     squashes = False  # into gains up to 2, not into (0, 1)

@@ -40,6 +40,16 @@ class HarmonicControls(Controller):
         noise_bias: Where the outputs of the noise start.
         noise_follows_loudness: Multiply magnitudes by the loudness; ``total`` always does.
         spare_outputs: Outputs that play nothing, as published models without noise have them.
+
+    Examples:
+        >>> from drumblender.encoders import ControlGRU
+        >>> from drumblender.synths import HarmonicSynth
+        >>> synth, controls = HarmonicSynth(num_harmonics=20), HarmonicControls(ControlGRU(8))
+        >>> controls.serve(synth)
+        >>> batch = {"f0_hz": torch.full((1, 101), 220.0), "loudness_db": torch.full((1, 101), -20.0)}
+        >>> sound = synth(controls(batch), 16000)
+        >>> round(10 * sound.square().mean().log10().item())
+        -20
     """
 
     def __init__(

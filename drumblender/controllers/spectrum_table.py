@@ -24,6 +24,14 @@ class SpectrumTable(nn.Module):
         lowest_midi: First pitch; cells are a semitone and a half apart.
         highest_midi: Last pitch.
         quietest_db: First loudness; cells are 4 dB apart, the last at 0 dB.
+
+    Examples:
+        >>> notes = {"f0_hz": torch.full((60,), 220.0), "loudness_db": torch.linspace(-59, 0, 60)}
+        >>> brighter = torch.stack([torch.zeros(60), notes["loudness_db"]], dim=-1)
+        >>> table = SpectrumTable(num_harmonics=1, num_bands=1)
+        >>> table.learn(notes, brighter, torch.ones(60, 2, dtype=torch.bool))
+        >>> table({"f0_hz": torch.tensor([[220.0]]), "loudness_db": torch.tensor([[-30.0]])}).round()
+        tensor([[[  0., -30.]]])
     """
 
     values: Tensor
@@ -90,6 +98,15 @@ class KernelSpectra(nn.Module):
         num_bands: Bands of noise.
         hears: The curves that tell frames apart.
         num_frames: Frames to keep, evenly drawn.
+
+    Examples:
+        >>> notes = {"f0_hz": torch.full((50,), 220.0), "age_s": torch.linspace(0, 2, 50)}
+        >>> spectra = KernelSpectra(num_harmonics=2, num_bands=1, hears=("f0_hz", "age_s"), num_frames=50)
+        >>> fading = notes["age_s"][:, None].expand(-1, 3) * -10
+        >>> spectra.learn(notes, fading, torch.ones(50, 3, dtype=torch.bool))
+        >>> asked = {"f0_hz": torch.full((1, 2), 220.0), "age_s": torch.tensor([[0.0, 1.0]])}
+        >>> spectra(asked)[0, :, 0].round()  # an attack and a decay
+        tensor([ -0., -11.])
     """
 
     def __init__(

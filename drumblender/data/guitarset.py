@@ -39,6 +39,11 @@ class GuitarSetDataModule(PhraseDataModule):
         test_players: Players to test with.
         url: Folder or address of ``audio_mono-mic.zip``'s content; None is the public record.
         archive_sha256: Digest of the archive, where known.
+
+    Examples:
+        >>> data = GuitarSetDataModule("prepared", raw_dir="mic", subset="comp", test_players=["00"])
+        >>> data.tags_of(Path("00_Jazz1-130-D_comp_mic.wav"))["player"]
+        '00'
     """
 
     def __init__(

@@ -55,6 +55,19 @@ class PhraseDataModule(AudioDataModule):
         split: Which performances train, validate and test.
         batch_size: Crops in a training batch; whole phrases come one by one.
         num_workers: Processes that read.
+
+    Examples:
+        >>> from drumblender.audio_io import write_wav
+        >>> tone = torch.sin(2 * torch.pi * 220 / 16000 * torch.arange(8000))
+        >>> for number in range(4):
+        ...     write_wav(f"phrases/{number}.wav", tone / (2 + number), 16000)
+        >>> curves = NoteCurves(tracker="yin")
+        >>> data = PhraseDataModule("prepared", "phrases", curves, num_harmonics=0, crop_s=0.1, batch_size=2)
+        >>> data.prepare_data(jobs=1)
+        >>> data.setup("fit")
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> batch["audio"].shape, batch["f0_hz"].shape
+        (torch.Size([2, 1600]), torch.Size([2, 11]))
     """
 
     has_features = True

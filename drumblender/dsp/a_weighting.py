@@ -36,6 +36,11 @@ def a_curve_fir(sample_rate: int) -> Float[Tensor, "taps"]:
 
     Raises:
         ValueError: ``sample_rate`` below 1000.
+
+    Examples:
+        >>> taps = a_curve_fir(16000)
+        >>> len(taps) % 2, round(torch.fft.rfft(taps, 16000).abs()[1000].item(), 2)  # 0 dB at 1 kHz
+        (1, 1.0)
     """
     if sample_rate < 1000:
         raise ValueError(f"The A curve needs at least 1000 samples a second, got {sample_rate=}.")
@@ -49,7 +54,14 @@ def a_curve_fir(sample_rate: int) -> Float[Tensor, "taps"]:
 
 @in_full_precision
 def a_curve_weight(audio: Audio, sample_rate: int) -> Audio:
-    """Filter with :func:`a_curve_fir`, without delay; silence is assumed before and after."""
+    """Filter with :func:`a_curve_fir`, without delay; silence is assumed before and after.
+
+    Examples:
+        >>> low = torch.sin(2 * torch.pi * 100 / 16000 * torch.arange(16000))
+        >>> quieter = a_curve_weight(low, 16000)[4000:12000].abs().max() / low.abs().max()
+        >>> round(20 * quieter.log10().item())
+        -19
+    """
     taps = a_curve_fir(sample_rate).to(audio)
     size = audio.shape[-1] + len(taps) - 1
     points = 1 << (size - 1).bit_length()
@@ -67,6 +79,12 @@ def bandpass_weight(
 
     Raises:
         ValueError: Band edges that are not in order below Nyquist.
+
+    Examples:
+        >>> low = torch.sin(2 * torch.pi * 100 / 16000 * torch.arange(16000))
+        >>> loudest = bandpass_weight(low, 16000)[8000:].abs().max()
+        >>> round(abs(20 * loudest.log10().item()), 1)  # where the A curve takes 19 dB off
+        0.0
     """
     if not 0 < low_hz < high_hz < sample_rate / 2:
         raise ValueError(f"Needs 0 < low_hz < high_hz < {sample_rate / 2}, got {low_hz} and {high_hz}.")

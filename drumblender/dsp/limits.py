@@ -24,6 +24,12 @@ class NothingHuge(TorchDispatchMode):
 
     Raises:
         MemoryError: A tensor of more than 4 GiB was made inside.
+
+    Examples:
+        >>> with NothingHuge():
+        ...     torch.empty(1 << 31)
+        Traceback (most recent call last):
+        MemoryError: a tensor of 9 GB
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

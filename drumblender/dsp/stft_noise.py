@@ -29,6 +29,13 @@ def stft_filter(
 
     Raises:
         ValueError: Fewer than 2 frames or bands, a hop that leaves gaps, or too little noise.
+
+    Examples:
+        >>> noise = torch.randn(1, 17024)
+        >>> low = torch.tensor([0.1, 0.0, 0.0]).expand(1, 101, 3)  # from 0 Hz to half of Nyquist
+        >>> sound = stft_filter(noise, low)
+        >>> sound.shape, bool(sound.std() < noise.std() / 10)
+        (torch.Size([1, 16000]), True)
     """
     num_frames, num_bands = magnitude.shape[1:]
     if num_frames < 2 or num_bands < 2 or not 1 <= hop_length <= n_fft // 2:
@@ -45,6 +52,11 @@ def stft_filter(
 
 
 def mean_square_of_bands(magnitude: Float[Tensor, "*batch bands"]) -> Float[Tensor, "*batch"]:
-    """Power of :func:`stft_filter`'s sound for noise of unit variance: of straight lines between bands."""
+    """Power of :func:`stft_filter`'s sound for noise of unit variance: of straight lines between bands.
+
+    Examples:
+        >>> mean_square_of_bands(torch.tensor([0.1, 0.1, 0.1]))
+        tensor(0.0100)
+    """
     left, right = magnitude[..., :-1], magnitude[..., 1:]
     return ((left.square() + left * right + right.square()) / 3).mean(dim=-1)

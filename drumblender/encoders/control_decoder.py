@@ -26,6 +26,16 @@ class ControlEncoder(Encoder):
     Args:
         inputs: Fields of the batch, in order; see ``scale_curve``.
         loudness: How ``loudness_db`` is seen: as linear gain, as published, or as decibels in (0, 1).
+
+    Examples:
+        >>> class Loud(ControlEncoder):
+        ...     num_features = 1
+        ...
+        ...     def advance(self, state, *curves):
+        ...         return self.scaled(curves), state
+        >>> half = torch.full((1, 3), -6.0)
+        >>> Loud(inputs=("loudness_db",))(half).squeeze().round(decimals=1)  # as linear gain
+        tensor([0.5000, 0.5000, 0.5000])
     """
 
     def __init__(
@@ -76,6 +86,12 @@ class ControlGRU(ControlEncoder):
         dropout: Between layers, in training.
         inputs: Fields of the batch, in order.
         loudness: As linear gain, as published, or as decibels.
+
+    Examples:
+        >>> encoder = ControlGRU(hidden_size=8)
+        >>> f0_hz, loudness_db = torch.full((2, 50), 220.0), torch.full((2, 50), -20.0)
+        >>> encoder(f0_hz, loudness_db).shape
+        torch.Size([2, 50, 8])
     """
 
     def __init__(
@@ -117,6 +133,15 @@ class ControlTransformer(ControlEncoder):
         dropout: In training.
         inputs: Fields of the batch, in order.
         loudness: As linear gain or as decibels.
+
+    Examples:
+        >>> encoder = ControlTransformer(hidden_size=8, num_heads=2, context_frames=10).eval()
+        >>> f0_hz, loudness_db = torch.full((1, 50), 220.0), torch.full((1, 50), -20.0)
+        >>> whole = encoder(f0_hz, loudness_db)
+        >>> first, state = encoder.advance(None, f0_hz[:, :30], loudness_db[:, :30])  # block by block
+        >>> rest, _ = encoder.advance(state, f0_hz[:, 30:], loudness_db[:, 30:])
+        >>> torch.allclose(torch.cat([first, rest], dim=1), whole, atol=1e-5)
+        True
     """
 
     def __init__(

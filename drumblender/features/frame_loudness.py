@@ -29,6 +29,12 @@ class FrameLoudness(Feature):
             A-weighting. ``none``: power is power.
         epsilon: Added to the mean square, so that silence is finite; 1e-8 is -80 dB.
         db: Give decibels; else linear.
+
+    Examples:
+        >>> sine = torch.sin(2 * torch.pi * 1000 * torch.arange(16000) / 16000)
+        >>> loudness_db = FrameLoudness()(torch.stack([sine, sine / 10]))
+        >>> loudness_db.shape, loudness_db[:, 50].round().tolist()
+        (torch.Size([2, 101]), [-3.0, -23.0])
     """
 
     def __init__(

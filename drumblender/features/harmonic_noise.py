@@ -32,6 +32,13 @@ class HarmonicNoiseAnalysis(nn.Module):
         window_s: Length of the Hann window for harmonics; 64 ms tell those of 80 Hz apart. Noise is read by
             a Blackman-Harris window twice as long, whose side lobes leave the valleys clear.
         search: How far from its place a harmonic may lie, as a share of the fundamental.
+
+    Examples:
+        >>> sine = 0.1 * torch.sin(2 * torch.pi * 220 * torch.arange(16000) / 16000)
+        >>> analysis = HarmonicNoiseAnalysis(num_harmonics=2, num_bands=4)
+        >>> harmonic_db, noise_db = analysis(sine[None], torch.full((1, 101), 220.0))
+        >>> harmonic_db[0, 50, 0].round(), noise_db.shape
+        (tensor(-20.), torch.Size([1, 101, 4]))
     """
 
     def __init__(

@@ -35,6 +35,12 @@ class NoteCurves(nn.Module):
         hold_below: Periodicity below which a frame keeps the pitch before it; None: as suits the tracker.
             With 0.1 instead of its own 0.4, 1 % of PESTO's pitches on plucked notes are wrong instead of
             17 %: it doubts many that are right.
+
+    Examples:
+        >>> sine = torch.sin(2 * torch.pi * 220 * torch.arange(16000) / 16000)
+        >>> curves = NoteCurves(tracker="yin")(sine[None])
+        >>> curves["f0_hz"].shape, curves["f0_hz"].median().round()
+        (torch.Size([1, 101]), tensor(220.))
     """
 
     def __init__(

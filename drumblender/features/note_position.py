@@ -27,6 +27,12 @@ class NotePosition:
         voiced_above: Periodicity above which a frame has a pitch.
         look_back: Frames over which the level rises.
         shortest_s: A note lasts at least so long.
+
+    Examples:
+        >>> levels = torch.tensor([-80.0] * 20 + [-20.0] * 20)  # silence, then a note, in frames of 10 ms
+        >>> age_s, peak_db, onsets = NotePosition().advance(torch.full((40,), 220.0), levels, torch.ones(40))
+        >>> onsets, round(age_s[39].item(), 2), peak_db[39].item()
+        ([20], 0.19, -20.0)
     """
 
     def __init__(
@@ -107,7 +113,14 @@ def note_position(
     frame_s: float = 0.01,
     **settings: float,
 ) -> tuple[Float[Tensor, "batch frames"], Float[Tensor, "batch frames"]]:
-    """Age in seconds and peak so far in dB, for whole sounds; settings as of :class:`NotePosition`."""
+    """Age in seconds and peak so far in dB, for whole sounds; settings as of :class:`NotePosition`.
+
+    Examples:
+        >>> levels = torch.tensor([[-80.0] * 20 + [-20.0] * 20])
+        >>> age_s, peak_db = note_position(torch.full((1, 40), 220.0), levels, torch.ones(1, 40))
+        >>> age_s[0, [20, 30]], peak_db[0, -1]
+        (tensor([0.0000, 0.1000]), tensor(-20.))
+    """
     rows = [
         NotePosition(frame_s, **settings).advance(*curves)[:2]
         for curves in zip(f0_hz, loudness_db, periodicity, strict=True)

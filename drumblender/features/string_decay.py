@@ -35,6 +35,14 @@ class StringDecay(Analysis):
 
     Raises:
         ValueError: A size out of range.
+
+    Examples:
+        >>> time_s = torch.arange(32000) / 16000
+        >>> note = 0.5 * torch.exp(-3 * time_s) * torch.sin(2 * torch.pi * 220 * time_s)
+        >>> found = StringDecay()({"audio": note[None], "f0_hz": torch.full((1, 201), 220.0)})
+        >>> gain = 0.9 + 0.1 * found.controls["loop_gain"][0, 5]  # exp(-3 / 220) a period
+        >>> round(gain.item(), 3), found.features.shape
+        (0.986, torch.Size([1, 16, 32]))
     """
 
     def __init__(

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 from torch import Tensor
 
+from drumblender.features.pitch import import_penn
 from drumblender.features.tracking import HIGHEST_HZ, LOWEST_HZ, Tracker
 
 
@@ -80,9 +81,7 @@ class FCNF0Tracker(Tracker):
     threshold, package = 0.065, "penn"
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        import penn  # an optional package
-
-        pitch, confidence = penn.from_audio(
+        pitch, confidence = import_penn().from_audio(
             audio[None], self.sample_rate, hopsize=self.hop_s, fmin=LOWEST_HZ, fmax=1984.0, center="zero"
         )
         pitch, confidence = pitch[0].numpy(force=True), confidence[0].numpy(force=True)

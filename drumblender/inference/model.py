@@ -9,8 +9,8 @@ from torch import Tensor
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.dsp.resample import hann_resample
 from drumblender.inference.remap import remap_audio
+from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.synth import Settings, resynthesise
-from drumblender.shipped import find_shipped
 from drumblender.tasks import RemapTask, SynthesisTask
 
 
@@ -20,6 +20,18 @@ class Model:
     Attributes:
         task: The LightningModule, in eval mode.
         sample_rate: Samples per second of what it plays.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.data import AudioDataModule
+        >>> from drumblender.synths import NoiseSynth
+        >>> from drumblender.tasks import DrumTask, Voice
+        >>> hiss = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+        >>> task = DrumTask({"hiss": hiss}, torch.nn.L1Loss(), sample_rate=16000).eval()
+        >>> model = Model(Loaded(task, AudioDataModule("sounds", sample_rate=16000), sample_rate=16000))
+        >>> knock = torch.exp(-torch.arange(4800) / 300) * torch.sin(torch.arange(4800) / 20)
+        >>> model(knock, 48000).shape, list(model.stems(knock, 48000))
+        (torch.Size([1600]), ['hiss'])
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -77,14 +89,25 @@ def load(checkpoint: str | Path) -> Model:
     """Open a trained model.
 
     Args:
-        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, or the name of a shipped one.
+        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, the name of a shipped one
+            (``drumblender checkpoints`` lists them), or ``hf://owner/name`` on the Hugging Face hub.
 
     Raises:
         FileNotFoundError: There is no such file and no such name.
         ValueError: The file is no checkpoint of ours, or its weights do not fit its configuration.
+        StorageError: It cannot be fetched.
+
+    Examples:
+        >>> from drumblender.checkpoints import build, save_checkpoint
+        >>> synth = {"class_path": "drumblender.synths.ModalSynth", "init_args": {"num_modes": 3}}
+        >>> arguments = {"voices": {"modal": {"synth": synth}}, "loss": {"class_path": "torch.nn.L1Loss"}}
+        >>> arguments["sample_rate"] = 16000
+        >>> model = {"class_path": "drumblender.tasks.DrumTask", "init_args": arguments}
+        >>> config = {"model": model, "data": {"class_path": "drumblender.data.HarmonicTonesDataModule"}}
+        >>> record = {"version": "0.2.0", "sample_rate": 16000, "config": config}  # as `fit` writes it
+        >>> weights = build(config)[0].state_dict()
+        >>> save_checkpoint({"drumblender": record, "state_dict": weights}, "modal.ckpt")
+        >>> load("modal.ckpt").sample_rate
+        16000
     """
-    for path in (str(checkpoint), f"checkpoints/{checkpoint}", f"checkpoints/{checkpoint}.ckpt"):
-        found = Path(path) if Path(path).is_file() else find_shipped(path)
-        if found is not None and found.is_file():
-            return Model(load_checkpoint(found))
-    raise FileNotFoundError(f"No checkpoint {checkpoint}, neither a file nor a shipped one.")
+    return Model(load_checkpoint(find_checkpoint(checkpoint)))

@@ -77,7 +77,14 @@ class RankCorrelation(_OverAll):
 
 
 class Slope(_OverAll):
-    """The slope of the straight line from target to prediction: 1 moves as far as it should, 0 not at all."""
+    """The slope of the straight line from target to prediction: 1 moves as far as it should, 0 not at all.
+
+    Examples:
+        >>> slope = Slope()
+        >>> slope.update(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 2.0, 4.0]))
+        >>> slope.compute()
+        tensor(0.5000)
+    """
 
     def compute(self) -> Float[Tensor, ""]:
         prediction, target = self._pair()

@@ -80,6 +80,12 @@ class RatioHistogram(Metric):
     Args:
         largest: Largest numerator and denominator that are told apart.
         cents: How near a ratio a frame must be.
+
+    Examples:
+        >>> histogram = RatioHistogram()
+        >>> histogram.update(torch.tensor([[220.0, 110.0, 330.0, 0.0]]), torch.full((1, 4), 220.0))
+        >>> histogram.compute()
+        {'1/2': 0.25, '1/1': 0.25, '3/2': 0.25, 'no pitch': 0.25}
     """
 
     is_differentiable, full_state_update = False, False

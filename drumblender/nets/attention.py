@@ -11,6 +11,10 @@ class AttentionPooling(nn.Module):
     Args:
         in_features: Channels of the sequence.
         keep_seq_dim: Keep a last axis of one frame.
+
+    Examples:
+        >>> AttentionPooling(in_features=8)(torch.randn(2, 8, 100)).shape
+        torch.Size([2, 8])
     """
 
     def __init__(self, in_features: int, keep_seq_dim: bool = False) -> None:

@@ -15,6 +15,11 @@ class Pad(nn.Module):
         dilation: Frames between two taps.
         causal: All zeros before the sound, so that no output hears the future. Otherwise half on each
             side; where their number is odd the output is one frame shorter.
+
+    Examples:
+        >>> import torch
+        >>> Pad(kernel_size=3, dilation=2)(torch.ones(1, 1, 2))  # causal: nothing after the sound
+        tensor([[[0., 0., 0., 0., 1., 1.]]])
     """
 
     def __init__(self, kernel_size: int, dilation: int = 1, causal: bool = True) -> None:
@@ -35,6 +40,12 @@ class PaddedConv(nn.Sequential):
         pad: Entry 0.
         conv: Entry 1; without padding or groups of its own.
         elu: Ends in an ELU (which has no weights, hence no entry).
+
+    Examples:
+        >>> import torch
+        >>> conv = PaddedConv(Pad(kernel_size=3, dilation=2), nn.Conv1d(1, 8, 3, dilation=2))
+        >>> conv(torch.randn(2, 1, 100)).shape
+        torch.Size([2, 8, 100])
     """
 
     def __init__(self, pad: Pad, conv: nn.Conv1d, *, elu: bool = False) -> None:

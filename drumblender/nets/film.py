@@ -12,6 +12,12 @@ class FiLM(nn.Module):
         film_embedding_size: Numbers in the embedding.
         input_channels: Channels of the features.
         use_batch_norm: First bring each channel to mean 0 and variance 1 over the batch.
+
+    Examples:
+        >>> import torch
+        >>> film = FiLM(film_embedding_size=4, input_channels=8)
+        >>> film(torch.randn(2, 8, 100), torch.randn(2, 4)).shape
+        torch.Size([2, 8, 100])
     """
 
     def __init__(self, film_embedding_size: int, input_channels: int, use_batch_norm: bool = True) -> None:
@@ -59,6 +65,11 @@ class TFiLM(nn.Module):
         channels: Channels of the features.
         block_size: Frames that share a scale and a shift. They take part in choosing it, so a causal net with
             this layer hears up to the end of the block.
+
+    Examples:
+        >>> import torch
+        >>> TFiLM(channels=8, block_size=50)(torch.randn(2, 8, 100)).shape
+        torch.Size([2, 8, 100])
     """
 
     def __init__(self, channels: int, block_size: int) -> None:

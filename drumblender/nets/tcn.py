@@ -9,7 +9,13 @@ from drumblender.nets.film import FiLM, TFiLM
 
 
 class GatedActivation(nn.Module):
-    """tanh of the first half of the channels times sigmoid of the second (van den Oord et al. 2016)."""
+    """tanh of the first half of the channels times sigmoid of the second (van den Oord et al. 2016).
+
+    Examples:
+        >>> import torch
+        >>> GatedActivation()(torch.tensor([[[100.0], [0.0]]]))
+        tensor([[[0.5000]]])
+    """
 
     def forward(
         self, x: Float[Tensor, "batch channels frames"]
@@ -40,6 +46,12 @@ class TCN(nn.Module):
 
     Raises:
         ValueError: An unknown norm or activation, or a modulation without its size.
+
+    Examples:
+        >>> import torch
+        >>> net = TCN(in_channels=1, hidden_channels=8, out_channels=1, num_layers=4)
+        >>> net(torch.randn(2, 1, 1000)).shape
+        torch.Size([2, 1, 1000])
     """
 
     def __init__(

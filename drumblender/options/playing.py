@@ -141,3 +141,14 @@ def transfer() -> Parser:
     parser.add_seed()
     parser.add_trust()
     return parser
+
+
+def checkpoints() -> Parser:
+    """`drumblender checkpoints [NAME]`."""
+    parser = Parser(
+        "checkpoints",
+        "List the trained weights that ship with the package, or show the card of one.",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show its card: data, figures, limits")
+    parser.add_argument("--json", action="store_true", help="write all that the index tells, as JSON")
+    return parser

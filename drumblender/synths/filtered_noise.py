@@ -23,6 +23,12 @@ class FilteredNoiseSynth(Synth):
         hop_length: Samples between frames.
         n_fft: Points of the FFT, at least twice the hop.
         pad_last: Fill the last hop.
+
+    Examples:
+        >>> synth = FilteredNoiseSynth(num_bands=9)
+        >>> hiss = synth({"magnitude": torch.full((1, 101, 9), 0.1)}, 16000)
+        >>> hiss.shape, round(hiss.square().mean().sqrt().item(), 2)
+        (torch.Size([1, 16000]), 0.1)
     """
 
     def __init__(

@@ -19,6 +19,14 @@ class Room(Synth):
         length_s: Length of the response.
         decay_s: Time in which what a tap can learn falls by 60 dB.
         on: Whether the room is heard; ``room.on = False`` plays a trained model dry.
+
+    Examples:
+        >>> room, click = Room(sample_rate=16000, length_s=0.1), torch.eye(1, 4000)
+        >>> torch.equal(room({}, 4000, source=click), click)  # untrained, it adds nothing
+        True
+        >>> _ = nn.init.normal_(room.taps)
+        >>> bool(room({}, 4000, source=click)[:, 1:1600].any())
+        True
     """
 
     needs_source = True

@@ -41,6 +41,18 @@ class SynthesisTask(L.LightningModule, ABC):
         metrics: Test metrics by name, each a torchmetrics ``Metric`` of prediction and target.
         eval_seed: Validation, test and prediction draw their noise from this seed, batch by batch, so that
             a repeated run gives the same numbers; the training's own draws are not touched. None: as drawn.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.losses import MultiResolutionSTFTLoss
+        >>> from drumblender.synths import NoiseSynth
+        >>> class HissTask(SynthesisTask):
+        ...     def __init__(self, sample_rate: int = 16000) -> None:
+        ...         hiss = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+        ...         super().__init__({"hiss": hiss}, MultiResolutionSTFTLoss(), sample_rate)
+        ...         self.save_arguments()
+        >>> HissTask()({"audio": torch.zeros(2, 4000)}).shape
+        torch.Size([2, 4000])
     """
 
     verb = "synth"

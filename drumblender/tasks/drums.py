@@ -25,6 +25,17 @@ class DrumTask(SynthesisTask):
 
     Raises:
         ValueError: No voice at all, or the first one needs a mix to hear.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.synths import ModalSynth, NoiseSynth
+        >>> modal = Voice(ModalSynth(num_modes=3))  # without controls of its own, it plays those of the batch
+        >>> noise = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+        >>> task = DrumTask({"modal": modal, "noise": noise}, nn.L1Loss(), sample_rate=16000)
+        >>> batch = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.rand(2, 5, 3))
+        >>> stems = task.stems(batch | {"audio": torch.zeros(2, 4000)})
+        >>> {name: tuple(sound.shape) for name, sound in stems.items()}
+        {'modal': (2, 4000), 'noise': (2, 4000)}
     """
 
     def __init__(

@@ -42,6 +42,16 @@ class RemapTask(SynthesisTask):
             (``unchanged``), or the features of the preset themselves, as the published tables did
             (``original``).
         eval_seed: Validation and test draw their noise from this seed.
+
+    Examples:
+        >>> from drumblender.controllers import LinearMapping
+        >>> from drumblender.features import CascadingFrameExtractor, Loudness
+        >>> from drumblender.synths import SimpleDrumSynth
+        >>> loudness = CascadingFrameExtractor([Loudness(44100)], num_frames=[2])
+        >>> controls = MappedControls(LinearMapping(in_size=3, out_size=9))  # around random controls
+        >>> task = RemapTask(controls, SimpleDrumSynth(44100), loudness, sample_rate=44100, num_samples=4410)
+        >>> task({"onset": torch.rand(2, 3)}).shape
+        torch.Size([2, 4410])
     """
 
     reference: Float[Tensor, "1 features"]

@@ -29,6 +29,15 @@ class StringTask(SynthesisTask):
 
     Raises:
         ValueError: Unknown mode, a synth without such parameters, or one that renders at another rate.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.losses import MultiResolutionSTFTLoss
+        >>> from drumblender.synths import StringSynth
+        >>> string = StringSynth(internal_rate=16000, excitation="burst")
+        >>> task = StringTask(FreeControls(), string, MultiResolutionSTFTLoss())
+        >>> task({"audio": torch.zeros(1, 4000), "f0_hz": torch.full((1, 26), 220.0)}).shape
+        torch.Size([1, 4000])
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from exported import FORMS, run_exported
+from references import reference
 from torch import nn
 
 from drumblender.dsp.units import Range
@@ -89,7 +90,7 @@ def draw_controls(synth, generator):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", SYNTHS)
 def test_equals_eager_on_other_controls_than_it_was_exported_with(name, form, generator):
-    pytest.importorskip("onnxruntime")
+    reference("onnxruntime")
     torch.manual_seed(0)
     synth = SYNTHS[name]().eval()
     example, other = (draw_controls(synth, generator) for _ in range(2))
@@ -104,7 +105,7 @@ def test_equals_eager_on_other_controls_than_it_was_exported_with(name, form, ge
 @pytest.mark.usefixtures("unchecked")
 def test_a_logarithmic_range_is_rounded_otherwise_by_onnxruntime(generator):
     """Its exp differs in the last place: 0.0005 Hz at 8 kHz, a phase of 0.0001 rad after 1500 samples."""
-    pytest.importorskip("onnxruntime")
+    reference("onnxruntime")
     synth = DampedModalSynth(5, RATE, Range(40, 8000, log=True), Range(0.05, 1))
     example, other = (draw_controls(synth, generator) for _ in range(2))
     module = Played(synth, tuple(example))
