@@ -1,16 +1,21 @@
-"""What goes wrong in a long run: kills, a full disk, a damaged checkpoint. Prints tried and fine.
+"""What goes wrong in a long run: kills, a full disk, a damaged checkpoint, several processes. Prints tried
+and fine.
 
-``python -m benchmarks.faults [--kills N]`` trains a tiny model in a scratch folder and never outside it. The
-full disk is a limit on the size of a file, which the system answers as it answers a disk without room.
+``python -m benchmarks.faults [--kills N]`` trains a tiny model in a scratch folder and never outside it. A
+checkpoint meets a full disk as a limit on the size of a file, which the system answers as it answers a disk
+without room; a preparation meets a disk of its own, 300 kB of memory, where one may be mounted.
 """
 
 import argparse
+import csv
+import math
 import multiprocessing
 import os
 import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,7 +54,9 @@ class Run:
         return True
 
 
-def start(folder: Path, *options: str, epochs: int = EPOCHS, largest_file: int | None = None) -> Run:
+def start(
+    folder: Path, *options: str, verb: str = "fit", epochs: int = EPOCHS, largest_file: int | None = None
+) -> Run:
     def train() -> None:
         from drumblender.cli import run
 
@@ -60,7 +67,7 @@ def start(folder: Path, *options: str, epochs: int = EPOCHS, largest_file: int |
         if largest_file is not None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        status = run(["fit", "-c", str(CONFIG), f"--trainer.max_epochs={epochs}", *options])
+        status = run([verb, "-c", str(CONFIG), f"--trainer.max_epochs={epochs}", *options])
         sys.stderr.flush()
         os._exit(status)
 
@@ -131,9 +138,45 @@ def damaged(root: Path, begun: Path, size: int) -> bool:
     return status == 1 and "last.ckpt is damaged" in told and "best.ckpt" in told
 
 
+def small_disk(root: Path) -> bool:
+    """Preparing sounds on a disk without room ends in one sentence, and goes on once there is room."""
+    folder = root / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", folder], check=False).returncode:
+        sys.exit("A small disk needs the right to mount one: run as root, or with --no-disk.")
+    try:
+        status, told = train(folder, epochs=1)
+        subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+        again, _ = train(folder, epochs=1)
+        lines = [line for line in told.splitlines() if line.startswith("drumblender: ")]
+        return status == 1 and len(lines) == 1 and "The disk is full (drums/" in lines[0] and again == 0
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def figures(folder: Path, *options: str) -> dict[str, float]:
+    """What a test of the last checkpoint says."""
+    settings = (f"--ckpt_path={LAST}", "--data.batch_size=1")
+    status, told = start(folder, *settings, *options, verb="test", epochs=1).ended()
+    if status:
+        raise RuntimeError(told)
+    (table,) = folder.glob("logs/*/version_*/test/metrics_mean.csv")
+    with table.open() as file:
+        (row,) = csv.DictReader(file)
+    return {name: float(value) for name, value in row.items()}
+
+
+def in_two_processes(root: Path, begun: Path) -> bool:
+    """A test in two processes has the numbers of one."""
+    one = figures(fresh(root, "one", begun))
+    two = figures(fresh(root, "two", begun), "--trainer.devices=2", "--trainer.strategy=ddp_fork")
+    return one.keys() == two.keys() and all(math.isclose(one[key], two[key], rel_tol=1e-6) for key in one)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=2, help="runs that are killed")
+    parser.add_argument("--no-disk", action="store_true", help="leave out the small disk, which is mounted")
     given = parser.parse_args()
     import drumblender.lightning_cli  # noqa: F401 once, for all that are started
 
@@ -159,7 +202,10 @@ def main() -> int:
             "damaged: the other is offered": [
                 lambda size=size: damaged(root, begun, size) for size in (0, 999)
             ],
+            "a test in two processes: equal numbers": [lambda: in_two_processes(root, begun)],
         }
+        if not given.no_disk:
+            cases["no room for prepared sounds: told, and goes on"] = [lambda: small_disk(root)]
         fine = 0
         for title, tries in cases.items():
             good = sum(attempt() for attempt in tries)

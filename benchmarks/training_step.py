@@ -10,9 +10,8 @@ Ours against the same modules with plain ``nn.Conv1d``, ``nn.BatchNorm1d`` and a
 
     python -m benchmarks.training_step [--model quickstart] [--threads 2] [--rounds 3]
 
-glibc hands tensors of 32 MB and more back to the system and takes them again page by page: a quarter of our
-time in the TCN. ``MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=8589934592`` before a command
-makes it keep them.
+Memory is kept as the command line keeps it (``drumblender.process.settle``): glibc would hand tensors of 32
+MB and more back to the system and take them again page by page, a quarter of our time in the TCN.
 """
 
 import argparse
@@ -28,6 +27,7 @@ from benchmarks.measure import compare, interleaved
 from drumblender.controllers import HeardControls, SplitHead
 from drumblender.encoders import Encoder, SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
+from drumblender.process import settle
 from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
 from drumblender.tasks.drums import DrumTask
 from drumblender.tasks.voices import Voice
@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
+    settle()
     torch.set_num_threads(args.threads)
     sizes = MODELS[args.model]
     task, batch = task_of(sizes), made_up_batch(sizes.batch, sizes.num_samples, sizes.num_modes)

@@ -36,6 +36,7 @@ _NAMES = {  # what the package itself offers: the module where it lies, and its 
     "load": ("inference.model", "load"),
     "match": ("matching.match", "match"),
     "read": ("audio_io", "read_audio"),
+    "settle": ("process", "settle"),
     "write": ("audio_io", "write_wav"),
 }
 

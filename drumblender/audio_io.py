@@ -3,14 +3,9 @@
 Reads what libsndfile reads: wav, flac, aiff, ogg, mp3 and more, 1 to 32 bit, any rate, any channels.
 """
 
-import errno
 import io
 import math
-import os
-import re
-import stat
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,7 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.sound_files import UNREADABLE, printable
+from drumblender.dsp.offset import remove_offset
+from drumblender.dsp.resample import hann_resample
+from drumblender.open_sound import BadAudioError, cut_short, open_sound
 
 Channel = Literal["auto", "first", "mean"]
 """What becomes of several channels: the first alone, their mean, or the louder of these two."""
@@ -31,34 +28,9 @@ Offset = Literal["remove", "keep"]
 LONGEST_S = 600.0
 """Length that is read of a recording unless asked otherwise, in seconds: what bounds the memory."""
 
-_SHORTER = re.compile(
-    r"^ *(?:data|SSND|BODY|riff|Data [Ss]ize|Data length) *:? *(\d+) \(?should be (\d+)", re.MULTILINE
-)
-_FRAMES = re.compile(r"^ *Frames *: (\d+)$", re.MULTILINE)  # in the headers of RF64, AIFF, AVR, MPC
-_CUT = ("lacks an end-of-stream bit", "seems to be truncated", "Seems to be a truncated")
-_STREAM_SIZES = (0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)  # written by programs that could not seek back
-_LOWEST_RATE, _HIGHEST_RATE = 1000, 768_000  # Hz; headers with others are damaged
 _LOUDEST = 1e5  # beyond what a program makes that forgot to scale 16 bits to [-1, 1]
-_MAX_TABLE = 1 << 22  # weights of a resampler held at once: 16 MB
 _BLOCK = 1 << 22  # samples of all channels that are decoded at once: 16 MB
 _STREAMED = 1 << 18  # and where a recording streams by: seconds
-_STEADY_S = 0.1  # two periods of the lowest tone that is heard
-
-
-class BadAudioError(ValueError):
-    """A recording that cannot be used.
-
-    Attributes:
-        path: The file; None where the sound came from no file.
-        reason: Why, in a few words: the entry in ``rejected.json``.
-    """
-
-    def __init__(self, path: Path | None, reason: str) -> None:
-        super().__init__(f"{printable(path)}: {reason}." if path else f"{reason}.")
-        self.path, self.reason = path, reason
-
-    def __reduce__(self) -> tuple:  # crosses from a worker process with both attributes
-        return type(self), (self.path, self.reason)
 
 
 class Recorded(NamedTuple):
@@ -91,7 +63,7 @@ def read_audio(
         path: A sound file.
         sample_rate: Resample to this rate; None keeps the file's.
         channel: What becomes of several channels; ``auto`` is the louder of ``first`` and ``mean``.
-        dc: ``remove`` a constant offset; see :func:`remove_offset`.
+        dc: ``remove`` a constant offset; see :func:`~drumblender.dsp.offset.remove_offset`.
         longest_s: A longer recording is refused, so that memory has a bound.
 
     Returns:
@@ -137,25 +109,19 @@ def read_recording(
     if dc == "remove":
         audio = remove_offset(audio, rate)
     if sample_rate is not None and sample_rate != rate:
-        audio, rate = resample(audio[None], rate, sample_rate)[0], sample_rate
+        audio, rate = hann_resample(audio[None], rate, sample_rate)[0], sample_rate
     return Recorded(audio, rate, heard, whole)
 
 
 def _decode(path: Path, channel: Channel, longest_s: float) -> tuple[np.ndarray, int, str, bool]:
     """One channel, its rate, which it is in words, and whether the file ends there; or why it is no good."""
-    _check_file(path)
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            rate, channels, announced = file.samplerate, file.channels, file.frames
-            if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-                raise BadAudioError(path, f"has a sample rate of {rate} Hz, which is no sound's")
-            limit = math.ceil(longest_s * rate)
-            parts = [_mono(block, channel) for block in _blocks(file, limit)]
-            log = file.extra_info
-    except (soundfile.SoundFileError, OSError, OverflowError) as error:
-        raise BadAudioError(path, _why(path, error)) from error
+    with open_sound(path) as file:
+        rate, channels, announced = file.samplerate, file.channels, file.frames
+        limit = math.ceil(longest_s * rate)
+        parts = [_mono(block, channel) for block in _blocks(file, limit)]
+        log = file.extra_info
     frames = sum(len(part[0]) for part in parts)
-    if frames < min(announced, limit) or (frames < limit and _cut_short(log, frames)):
+    if frames < min(announced, limit) or (frames < limit and cut_short(log, frames)):
         raise BadAudioError(path, f"is truncated: it holds {frames} samples and announces more")
     if frames == 0:
         raise BadAudioError(path, "holds no samples")
@@ -174,12 +140,8 @@ def header_of(path: Path) -> tuple[int, int, int]:
     Raises:
         BadAudioError: No sound file.
     """
-    _check_file(path)
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            return file.samplerate, file.channels, file.frames
-    except (soundfile.SoundFileError, OSError) as error:
-        raise BadAudioError(path, _why(path, error)) from error
+    with open_sound(path, any_rate=True) as file:
+        return file.samplerate, file.channels, file.frames
 
 
 def read_blocks(path: Path) -> Iterator[Float[Tensor, "samples"]]:
@@ -190,33 +152,12 @@ def read_blocks(path: Path) -> Iterator[Float[Tensor, "samples"]]:
     Raises:
         BadAudioError: As :func:`read_audio`, with the block in which it shows.
     """
-    rate, channels, _ = header_of(path)
-    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-        raise BadAudioError(path, f"has a sample rate of {rate} Hz, which is no sound's")
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            for block in file.blocks(max(1, _STREAMED // channels), dtype="float32", always_2d=True):
-                mono = torch.from_numpy(block.mean(axis=1))
-                if not mono.isfinite().all():
-                    raise BadAudioError(path, "has NaN or infinite samples")
-                yield mono
-    except (soundfile.SoundFileError, OSError, OverflowError) as error:
-        raise BadAudioError(path, _why(path, error)) from error
-
-
-def _check_file(path: Path) -> None:
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadAudioError(path, "is a link to nothing" if path.is_symlink() else "is missing") from error
-    except OSError as error:  # a name that is too long, a link to itself, a folder that is shut
-        raise BadAudioError(path, f"cannot be read ({error.strerror})") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise BadAudioError(path, "is a folder" if path.is_dir() else "is no regular file")
-    if status.st_size == 0:
-        raise BadAudioError(path, "is an empty file")
-    if path.suffix.lower() in (".raw", ".pcm"):
-        raise BadAudioError(path, "has no header that tells its sample rate: save it as WAV")
+    with open_sound(path) as file:
+        for block in file.blocks(max(1, _STREAMED // file.channels), dtype="float32", always_2d=True):
+            mono = torch.from_numpy(block.mean(axis=1))
+            if not mono.isfinite().all():
+                raise BadAudioError(path, "has NaN or infinite samples")
+            yield mono
 
 
 def _blocks(file: soundfile.SoundFile, limit: int) -> Iterator[np.ndarray]:
@@ -239,52 +180,9 @@ def _mono(block: np.ndarray, channel: Channel) -> tuple[np.ndarray, ...]:
     return (mean,) if channel == "mean" else (np.ascontiguousarray(block[:, 0]), mean)
 
 
-def _why(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno != errno.EIO:
-        return f"cannot be read ({error.strerror})"
-    message = getattr(error, "error_string", str(error)).rstrip(".")
-    if "not recognised" in message:
-        if path.suffix.lower() in UNREADABLE:
-            return f"is of a format that is not read ({path.suffix}): convert it to WAV or FLAC"
-        return "is no audio file"
-    if any(word in message for word in ("lost sync", "malformed", "psf_fseek")):
-        return f"is truncated or damaged ({message})"
-    return f"cannot be read ({message})"
-
-
 def too_long(longest_s: float) -> str:
     """The reason to refuse a recording of which only the first ``longest_s`` were read."""
     return f"is longer than {longest_s:g} s, the most that is read: cut it, or raise longest_s"
-
-
-def _cut_short(log: str, frames: int) -> bool:
-    """Whether libsndfile, which reads what is there, noted that the header announced more."""
-    if any(words in log for words in _CUT):
-        return True
-    sizes = [(int(announced), int(there)) for announced, there in _SHORTER.findall(log)]
-    sizes += [(int(announced), frames) for announced in _FRAMES.findall(log)]
-    return any(announced > there and announced not in _STREAM_SIZES for announced, there in sizes)
-
-
-def remove_offset(audio: Float[Tensor, "samples"], sample_rate: int) -> Float[Tensor, "samples"]:
-    """The sound without a constant offset, if it has one.
-
-    The offset is the mean of the steadiest tenth of a second, if it stands out there: if it is more than a
-    quarter of what is left without it. The mean of all of a hit would move the silence around the hit. A
-    shorter sound is returned as it is.
-
-    Examples:
-        >>> remove_offset(torch.full((4800,), 0.01), 48000).abs().max()
-        tensor(0.)
-    """
-    size = round(_STEADY_S * sample_rate)
-    if len(audio) < size:
-        return audio
-    windows = audio[: len(audio) // size * size].reshape(-1, size).double()
-    spread, mean = torch.std_mean(windows, dim=1, correction=0)
-    steadiest = spread.argmin()
-    offset = mean[steadiest]
-    return audio - offset.to(audio) if offset.abs() > spread[steadiest] / 4 else audio
 
 
 def write_wav(path: Path, audio: Float[Tensor, " samples"], sample_rate: int) -> None:
@@ -305,51 +203,3 @@ def write_wav(path: Path, audio: Float[Tensor, " samples"], sample_rate: int) ->
     wavfile.write(content, sample_rate, audio.float().numpy(force=True))
     with atomic_write(Path(path)) as aside:
         aside.write_bytes(content.getbuffer())
-
-
-def resample(
-    audio: Float[Tensor, "batch samples"], from_rate: int, to_rate: int
-) -> Float[Tensor, "batch resampled"]:
-    """Another sample rate by a Hann-windowed sinc, 6 zero crossings wide, rolled off at 0.99 of Nyquist.
-
-    The numbers of ``torchaudio.transforms.Resample`` for any pair of rates. The length is that of the sound,
-    rounded up.
-    """
-    if min(from_rate, to_rate) < 1:
-        raise ValueError(f"Sample rates are at least 1, got {from_rate=} and {to_rate=}.")
-    if from_rate == to_rate:
-        return audio
-    divisor = math.gcd(from_rate, to_rate)
-    if (from_rate // divisor) * (to_rate // divisor) <= _MAX_TABLE:
-        return _resampler(from_rate, to_rate)(audio)
-    return _resample_unrelated(audio, from_rate, to_rate)
-
-
-@lru_cache(maxsize=16)
-def _resampler(from_rate: int, to_rate: int):
-    # torchaudio takes half a second to import.
-    from torchaudio.transforms import Resample
-
-    return Resample(from_rate, to_rate)
-
-
-def _resample_unrelated(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
-    """The same sum for rates like 44100 and 47999, whose table of weights would take gigabytes.
-
-    Each output sample gets its own few weights instead of one row of a table.
-    """
-    width, rolloff = 6, 0.99
-    base = min(from_rate, to_rate) * rolloff
-    reach = math.ceil(width * from_rate / base)
-    num_samples = audio.shape[-1]
-    taps = torch.arange(-reach, reach + 1)
-    blocks = []
-    for place in torch.arange(math.ceil(num_samples * to_rate / from_rate)).split(_MAX_TABLE // len(taps)):
-        numerator = place * from_rate  # exact: input position = numerator / to_rate
-        index = (numerator // to_rate)[:, None] + taps
-        offset = taps - (numerator % to_rate)[:, None].double() / to_rate
-        time = (offset * (base / from_rate)).clamp(-width, width)
-        weight = torch.sinc(time) * torch.cos(time * (torch.pi / width / 2)) ** 2 * (base / from_rate)
-        weight = weight.float() * ((index >= 0) & (index < num_samples))
-        blocks.append((audio[:, index.clamp(0, num_samples - 1)] * weight).sum(dim=-1))
-    return torch.cat(blocks, dim=-1)

@@ -96,6 +96,41 @@ def _of_today(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"drumblender": record | {"config": config}, "state_dict": weights}
 
 
+def read_whole(path: str | Path, trust: Trust | None = None) -> dict[str, Any]:
+    """A checkpoint with the buffers that it leaves to be drawn anew, such as the noise of a drum machine.
+
+    Its record names them and the seed that they were drawn from; the task is built with that seed.
+
+    Raises:
+        FileNotFoundError: No such file.
+        UntrustedError: Its configuration asks for what a stranger's file may not have.
+        ValueError: As :func:`read_checkpoint`, or it leaves out what no buffer of its task is.
+    """
+    content = read_checkpoint(path)
+    record = content.get("drumblender")
+    left_out = record.get("redrawn") if isinstance(record, dict) else None
+    if left_out is None:
+        return content
+    own_record(content, path)
+    seed, names = (left_out.get(key) if isinstance(left_out, dict) else None for key in ("seed", "names"))
+    if type(seed) is not int or not 0 <= seed < 2**63 or not isinstance(names, list):
+        raise ValueError(f"{path}: what it leaves to be drawn anew has no seed and names.")
+    buffers = drawn_buffers(record["config"], seed, source=str(path), trust=trust)
+    if unknown := [str(name)[:50] for name in names if not (isinstance(name, str) and name in buffers)]:
+        raise ValueError(f"{path} leaves out {unknown[0]}, which is no buffer of its task.")
+    return content | {"state_dict": {name: buffers[name] for name in names} | content["state_dict"]}
+
+
+def drawn_buffers(
+    config: dict[str, Any], seed: int, *, source: str, trust: Trust | None = None
+) -> dict[str, torch.Tensor]:
+    """The buffers of a task that is built with a seed, by name. Raises what :func:`build` raises."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        task, _ = build(config, source=source, trust=trust)
+    return dict(task.named_buffers())
+
+
 def save_checkpoint(content: dict[str, Any], path: str | Path) -> None:
     """Write a checkpoint that is whole under its name or absent.
 
@@ -148,7 +183,7 @@ def load_checkpoint(path: str | Path, trust: Trust | None = None) -> Loaded:
         UntrustedError: Its configuration asks for what a stranger's file may not have.
         ValueError: No checkpoint of ours, or its weights do not fit its configuration.
     """
-    content = read_checkpoint(path)
+    content = read_whole(path, trust)
     record = own_record(content, path)
     task, data = build(record["config"], source=str(path), trust=trust)
     load_weights(task, content["state_dict"], source=str(path))
@@ -203,11 +238,11 @@ def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *,
     Raises:
         ValueError: A key is missing, left over, or has another shape; the message names the first few.
     """
-    if not isinstance(state_dict, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in state_dict.values()
-    ):
-        raise ValueError(f"The weights of {source} are no tensors by name.")
+    check_tensors(state_dict, source)
     own = task.state_dict()
+    if state_dict and not own.keys() & state_dict.keys():
+        kind = type(task).__name__
+        raise ValueError(f"The weights of {source} are of another model: none of them is of this {kind}.")
     wrong = [f"{key} is missing" for key in own if key not in state_dict]
     wrong += [f"{key} is unknown" for key in state_dict if key not in own]
     wrong += [
@@ -218,3 +253,15 @@ def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *,
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ValueError(f"The weights of {source} are of another model: {', '.join(wrong[:3])}{more}.")
+
+
+def check_tensors(state_dict: object, source: str) -> None:
+    """Make sure that weights are tensors by name.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not isinstance(state_dict, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in state_dict.values()
+    ):
+        raise ValueError(f"The weights of {source} are no tensors by name.")

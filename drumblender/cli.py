@@ -1,6 +1,5 @@
 """`drumblender`: the command line. Torch is imported only once a verb runs."""
 
-import os
 import sys
 from argparse import Namespace
 from contextlib import nullcontext
@@ -9,9 +8,12 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from drumblender import __version__, options
+from drumblender import __version__
 from drumblender.console import UsageError, exit_status, log_to_terminal
-from drumblender.shipped import find_shipped, shipped_dir
+from drumblender.inference.shelf import HUB, find_checkpoint
+from drumblender.options import converting, judging, playing
+from drumblender.process import settle
+from drumblender.shipped import find_shipped, no_such_checkpoint, shipped_dir, shipped_row
 from drumblender.yaml_check import check_yaml
 
 HELP = """\
@@ -22,7 +24,8 @@ HELP = """\
   validate / test / predict -c ... --ckpt_path CKPT                    test writes target/, pred/, metrics.csv
   test CKPT [--data cfg/data/Y.yaml]                                   the same, as the checkpoint was trained
 
-[bold]Use a model[/bold]
+[bold]Use a model[/bold] (CKPT: a file, or checkpoints/NAME of those that ship, or hf://OWNER/NAME)
+  checkpoints \\[NAME]            the trained weights that ship, or the card of one
   synth CKPT IN OUT             resynthesise a recording, or a folder of them; --refine N goes on from there
   blend CKPT --modal A --noise B OUT
                                 play each voice from another recording; --morph 0.5 goes between two
@@ -53,24 +56,25 @@ Start with: drumblender fit -c cfg/quickstart.yaml
 _PARTS = ("--data", "--model", "--optimizer", "--lr_scheduler", "--synth", "--loss")  # may be files
 _MAY_PREPARE = ("--data", "--allow-download")
 
-KEPT_HELP = ("fit", "match")
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+KEPT_HELP = (*TRAINER_VERBS, "match")
 VERBS = {  # the module of drumblender whose `command` runs each, and the parser of its options
-    "synth": ("inference.synth", options.synth),
-    "blend": ("inference.blend", options.blend),
+    "synth": ("inference.synth", playing.synth),
+    "blend": ("inference.blend", playing.blend),
     "match": (
         "matching.command",
         None,
     ),  # depends on the synth: it parses its own options
-    "render": ("matching.render", options.render),
-    "remap": ("inference.remap", options.remap),
-    "transfer": ("inference.transfer_command", options.transfer),
-    "export": ("inference.export", options.export),
-    "import": ("originals.command", options.importing),
-    "kad": ("evaluation.command", options.kad),
-    "report": ("evaluation.report", options.report),
-    "pitch": ("inference.pitch", options.pitch),
-    "audit": ("evaluation.audit_command", options.audit),
+    "render": ("matching.render", playing.render),
+    "remap": ("inference.remap", playing.remap),
+    "transfer": ("inference.transfer_command", playing.transfer),
+    "export": ("inference.export", converting.export),
+    "import": ("originals.command", converting.importing),
+    "checkpoints": ("inference.shelf_command", playing.checkpoints),
+    "kad": ("evaluation.command", judging.kad),
+    "report": ("evaluation.report", judging.report),
+    "pitch": ("inference.pitch", converting.pitch),
+    "audit": ("evaluation.audit_command", judging.audit),
 }
 
 
@@ -99,6 +103,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     if rest in (["--help"], ["-h"]) and (text := kept_help(verb)) is not None:
         sys.stdout.write(text)
         return 0
+    ships = bool(rest) and rest[0].startswith("checkpoints/") and not Path(rest[0]).exists()
     rest = [_find_config(arg) for arg in rest]
     if verb not in (*TRAINER_VERBS, *VERBS):
         close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
@@ -106,11 +111,10 @@ def _dispatch(args: list[str], debug: bool) -> int:
     module, parser = VERBS.get(verb, ("", None))
     given = parser().parse_args(rest) if parser else rest
     _check_files(verb, given)
-    # Threads without work spin by default, and starve those that have some where cores are shared.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle()
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
-        return _train(verb, rest, debug)
+        return _train(verb, rest, debug, ships=ships)
     return import_module(f"drumblender.{module}").command(given)
 
 
@@ -140,10 +144,12 @@ def help_origin() -> str:
 
 
 def _find_config(arg: str) -> str:
-    """The shipped file that ``cfg/...`` or ``checkpoints/...`` names, where the user has no such file."""
+    """The file that ``cfg/...``, ``checkpoints/NAME`` or ``hf://...`` stands for; a file of the user wins."""
     name, equals, value = arg.rpartition("=") if arg.startswith("--") else ("", "", arg)
     if Path(value).exists():
         return arg
+    if value.startswith(HUB) or (value.startswith("checkpoints/") and shipped_row(value)):
+        return f"{name}{equals}{find_checkpoint(value)}"
     found = find_shipped(value)
     return arg if found is None else f"{name}{equals}{found}"
 
@@ -188,7 +194,8 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
         *((path, "recording") for path in sources),
     ]:
         if not Path(path).exists():
-            raise FileNotFoundError(f"No {what} {path}.")
+            named = what == "checkpoint" and str(path).startswith("checkpoints/")
+            raise FileNotFoundError(no_such_checkpoint(path) if named else f"No {what} {path}.")
         if not (Path(path).is_file() or (what == "recording" and Path(path).is_dir())):
             raise FileNotFoundError(f"{path} is no regular file: a {what} is one.")
 
@@ -210,7 +217,7 @@ def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:
     return values, rest
 
 
-def _train(verb: str, args: list[str], debug: bool) -> int:
+def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> int:
     if not args:
         instead = "" if verb == "fit" else ", or a checkpoint"
         raise UsageError(f"What to {verb}? Give -c cfg/NAME.yaml{instead}. See drumblender --help.")
@@ -218,6 +225,11 @@ def _train(verb: str, args: list[str], debug: bool) -> int:
     from drumblender.originals.rerun import expand_checkpoint, names_checkpoint
     from drumblender.trust import find_modules_in, listed_imports_only, trusted
 
+    if ships and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args):
+        from drumblender.inference.made_up import made_up_data
+
+        made_up = made_up_data(Path(args[0]), Path("dataset", "made_up", Path(args[0]).stem))
+        args = [args[0], *(["--data", str(made_up)] if made_up else []), *args[1:]]
     modules, args = _take("--trust", args)
     trust = trusted(modules)
     prepared_only = names_checkpoint(args) and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args)

@@ -23,20 +23,21 @@ from drumblender.callbacks import (
     TimeEstimate,
     TrainingBar,
 )
-from drumblender.checkpoints import check_weights, read_checkpoint
+from drumblender.checkpoints import check_weights, read_whole
 from drumblender.console import UsageError, is_interrupt, show_rows
 from drumblender.data.base import AudioDataModule
 from drumblender.data.nsynth_published import is_published
 from drumblender.data.prepare.preparation import is_complete
 from drumblender.option_order import in_order
-from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable
+from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable, start_from
 from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.tasks import SynthesisTask
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")
 _NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
-_OWN_FOLDER_LOGGERS = ("TensorBoardLogger", "CSVLogger")
+_NAME_OF_RUNS = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "project"}
+"""What the folder that a logger gives to all runs of one name is called by."""
 
 
 def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: bool = False) -> int:
@@ -99,6 +100,19 @@ class TaskCLI(LightningCLI):
                 "--resume",
                 action="store_true",
                 help="Go on from the last checkpoint of the newest run of the same configuration.",
+            )
+            parser.add_argument(
+                "--init-from",
+                type=str | None,
+                metavar="CKPT",
+                help="Start from the weights of a checkpoint, or of one that ships: checkpoints/NAME.",
+            )
+            parser.add_argument(
+                "--init-part",
+                nargs="+",
+                type=str,
+                metavar="PART",
+                help="With --init-from: take these parts alone, such as voices.noise.",
             )
 
     def before_instantiate_classes(self) -> None:
@@ -163,7 +177,8 @@ class TaskCLI(LightningCLI):
         config = self.config[self.subcommand]
         path = config.get("ckpt_path")
         if path and path not in _LIGHTNING_CHECKPOINTS:
-            check_weights(self.model, read_checkpoint(path).get("state_dict", {}), source=path)
+            check_weights(self.model, read_whole(path).get("state_dict", {}), source=path)
+        start_from(self.model, config)
         _check_rates(self.model, self.datamodule)
         if self.prepared_only:
             _check_prepared(self.datamodule)
@@ -212,11 +227,12 @@ class TaskCLI(LightningCLI):
 def _run_folder(config: Namespace, run_name: str) -> Path | None:
     """The folder of all runs of this configuration; the logger takes its name unless it has one."""
     logger = config.trainer.logger
-    if not isinstance(logger, Namespace) or not logger.class_path.endswith(_OWN_FOLDER_LOGGERS):
+    key = _NAME_OF_RUNS.get(logger.class_path.split(".")[-1]) if isinstance(logger, Namespace) else None
+    if key is None:
         return None
     settings = logger.init_args
-    settings.name = settings.name or run_name
-    return Path(str(settings.save_dir)) / settings.name
+    settings[key] = settings[key] or run_name
+    return Path(str(settings.save_dir)) / settings[key]
 
 
 def _resume(config: Namespace, folder: Path | None) -> None:
@@ -224,12 +240,14 @@ def _resume(config: Namespace, folder: Path | None) -> None:
     if config.ckpt_path:
         raise ValueError(f"--resume finds its own checkpoint; leave out --ckpt_path {config.ckpt_path}.")
     if folder is None:
-        raise ValueError(
-            "--resume knows the runs of TensorBoardLogger and CSVLogger; give --ckpt_path instead."
-        )
+        raise ValueError(f"--resume knows the runs of {', '.join(_NAME_OF_RUNS)}; give --ckpt_path instead.")
     found = resumable(folder)
     config.ckpt_path = str(found)
-    config.trainer.logger.init_args.version = int(found.parents[1].name.removeprefix("version_"))
+    run, settings = found.parents[1].name, config.trainer.logger.init_args
+    if "project" in settings:
+        settings.id = run
+    else:
+        settings.version = int(run.removeprefix("version_"))
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:

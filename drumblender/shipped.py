@@ -1,13 +1,24 @@
-"""Where the files that travel with the package lie: ``cfg/`` and ``checkpoints/``.
+"""Where the files that travel with the package lie, ``cfg/`` and ``checkpoints/``, and what the latter holds.
 
 A wheel carries both inside the package; in a checkout they stand beside it.
 """
 
+import re
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_origin
 
+import yaml
+
+from drumblender.atomic import sha256_of
+
+INDEX = "index.yaml"
 _PACKAGE = Path(__file__).parent
+_KINDS = {str: str, int: int, float: int | float, UnionType: str | None}  # what stands for a type in YAML
+_NAME = re.compile(r"[A-Za-z0-9][\w-]{0,63}")
 
 
 def shipped_dir(name: str) -> Path:
@@ -53,3 +64,107 @@ def _with_shipped(value: Any) -> Any:
     if not isinstance(value, str) or not value.endswith((".yaml", ".yml")) or Path(value).exists():
         return value
     return str(find_shipped(value) or value)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A row of ``checkpoints/index.yaml``: trained weights by name.
+
+    Args:
+        name: What users call it.
+        system: The word of its task, such as ``drums``.
+        file: Its name in ``checkpoints/``.
+        sha256: Digest of the file.
+        size: Bytes of the file.
+        data: What it was trained with.
+        licence: Of the weights.
+        trained: How: ``command``, ``hardware``, ``seconds``, ``seed``.
+        metrics: On items left out of training, by measure.
+        baselines: The same measures of what needs no training, by name.
+        render: Seconds of sound that it makes in a second of one core.
+        check: What it makes of a fixed sound, as :func:`drumblender.inference.probe.probed` measures.
+        url: Where it is fetched from, if the package does not carry it: ``https://...`` or ``hf://...``.
+    """
+
+    name: str
+    system: str
+    file: str
+    sha256: str
+    size: int
+    data: str
+    licence: str
+    trained: dict[str, Any]
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    render: float = 0.0
+    check: dict[str, float] = field(default_factory=dict)
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or Path(self.file).name != self.file:
+            raise ValueError(f"{self.name[:70]!r}: name and file ({self.file[:70]!r}) are plain names.")
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"{self.name}: sha256 is {self.sha256[:70]!r}, no digest.")
+
+    @property
+    def path(self) -> Path:
+        """Where the package would carry it."""
+        return shipped_dir("checkpoints") / self.file
+
+    def check_digest(self, path: Path) -> None:
+        """Make sure that a file is the one that the index tells of.
+
+        Raises:
+            ValueError: It is another.
+        """
+        if path.stat().st_size != self.size or sha256_of(path) != self.sha256:
+            raise ValueError(
+                f"{path} is not the checkpoint {self.name} that the index tells of (other sha256): "
+                f"{'reinstall drumblender' if self.url is None else 'remove it, and it is fetched anew'}."
+            )
+
+
+def read_index(path: Path | None = None) -> dict[str, Shipped]:
+    """The checkpoints that travel with the package, by name.
+
+    Args:
+        path: An index; by default that of the package.
+
+    Raises:
+        ValueError: It is no index, or a row lacks something or says what is not known.
+    """
+    path = shipped_dir("checkpoints") / INDEX if path is None else path
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML.") from error
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+        raise ValueError(f"{path} is no index of checkpoints: it holds no rows by name.")
+    known = {part.name for part in fields(Shipped)} - {"name"}
+    needed = {part.name for part in fields(Shipped) if part.default is part.default_factory is MISSING}
+    for name, row in rows.items():
+        for part in fields(Shipped):
+            kind = _KINDS.get(get_origin(part.type) or part.type, dict)
+            if part.name in row and not isinstance(row[part.name], kind):
+                raise ValueError(f"{path}, {name}: {part.name} is {repr(row[part.name])[:50]}.")
+        if wrong := sorted({*map(str, set(row) - known), *(needed - {"name"} - set(row))}):
+            said = "unknown" if wrong[0] in map(str, row) else "missing"
+            raise ValueError(f"{path}, {name}: {wrong[0]} is {said}.")
+    try:
+        return {str(name): Shipped(name=str(name), **row) for name, row in rows.items()}
+    except ValueError as error:
+        raise ValueError(f"{path}, {error}") from error
+
+
+def shipped_row(name: str) -> Shipped | None:
+    """The row that ``checkpoints/NAME``, ``NAME`` or ``NAME.ckpt`` names, or None."""
+    name = name.replace("\\", "/").removeprefix("checkpoints/").removesuffix(".ckpt")
+    return read_index().get(name) if _NAME.fullmatch(name) else None
+
+
+def no_such_checkpoint(name: str) -> str:
+    """What to tell of a name that is no file and in no index, with what is meant perhaps."""
+    names = list(read_index())
+    close = get_close_matches(Path(name).stem, names, n=2, cutoff=0.5)
+    meant = f": did you mean {' or '.join(close)}?" if close else "."
+    return f"No checkpoint {name}{meant} `drumblender checkpoints` lists those that ship."

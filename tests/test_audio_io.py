@@ -1,5 +1,4 @@
 import io
-import math
 import os
 import struct
 import wave
@@ -8,16 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import torchaudio
 
-from drumblender.audio_io import (
-    BadAudioError,
-    read_audio,
-    read_recording,
-    remove_offset,
-    resample,
-    write_wav,
-)
+from drumblender.audio_io import read_audio, read_recording, write_wav
+from drumblender.open_sound import BadAudioError
 
 RATE = 44100
 TONE = (0.5 * np.sin(np.arange(RATE) / 20)).astype("float32")
@@ -118,31 +110,6 @@ def test_reads_a_stream_that_never_knew_its_length(tmp_path):
     assert len(read_audio(tmp_path / "stream.wav")[0]) == 500
 
 
-@pytest.mark.parametrize("pair", [(44100, 48000), (48000, 44100), (22050, 48000), (96000, 16000)])
-def test_resamples_as_torchaudio_does(generator, pair):
-    audio = torch.randn(2, 3000, generator=generator)
-    expected = torchaudio.transforms.Resample(*pair)(audio)
-    assert torch.allclose(resample(audio, *pair), expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("pair", [(44101, 48000), (48000, 44099)])
-def test_resamples_unrelated_rates_without_a_huge_table(pair):
-    freq_hz = 1000.0
-    before, after = (torch.arange(rate // 10) / rate for rate in pair)
-    audio = resample(torch.sin(2 * math.pi * freq_hz * before)[None], *pair)[0]
-    expected = torch.sin(2 * math.pi * freq_hz * after)
-    count = min(len(audio), len(expected))
-    assert abs(len(audio) - len(expected)) <= 1
-    assert (audio[:count] - expected[:count])[100:-100].abs().max() < 2e-3
-
-
-def test_the_unrelated_rates_follow_the_same_formula(generator, monkeypatch):
-    audio = torch.randn(1, 3000, generator=generator)
-    expected = resample(audio, 44100, 48000)
-    monkeypatch.setattr("drumblender.audio_io._MAX_TABLE", 40_000 // 2)  # below 147 x 160
-    assert torch.allclose(resample(audio, 44100, 48000), expected, atol=3e-5)
-
-
 def announcing_2_to_36(suffix: str) -> bytes:
     """A small file whose header says that it lasts for weeks."""
     file = io.BytesIO()
@@ -232,22 +199,6 @@ def test_the_louder_of_first_and_mean_is_heard(tmp_path, left, right, heard, wor
 def test_an_offset_does_not_make_a_channel_louder(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([0 * TONE + 0.9, TONE], axis=1), RATE, subtype="FLOAT")
     assert read_recording(tmp_path / "a.wav").channel == "the mean of 2 channels"
-
-
-@pytest.mark.parametrize("offset", [0.01, -0.2])
-def test_an_offset_is_removed_and_leaves_the_sound(offset):
-    time = torch.arange(24000) / 48000
-    hit = torch.cat([torch.zeros(9600), 0.6 * torch.exp(-20 * time) * torch.sin(2 * math.pi * 60 * time)])
-    assert (remove_offset(hit + offset, 48000) - hit).abs().max() < 1e-6
-
-
-@pytest.mark.parametrize("freq_hz", [25, 60, 1000])
-def test_a_sound_without_offset_is_left_as_it_is(freq_hz):
-    time = torch.arange(48000) / 48000
-    tone = 0.5 * torch.sin(2 * math.pi * freq_hz * time)
-    assert torch.equal(remove_offset(tone, 48000), tone)
-    late = torch.cat([torch.zeros(4800), tone.abs()])  # far from symmetric, but silent before
-    assert torch.equal(remove_offset(late, 48000), late)
 
 
 @pytest.mark.parametrize("suffix", ["m4a", "wma", "raw"])

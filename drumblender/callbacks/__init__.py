@@ -9,7 +9,7 @@ from drumblender.callbacks.progress import PartSizes, ProgressLines, TimeEstimat
 from drumblender.callbacks.remap import SaveMapper, SweepOnsets
 from drumblender.callbacks.resume import ResumeExactly
 from drumblender.callbacks.run_summary import RunSummary
-from drumblender.callbacks.wandb import CleanWandbCache, SaveConfigWandb
+from drumblender.callbacks.wandb import CleanWandbCache
 
 __all__ = [
     "CleanWandbCache",
@@ -22,7 +22,6 @@ __all__ = [
     "RelativeEarlyStopping",
     "ResumeExactly",
     "RunSummary",
-    "SaveConfigWandb",
     "SaveMapper",
     "SweepOnsets",
     "TimeEstimate",

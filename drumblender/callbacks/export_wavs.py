@@ -27,9 +27,10 @@ class ExportWavs(L.Callback):
 
     The folders hold nothing else, as tools that compare two sets of sounds (KAD) ask for. A test also writes
     ``metrics.csv``, a row for each item with its name, every metric of the task that has a value per item and
-    what the step returns as ``item_metrics``, and ``metrics_mean.csv``, the means over items. Where the task
-    knows what needs no training, ``baselines.csv`` has its means beside the model's, and
-    ``baselines_items.csv`` every item.
+    what the step returns as ``item_metrics``, and ``metrics_mean.csv``, what the test logs under the same
+    names: means over items, but for a metric that is taken over the batch (``mss_sc`` of the paper) the mean
+    over batches. Where the task knows what needs no training, ``baselines.csv`` has its means beside the
+    model's, and ``baselines_items.csv`` every item.
 
     Items are named as ``batch["file"]`` or ``batch["name"]`` says, else by batch and place. Under several
     processes each writes its own items, whose names then end in the number of the process.
@@ -107,7 +108,7 @@ class ExportWavs(L.Callback):
             write_baselines(self.folder / "baselines.csv", compared)
         if trainer.is_global_zero and rows:
             _write_table(self.folder / "metrics.csv", rows)
-            _write_table(self.folder / "metrics_mean.csv", [_means(rows)])
+            _write_table(self.folder / "metrics_mean.csv", [_means(rows) | _logged(rows, trainer)])
 
     def rows(self) -> list[tuple[str, str]]:
         """Where everything went, and the means: a name and a value each; nothing before a test has ended."""
@@ -224,6 +225,12 @@ def _gather(rows: list[dict[str, Any]], trainer: L.Trainer) -> list[dict[str, An
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name in rows[0] if name != "name"]
     return {"items": len(rows), **{name: math.fsum(row[name] for row in rows) / len(rows) for name in names}}
+
+
+def _logged(rows: list[dict[str, Any]], trainer: L.Trainer) -> dict[str, float]:
+    """What the test logged of the columns of ``rows``."""
+    metrics = trainer.callback_metrics
+    return {name: metrics[f"test/{name}"].item() for name in rows[0] if f"test/{name}" in metrics}
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import lightning as L
 import torch
 from jaxtyping import Float
+from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 
@@ -36,7 +37,11 @@ def interleave(pairs: list[Pair]) -> Float[Tensor, "samples"]:
 
 
 def run_folder(trainer: L.Trainer) -> Path:
-    """Where a run keeps its files. All processes must ask, because they agree on it."""
+    """Where a run keeps its files: by its checkpoints. All processes must ask, because they agree on it."""
+    if isinstance(trainer.logger, WandbLogger):  # names a folder that all of its runs share
+        run = trainer.logger
+        own = Path(run.save_dir or trainer.default_root_dir) / str(run.name) / str(run.version)
+        return Path(trainer.strategy.broadcast(str(own)))
     return Path(trainer.log_dir or trainer.default_root_dir)
 
 

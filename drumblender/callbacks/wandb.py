@@ -1,13 +1,10 @@
-"""Weights & Biases: its cache, and the configuration of a run."""
+"""Weights & Biases: its cache."""
 
 import logging
 import shutil
 import subprocess
-from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.cli import SaveConfigCallback
-from lightning.pytorch.loggers import WandbLogger
 
 logger = logging.getLogger(__name__)
 
@@ -58,31 +55,3 @@ class CleanWandbCache(L.Callback):
         if self._running is not None:
             self._running.wait()
             self._running = None
-
-
-class SaveConfigWandb(SaveConfigCallback):
-    """Saves the configuration as LightningCLI does, and for Weights & Biases in the folder of the run.
-
-    There it is ``model-config.yaml``, because the program writes a ``config.yaml`` itself. The folder that
-    all of its runs share gets none: it would stand in the way of the next run.
-
-    Examples:
-        >>> from lightning.pytorch.cli import LightningCLI
-        >>> LightningCLI(save_config_callback=SaveConfigWandb)  # doctest: +SKIP
-    """
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if trainer.loggers and isinstance(trainer.loggers[0], WandbLogger):
-            self.save_to_log_dir = False
-        super().setup(trainer, pl_module, stage)
-
-    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        for run in trainer.loggers:
-            if isinstance(run, WandbLogger):
-                self.parser.save(
-                    self.config,
-                    Path(run.experiment.dir) / "model-config.yaml",
-                    skip_unset=False,
-                    overwrite=True,
-                    multifile=self.multifile,
-                )

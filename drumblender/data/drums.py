@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from drumblender.audio_io import BadAudioError, write_wav
+from drumblender.audio_io import write_wav
 from drumblender.data.base import AudioDataModule
 from drumblender.dsp.oscillators import modal_bank, quadrature_bank
 from drumblender.dsp.units import hz_to_rad
 from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
+from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
 _FIELDS = ("freq_rad", "amp", "phase_rad", "quadrature")  # in the order of a feature file

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drumblender.audio_io import BadAudioError, read_audio
+from drumblender.audio_io import read_audio
 from drumblender.data.prepare.manifest import Manifest
+from drumblender.open_sound import BadAudioError
 
 _DAMAGED = (  # what torch.load raises for files with changed bytes
     OSError,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from drumblender.audio_io import BadAudioError, Channel, Offset, header_of, read_recording
+from drumblender.audio_io import Channel, Offset, header_of, read_recording
 from drumblender.data.base import AT_RANDOM, AudioDataModule
 from drumblender.data.items import AudioItems, FeatureItems
 from drumblender.data.notes import analyse_unknown, cut_alike, statistics_of, unpack_note
@@ -22,6 +22,7 @@ from drumblender.data.prepare.raw import Recording
 from drumblender.data.splits import Split, Splitting
 from drumblender.dsp.units import midi_to_hz
 from drumblender.features import AWeightedLoudness, Feature, NoPitchError
+from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
 _log = logging.getLogger(__name__)

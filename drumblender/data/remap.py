@@ -9,13 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from drumblender.audio_io import LONGEST_S, BadAudioError, Channel, Offset, read_audio
+from drumblender.audio_io import LONGEST_S, Channel, Offset, read_audio
 from drumblender.data.base import NOWHERE
 from drumblender.data.hits import HitFeatures, describe, split_evenly
 from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.lock import folder_lock
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.features.base import Feature
+from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import find_sounds, natural_order
 from drumblender.types import OnsetBatch
 

@@ -60,13 +60,13 @@ def filter_bands(
         gain_db = interpolate_frames(gain_db.mT, num_frames, align="hop").mT
     bands = (n_fft, sample_rate, gain_db.shape[-1], low_hz, high_hz)
     if audio.dtype == torch.float32 == gain_db.dtype and served(audio, gain_db):
-        from drumblender.dsp.kernels.noise import fused_filter_bands  # numba imports slowly
+        from drumblender.dsp.kernels.band_filter import fused_filter_bands  # numba imports slowly
 
         return fused_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
-    return plain_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
+    return filter_bands_plain(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
 
 
-def plain_filter_bands(
+def filter_bands_plain(
     audio: Audio,
     gain_db: Float[Tensor, "batch frames bands"],
     blends: tuple[Tensor, Tensor],

@@ -1,5 +1,7 @@
 """Fits mode tracks to a recording: their amplitudes to its band levels, and their phases to its waveform."""
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -79,7 +81,8 @@ def fit_quadrature(
     Each of the strongest modes gets two gains on its amplitude, one of the sine and one of the cosine of its
     phase, in straight lines from knot to knot; after the last they are held, and before the onset nothing
     sounds. The gains of neighbouring knots meet only in the interval between them, so the normal equations
-    are summed interval by interval.
+    are summed interval by interval
+    and solved knot by knot.
 
     Args:
         audio: One recording, ``(1, samples)``.
@@ -109,14 +112,22 @@ def fit_quadrature(
     num_frames, size = amp.shape[-1], audio.shape[-1]
     num_samples = min(num_samples, size)
     used = amp[0].square().sum(dim=-1).argsort(descending=True)[:num_modes]
-    freq = interpolate_frames(widen(freq_rad[0, used]), size, align="hop")[:, :num_samples]
+    freq = _between(widen(freq_rad[0, used]), 0, num_samples, size)
     phase = freq.cumsum(dim=-1) + widen(phase_rad[0, used, :1])
     heard = freq.abs() < torch.pi
     carriers = torch.stack([phase.sin() * heard, phase.cos() * heard]).float()
     shapes = _hats(knots, onset, num_frames)[:, None].to(amp) * amp[0, used]
-    envelopes = interpolate_frames(shapes, size, align="hop")[..., :num_samples]
-    edges = [_first_sample(envelopes[number]) for number in range(1, len(knots))]
-    gains = _ridge(carriers, envelopes, audio[0, :num_samples].float(), [0, *edges, num_samples], ridge)
+    frames = [max(onset - 1, 0), *(onset + knot for knot in knots)]
+    edges = [min(-(-frame * size // max(num_frames - 1, 1)), num_samples) for frame in frames]
+    wanted = audio[0, :num_samples].float()
+    normal = _Chain(len(knots), 2 * len(used))
+    for number, (start, stop) in enumerate(pairwise([*edges, num_samples])):
+        sounding = range(max(number - 1, 0), min(number + 1, len(knots)))
+        if stop > start:
+            envelopes = _between(shapes[sounding.start : sounding.stop, None], start, stop, size)
+            columns = (envelopes.float() * carriers[:, :, start:stop]).flatten(1, 2)
+            normal.add(sounding, columns, wanted[start:stop])
+    gains = normal.solve(ridge).view(len(knots), 2, -1)
     tracks = torch.einsum("kcm,kmf->cmf", gains.to(amp), shapes)
     in_phase, quadrature = amp.clone(), torch.zeros_like(amp)
     in_phase[0, used], quadrature[0, used] = tracks
@@ -139,37 +150,51 @@ def _hats(knots: tuple[int, ...], onset: int, num_frames: int) -> Float[Tensor, 
     return torch.stack(rows)
 
 
-def _ridge(
-    carriers: Float[Tensor, "2 modes samples"],
-    envelopes: Float[Tensor, "knots modes samples"],
-    wanted: Float[Tensor, "samples"],
-    edges: list[int],
-    ridge: float,
-) -> Float[Tensor, "knots 2 modes"]:
-    """Gains of every envelope on both its carriers; between two edges the same envelopes sound."""
-    count, width = len(envelopes), 2 * carriers.shape[1]
-    normal = torch.zeros(count, width, count, width, dtype=torch.float64)
-    right = torch.zeros(count, width, dtype=torch.float64)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        here = [number for number in range(count) if envelopes[number, :, start:stop].any()]
-        if stop <= start or not here:
-            continue
-        columns = (envelopes[here, None, :, start:stop] * carriers[:, :, start:stop]).flatten(0, 2)
-        product = (columns @ columns.T).double().view(len(here), width, len(here), width)
-        projected = (columns @ wanted[start:stop]).double().view(len(here), width)
-        for a, row in enumerate(here):
-            right[row] += projected[a]
-            for b, column in enumerate(here):
-                normal[row, :, column] += product[a, :, b]
-    matrix = normal.reshape(count * width, count * width)
-    matrix.diagonal().add_(ridge * matrix.diagonal().mean().clamp(min=1e-12))
-    return torch.linalg.solve(matrix, right.flatten()).view(count, 2, -1)
+def _between(tracks: Tensor, start: int, stop: int, size: int) -> Tensor:
+    """Samples ``start`` to ``stop`` of what ``interpolate_frames(tracks, size, align="hop")`` gives."""
+    last = tracks.shape[-1] - 1
+    position = torch.arange(start, stop, dtype=torch.float64) * (last / size)
+    left = position.long()
+    blend = (position - left).to(tracks)
+    return torch.lerp(tracks[..., left], tracks[..., (left + 1).clamp(max=last)], blend)
 
 
-def _first_sample(envelopes: Float[Tensor, "modes samples"]) -> int:
-    """Where any of the envelopes begins."""
-    sounding = envelopes.any(dim=0).nonzero()
-    return int(sounding[0]) if len(sounding) else envelopes.shape[-1]
+class _Chain:
+    """Normal equations of groups of columns, each of which overlaps with its neighbours alone."""
+
+    def __init__(self, count: int, width: int) -> None:
+        self.own = torch.zeros(count, width, width, dtype=torch.float64)
+        self.next = torch.zeros(max(count - 1, 0), width, width, dtype=torch.float64)
+        self.right = torch.zeros(count, width, dtype=torch.float64)
+
+    def add(
+        self,
+        groups: range,
+        columns: Float[Tensor, "groups width samples"],
+        wanted: Float[Tensor, "samples"],
+    ) -> None:
+        """Add samples on which these one or two groups sound."""
+        for group, column in zip(groups, columns, strict=True):
+            self.own[group] += (column @ column.T).double()
+            self.right[group] += (column @ wanted).double()
+        if len(groups) == 2:
+            self.next[groups.start] += (columns[0] @ columns[1].T).double()
+
+    def solve(self, ridge: float) -> Float[Tensor, "groups width"]:
+        """Eliminate group after group, then go back."""
+        own, right = self.own, self.right.clone()
+        diagonal = own.diagonal(dim1=1, dim2=2)
+        own = own + ridge * diagonal.mean().clamp(min=1e-12) * torch.eye(own.shape[1], dtype=own.dtype)
+        for group, link in enumerate(self.next):
+            across = torch.linalg.solve(own[group], link)
+            own[group + 1] -= link.T @ across
+            right[group + 1] -= across.T @ right[group]
+        found = torch.empty_like(right)
+        for group in reversed(range(len(right))):
+            if group < len(self.next):
+                right[group] -= self.next[group] @ found[group + 1]
+            found[group] = torch.linalg.solve(own[group], right[group])
+        return found
 
 
 def _nearest(centers: Tensor, freq: Tracks) -> Tensor:

@@ -1,6 +1,7 @@
-"""Change of sample rate with a Kaiser-windowed sinc."""
+"""Change of sample rate with a windowed sinc: a long one for synths, a short one for recordings."""
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from torch import Tensor
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.tables import frames_of, table
+
+_MAX_TABLE = 1 << 22  # weights held at once: 16 MB
 
 
 @in_full_precision
@@ -91,3 +94,55 @@ def _resample_plain(x: Tensor, kernel: Tensor, reach: int, step: int) -> Tensor:
     """The formula in torch, for every device: one matrix product over all phases."""
     padded = torch.nn.functional.pad(x, (reach, reach + step))
     return (frames_of(padded, kernel.shape[0], step) @ kernel.to(x)).flatten(-2)
+
+
+def hann_resample(
+    audio: Float[Tensor, "batch samples"], from_rate: int, to_rate: int
+) -> Float[Tensor, "batch resampled"]:
+    """Another sample rate by a Hann-windowed sinc, 6 zero crossings wide, rolled off at 0.99 of Nyquist.
+
+    The numbers of ``torchaudio.transforms.Resample`` for any pair of rates. The length is that of the sound,
+    rounded up.
+
+    Examples:
+        >>> hann_resample(torch.randn(2, 44100), 44100, 16000).shape
+        torch.Size([2, 16000])
+    """
+    if min(from_rate, to_rate) < 1:
+        raise ValueError(f"Sample rates are at least 1, got {from_rate=} and {to_rate=}.")
+    if from_rate == to_rate:
+        return audio
+    divisor = math.gcd(from_rate, to_rate)
+    if (from_rate // divisor) * (to_rate // divisor) <= _MAX_TABLE:
+        return _hann_table(from_rate, to_rate)(audio)
+    return _hann_unrelated(audio, from_rate, to_rate)
+
+
+@lru_cache(maxsize=16)
+def _hann_table(from_rate: int, to_rate: int):
+    # torchaudio takes half a second to import.
+    from torchaudio.transforms import Resample
+
+    return Resample(from_rate, to_rate)
+
+
+def _hann_unrelated(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
+    """The same sum for rates like 44100 and 47999, whose table of weights would take gigabytes.
+
+    Each output sample gets its own few weights instead of one row of a table.
+    """
+    width, rolloff = 6, 0.99
+    base = min(from_rate, to_rate) * rolloff
+    reach = math.ceil(width * from_rate / base)
+    num_samples = audio.shape[-1]
+    taps = torch.arange(-reach, reach + 1)
+    blocks = []
+    for place in torch.arange(math.ceil(num_samples * to_rate / from_rate)).split(_MAX_TABLE // len(taps)):
+        numerator = place * from_rate  # exact: input position = numerator / to_rate
+        index = (numerator // to_rate)[:, None] + taps
+        offset = taps - (numerator % to_rate)[:, None].double() / to_rate
+        time = (offset * (base / from_rate)).clamp(-width, width)
+        weight = torch.sinc(time) * torch.cos(time * (torch.pi / width / 2)) ** 2 * (base / from_rate)
+        weight = weight.float() * ((index >= 0) & (index < num_samples))
+        blocks.append((audio[:, index.clamp(0, num_samples - 1)] * weight).sum(dim=-1))
+    return torch.cat(blocks, dim=-1)

@@ -22,7 +22,7 @@ Row = dict[str, object]
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender audit LOSS [LOSS ...]`; see :func:`drumblender.options.audit`."""
+    """`drumblender audit LOSS [LOSS ...]`; see :func:`drumblender.options.judging.audit`."""
     if min(given.samples, given.steps) < 2:
         raise UsageError("--samples and --steps must be at least 2.")
     losses = {Path(path).stem: read_part(path, nn.Module) for path in given.losses}

@@ -30,7 +30,7 @@ class Sounds:
 
 
 def command(args: argparse.Namespace) -> int:
-    """Run ``drumblender kad`` with the options of ``drumblender.options.kad``; returns the exit status.
+    """Run ``drumblender kad`` (options: ``drumblender.options.judging.kad``); returns the exit status.
 
     Raises:
         ValueError: No folder, fewer than two sounds in one, an embedding that does not exist, or damaged

@@ -25,7 +25,7 @@ _PAGE = Path(__file__).parent / "page"
 
 
 def command(args: argparse.Namespace) -> int:
-    """Run ``drumblender report`` with the options of ``drumblender.options.report``; returns the exit status.
+    """Run ``drumblender report`` (options: ``drumblender.options.judging.report``); returns the exit status.
 
     Raises:
         ValueError: A folder that is no tested run, or no items in all of them.

@@ -15,6 +15,9 @@ from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.types import Audio
 
 Modes = Float[Tensor, "batch modes frames"]
+_Any = Float[Tensor, "batch found frames"]
+Found = tuple[_Any, _Any, _Any]
+Fitted = tuple[Modes, Modes, Modes, Modes]
 
 
 class RefittedModes(nn.Module):
@@ -26,6 +29,9 @@ class RefittedModes(nn.Module):
     than tone (a cymbal) the fit would only chase the noise; there the amplitudes are scaled to the band
     levels of the recording instead, which keeps steady partials.
 
+    With several ``passes`` the modes are not all taken from the recording: each further pass looks in what
+    those before leave of its waveform, where modes come to light that louder neighbours hid.
+
     The tracks lie on the hop: play them with ``align="hop"``.
 
     Args:
@@ -34,6 +40,7 @@ class RefittedModes(nn.Module):
         method: ``refit``, ``match`` the amplitudes to the band levels, or the ``better`` of the two: the
             refit where it explains the waveform.
         refit_modes: How many modes are refitted, strongest first.
+        passes: In how many passes the modes are looked for; each finds an equal share.
         refit_s: How much of the recording is fitted, in seconds; later the last gains are held.
         knots: Frames after the onset between which the gains go in straight lines.
         ridge: Weight of the gains' squares, in shares of a mean column's energy.
@@ -59,6 +66,7 @@ class RefittedModes(nn.Module):
         analysis: CQTModalAnalysis,
         method: Literal["better", "refit", "match"] = "better",
         refit_modes: int = 32,
+        passes: int = 1,
         refit_s: float = 0.5,
         knots: Sequence[int] = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 38, 60, 90),
         ridge: float = 1e-3,
@@ -71,10 +79,14 @@ class RefittedModes(nn.Module):
         super().__init__()
         if method not in ("better", "refit", "match"):
             raise ValueError(f"method is 'better', 'refit' or 'match', got {method!r}.")
-        if refit_modes < 1 or refit_s <= 0 or ridge <= 0:
-            raise ValueError(f"Need more than 0, got {refit_modes=}, {refit_s=}, {ridge=}.")
+        if min(refit_modes, passes) < 1 or refit_s <= 0 or ridge <= 0:
+            raise ValueError(f"Need more than 0, got {refit_modes=}, {passes=}, {refit_s=}, {ridge=}.")
+        if passes > 1 and (analysis.num_modes or 0) < passes:
+            raise ValueError(
+                f"{passes} passes share the modes of the analysis, got num_modes={analysis.num_modes}."
+            )
         self.analysis, self.method = analysis, method
-        self.refit_modes, self.refit_s, self.ridge = refit_modes, refit_s, ridge
+        self.refit_modes, self.passes, self.refit_s, self.ridge = refit_modes, passes, refit_s, ridge
         self.knots, self.min_snr_db = list(knots), min_snr_db
         rate = self.settings.sample_rate
         self.bands = {
@@ -96,7 +108,7 @@ class RefittedModes(nn.Module):
         return self.analysis.num_modes
 
     @torch.no_grad()
-    def forward(self, audio: Audio) -> tuple[Modes, Modes, Modes, Modes]:
+    def forward(self, audio: Audio) -> Fitted:
         """Find the modes and refit them, sound by sound.
 
         Returns:
@@ -108,59 +120,96 @@ class RefittedModes(nn.Module):
             RuntimeError: The sounds of the batch have different numbers of modes.
             ValueError: As the analysis.
         """
-        freq_hz, amp, phase_rad = self._found(audio)
-        sounds = [
-            self._refit(*(part[item : item + 1] for part in (audio, freq_hz, amp, phase_rad)))
-            for item in range(len(audio))
-        ]
-        in_phase, quadrature = (torch.cat(part) for part in zip(*sounds, strict=True))
-        return freq_hz, in_phase, phase_rad, quadrature
+        sounds = [self._analyse(audio[item : item + 1]) for item in range(len(audio))]
+        counts = [modes[0].shape[1] for modes in sounds]
+        if len(set(counts)) > 1:
+            raise RuntimeError(f"The sounds of the batch have {counts} modes: analyse them one by one.")
+        return tuple(torch.cat(part) for part in zip(*sounds, strict=True))
 
-    def _found(self, audio: Audio) -> tuple[Modes, Modes, Modes]:
+    def _analyse(self, audio: Audio) -> Fitted:
+        found = self._found(audio)
+        if not found[1].any():
+            return *found, torch.zeros_like(found[1])
+        if self.method != "match":
+            fitted = self._fit(audio, found)
+            if self.method == "refit" or self._explained_db(audio, fitted) > self.min_snr_db:
+                return fitted
+        freq_hz, amp, phase_rad = found
+        rate = self.settings.sample_rate
+        matched = match_amplitudes(
+            audio,
+            hz_to_rad(freq_hz, rate),
+            amp,
+            phase_rad,
+            bands=self.bands,
+            sample_rate=round(rate),
+        )
+        return freq_hz, matched, phase_rad, torch.zeros_like(matched)
+
+    def _found(self, audio: Audio) -> Found:
         try:
             return self.analysis(audio)
         except NoModesError:
-            if len(audio) > 1 or not audio.any():
+            if not audio.any():
                 raise
             silent = torch.zeros(1, 1, self.settings.num_frames(audio.shape[-1]), device=audio.device)
             return silent, silent.clone(), silent.clone()
 
-    def _refit(self, audio: Audio, freq_hz: Modes, amp: Modes, phase_rad: Modes) -> tuple[Modes, Modes]:
-        if not amp.any():
-            return amp, torch.zeros_like(amp)
-        rate = self.settings.sample_rate
-        freq_rad = hz_to_rad(freq_hz, rate)
-        if self.method != "match":
-            fitted = fit_quadrature(
-                audio,
-                freq_rad,
-                amp,
-                phase_rad,
-                onset=self._onset(audio),
-                num_samples=round(self.refit_s * rate),
-                num_modes=self.refit_modes,
-                knots=tuple(self.knots),
-                ridge=self.ridge,
+    def _fit(self, audio: Audio, found: Found) -> Fitted:
+        """Refit the modes, pass by pass; the analysis gives the loudest first."""
+        if self.passes == 1:
+            return self._fitted(audio, found)
+        share = self.num_modes // self.passes
+        modes: Found = tuple(part[:, :share] for part in found)
+        for number in range(2, self.passes + 1):
+            rest = self._rest(audio, self._fitted(audio, modes))
+            try:
+                more = self.analysis(rest)
+            except NoModesError:
+                break
+            count = share if number < self.passes else self.num_modes - modes[0].shape[1]
+            modes = tuple(
+                torch.cat([old, new[:, :count]], dim=1) for old, new in zip(modes, more, strict=True)
             )
-            if (
-                self.method == "refit"
-                or self._explained_db(audio, freq_rad, phase_rad, *fitted) > self.min_snr_db
-            ):
-                return fitted
-        matched = match_amplitudes(audio, freq_rad, amp, phase_rad, bands=self.bands, sample_rate=round(rate))
-        return matched, torch.zeros_like(matched)
+        return self._fitted(audio, modes)
+
+    def _rest(self, audio: Audio, fitted: Fitted) -> Audio:
+        """What is left of the part that was fitted, faded out: behind it the phases have drifted apart."""
+        size = round(self.refit_s * self.settings.sample_rate)
+        fade = (5 - 5 * torch.arange(audio.shape[-1], device=audio.device) / size).clamp(0, 1)
+        return (audio - self._play(fitted, audio.shape[-1])) * fade
+
+    def _fitted(self, audio: Audio, found: Found) -> Fitted:
+        freq_hz, amp, phase_rad = found
+        rate = self.settings.sample_rate
+        in_phase, quadrature = fit_quadrature(
+            audio,
+            hz_to_rad(freq_hz, rate),
+            amp,
+            phase_rad,
+            onset=self._onset(audio),
+            num_samples=round(self.refit_s * rate),
+            num_modes=self.refit_modes,
+            knots=tuple(self.knots),
+            ridge=self.ridge,
+        )
+        return freq_hz, in_phase, phase_rad, quadrature
 
     def _onset(self, audio: Audio) -> int:
         """The frame before the sound rises to 40 dB under its peak."""
         loud = audio[0].abs() > 0.01 * audio.abs().max()
         return int(loud.nonzero()[0]) // self.settings.hop_length if loud.any() else 0
 
-    def _explained_db(
-        self, audio: Audio, freq_rad: Modes, phase_rad: Modes, in_phase: Modes, quadrature: Modes
-    ) -> float:
-        stem = quadrature_bank(
-            freq_rad, in_phase, quadrature, phase_rad[..., :1], num_samples=audio.shape[-1], align="hop"
+    def _play(self, fitted: Fitted, num_samples: int) -> Audio:
+        freq_hz, in_phase, phase_rad, quadrature = fitted
+        freq_rad = hz_to_rad(freq_hz, self.settings.sample_rate)
+        start_rad = phase_rad[..., :1]
+        return quadrature_bank(
+            freq_rad, in_phase, quadrature, start_rad, num_samples=num_samples, align="hop"
         )
+
+    def _explained_db(self, audio: Audio, fitted: Fitted) -> float:
         part = slice(0, round(self.refit_s * self.settings.sample_rate))
-        left = (audio - stem)[:, part].square().sum().clamp(min=1e-20)
+        left = audio - self._play(fitted, audio.shape[-1])
+        left = left[:, part].square().sum().clamp(min=1e-20)
         return float(10 * torch.log10(audio[:, part].square().sum() / left))

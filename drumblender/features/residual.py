@@ -17,7 +17,9 @@ class ResidualBands(Analysis):
 
     The control ``level_db`` is the band power of the recording less that of the modes, smoothed over some
     frames, and at least ``floor_db`` under the recording: what a :class:`~drumblender.synths.StftNoiseSynth`
-    with the same bands has to add. The features are the levels of the recording and of the modes, in dB.
+    with the same bands has to add. The features are the levels of the recording and of the modes, in dB, and
+    on request those of what is left of the waveform without the modes: where both powers are alike they tell
+    modes that lie on the recording from modes that only sound like it.
 
     Reads ``audio``, ``freq_rad``, ``amp``, ``phase_rad`` and, where the modes were refitted, ``quadrature``.
 
@@ -27,6 +29,7 @@ class ResidualBands(Analysis):
         smooth_frames: Frames that are averaged, an odd number.
         floor_db: The least level of the noise, relative to the recording.
         levels: Give ``level_db``; without it the analysis is only heard, as an equaliser of the modes needs.
+        hear_rest: Features have the levels of the recording less its modes, too.
 
     Examples:
         >>> silent = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.zeros(1, 2, 1))
@@ -47,14 +50,16 @@ class ResidualBands(Analysis):
         smooth_frames: int = 1,
         floor_db: float = -20.0,
         levels: bool = True,
+        hear_rest: bool = False,
     ) -> None:
         super().__init__()
         if smooth_frames < 1 or smooth_frames % 2 == 0 or floor_db > 0:
             raise ValueError(
                 f"Need an odd number of frames and a floor up to 0 dB, got {smooth_frames=}, {floor_db=}."
             )
-        self.num_features = 2 * num_bands
+        self.num_features = (3 if hear_rest else 2) * num_bands
         self.smooth_frames, self.floor_db, self.levels = smooth_frames, floor_db, levels
+        self.hear_rest = hear_rest
         self.bands = {
             "n_fft": n_fft,
             "hop_length": hop_length,
@@ -66,12 +71,13 @@ class ResidualBands(Analysis):
 
     @torch.no_grad()
     def forward(self, batch: ModalBatch) -> Analysed:
-        audio = batch["audio"]
-        powers = [band_powers(sound, **self.bands) for sound in (audio, play_modes(batch))]
+        audio, modes = batch["audio"], play_modes(batch)
+        sounds = (audio, modes, audio - modes) if self.hear_rest else (audio, modes)
+        powers = [band_powers(sound, **self.bands) for sound in sounds]
         features = torch.cat([_level_db(power) for power in powers], dim=-1)
         if not self.levels:
             return Analysed({}, features)
-        target, stem = (smoothed(power, self.smooth_frames) for power in powers)
+        target, stem = (smoothed(power, self.smooth_frames) for power in powers[:2])
         left = torch.maximum(target - stem, target * 10 ** (self.floor_db / 10))
         return Analysed({"level_db": _level_db(left)}, features)
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import BadAudioError, read_audio, write_wav
+from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
+from drumblender.open_sound import BadAudioError
 from drumblender.trust import trusted
 from drumblender.types import Audio, Controls
 
@@ -103,7 +104,7 @@ def _batch(loaded: Loaded, sound: Tensor, length: int) -> dict[str, Tensor]:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender blend CKPT --modal A --noise B OUT`; see :func:`drumblender.options.blend`."""
+    """`drumblender blend CKPT --modal A --noise B OUT`; see :func:`drumblender.options.playing.blend`."""
     named = {name: getattr(given, name) for name in ("modal", "noise", "transient") if getattr(given, name)}
     named |= {name: Path(path) for name, path in given.voice}
     if missing := [path for path in named.values() if not path.is_file()]:

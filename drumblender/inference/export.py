@@ -156,7 +156,7 @@ def export(
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender export CKPT OUT.pt|OUT.onnx`; see :func:`drumblender.options.export`."""
+    """`drumblender export CKPT OUT.pt|OUT.onnx`; see :func:`drumblender.options.converting.export`."""
     export(
         given.checkpoint,
         given.output,

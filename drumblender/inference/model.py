@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import resample
 from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.dsp.resample import hann_resample
 from drumblender.inference.remap import remap_audio
+from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.synth import Settings, resynthesise
-from drumblender.shipped import find_shipped
 from drumblender.tasks import RemapTask, SynthesisTask
 
 
@@ -56,7 +56,7 @@ class Model:
             BadAudioError: The recording is silent, or has nothing that the model answers to.
         """
         if isinstance(self.task, RemapTask):
-            heard = resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
+            heard = hann_resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 return remap_audio(self.task, self._loaded.data, heard)
@@ -81,7 +81,7 @@ class Model:
         return self
 
     def _resynthesised(self, audio: Tensor, sample_rate: int, settings: Settings) -> dict[str, Tensor]:
-        heard = resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+        heard = hann_resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
         return resynthesise(self._loaded, heard, settings)
 
 
@@ -89,11 +89,13 @@ def load(checkpoint: str | Path) -> Model:
     """Open a trained model.
 
     Args:
-        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, or the name of a shipped one.
+        checkpoint: A file that ``drumblender fit`` or ``import`` wrote, the name of a shipped one
+            (``drumblender checkpoints`` lists them), or ``hf://owner/name`` on the Hugging Face hub.
 
     Raises:
         FileNotFoundError: There is no such file and no such name.
         ValueError: The file is no checkpoint of ours, or its weights do not fit its configuration.
+        StorageError: It cannot be fetched.
 
     Examples:
         >>> from drumblender.checkpoints import build, save_checkpoint
@@ -108,8 +110,4 @@ def load(checkpoint: str | Path) -> Model:
         >>> load("modal.ckpt").sample_rate
         16000
     """
-    for path in (str(checkpoint), f"checkpoints/{checkpoint}", f"checkpoints/{checkpoint}.ckpt"):
-        found = Path(path) if Path(path).is_file() else find_shipped(path)
-        if found is not None and found.is_file():
-            return Model(load_checkpoint(found))
-    raise FileNotFoundError(f"No checkpoint {checkpoint}, neither a file nor a shipped one.")
+    return Model(load_checkpoint(find_checkpoint(checkpoint)))

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.audio_io import BadAudioError, header_of, read_blocks
+from drumblender.audio_io import header_of, read_blocks
 from drumblender.checkpoints import load_checkpoint
 from drumblender.console import track as progress
 from drumblender.dsp.cqt import cqt
 from drumblender.features.note_segments import segment_notes
-from drumblender.features.trackers import TRACKERS, Track, Tracker, tracker
+from drumblender.features.trackers import TRACKERS, tracker
+from drumblender.features.tracking import Track, Tracker
+from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.tasks.pitch import PitchTask
 from drumblender.trust import Trust, trusted
@@ -108,7 +110,7 @@ def draw_track(found: Track, path: Path) -> None:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender pitch IN OUT`; see :func:`drumblender.options.pitch`."""
+    """`drumblender pitch IN OUT`; see :func:`drumblender.options.converting.pitch`."""
     ear = make_tracker(given.tracker, trusted(given.trust), hop_s=given.hop, threshold=given.threshold)
     sounds = find_sounds(given.input)
     if not sounds:

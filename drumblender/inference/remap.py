@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import BadAudioError, read_audio, write_wav
+from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.data import RemapDataModule
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.inference.hits import HitStream, RunningScale
+from drumblender.open_sound import BadAudioError
 from drumblender.synths.drum_synth import DrumSynth
 from drumblender.tasks import RemapTask
 from drumblender.trust import Trust, trusted
@@ -168,7 +169,7 @@ def remapping_parts(loaded: Loaded, path: str | Path) -> tuple[RemapTask, RemapD
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender remap CKPT IN OUT.wav`; see :func:`drumblender.options.remap`."""
+    """`drumblender remap CKPT IN OUT.wav`; see :func:`drumblender.options.playing.remap`."""
     if given.output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {given.output.name} should be {given.output.stem}.wav.")
     hits = remap(

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import BadAudioError, read_audio, resample, write_wav
+from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.data import AudioDataModule
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
+from drumblender.dsp.resample import hann_resample
 from drumblender.inference.refined import refined_controls
+from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.trust import trusted
 
@@ -97,18 +99,18 @@ def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Sett
     audio, rate = read_audio(source, None if settings.keep_rate else loaded.sample_rate, dc=dc)
     length = len(audio) if settings.trim else None  # there and back, resampling rounds up
     try:
-        sounds = resynthesise(loaded, resample(audio[None], rate, loaded.sample_rate)[0], settings)
+        sounds = resynthesise(loaded, hann_resample(audio[None], rate, loaded.sample_rate)[0], settings)
     except loaded.data.unusable as error:
         raise BadAudioError(source, getattr(error, "reason", str(error))) from None
     for voice, sound in sounds.items():
         path = output.with_suffix(f".{voice}.wav" if voice else output.suffix)
         if not sound.isfinite().all():
             raise BadAudioError(source, "makes the model output NaN or infinite samples")
-        write_wav(path, resample(sound[None], loaded.sample_rate, rate)[0, :length], rate)
+        write_wav(path, hann_resample(sound[None], loaded.sample_rate, rate)[0, :length], rate)
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender synth CKPT IN OUT`; see :func:`drumblender.options.synth`."""
+    """`drumblender synth CKPT IN OUT`; see :func:`drumblender.options.playing.synth`."""
     settings = Settings(
         seed=given.seed,
         cut_silence=not given.no_cut,

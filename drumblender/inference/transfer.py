@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.audio_io import BadAudioError, resample
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
+from drumblender.dsp.resample import hann_resample
 from drumblender.features.note_curves import NoteCurves
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
+from drumblender.open_sound import BadAudioError
 from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
 from drumblender.synths.reverb import Room
 
@@ -116,7 +117,7 @@ def read_blocks(path: Path, sample_rate: int) -> Iterator[tuple[Float[Tensor, "s
                     raise BadAudioError(path, "has NaN or infinite samples")
                 length = -(-min(_BLOCK_S * rate, total - start) * sample_rate // rate)
                 before = (start - first) // rate * sample_rate
-                yield resample(heard[None], rate, sample_rate)[0], before, length
+                yield hann_resample(heard[None], rate, sample_rate)[0], before, length
     except soundfile.LibsndfileError as error:
         raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
 
@@ -214,13 +215,15 @@ def _at_rate(blocks: Iterator[Tensor], from_rate: int, to_rate: int, total: int)
     for block in blocks:
         held = torch.cat([held, block])
         while len(held) - before >= (_BLOCK_S + _MARGIN_S) * from_rate:
-            piece = resample(held[None, : before + (_BLOCK_S + _MARGIN_S) * from_rate], from_rate, to_rate)[0]
+            piece = hann_resample(
+                held[None, : before + (_BLOCK_S + _MARGIN_S) * from_rate], from_rate, to_rate
+            )[0]
             start = before // from_rate * to_rate
             yield piece[start : start + _BLOCK_S * to_rate][: total - written]
             written += _BLOCK_S * to_rate
             held = held[before + (_BLOCK_S - _MARGIN_S) * from_rate :]
             before = _MARGIN_S * from_rate
     if written < total:
-        rest = resample(held[None], from_rate, to_rate)[0][before // from_rate * to_rate :]
+        rest = hann_resample(held[None], from_rate, to_rate)[0][before // from_rate * to_rate :]
         rest = torch.nn.functional.pad(rest, (0, max(0, total - written - len(rest))))
         yield rest[: total - written]

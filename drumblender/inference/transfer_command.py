@@ -4,12 +4,12 @@ import argparse
 import logging
 from pathlib import Path
 
-from drumblender.audio_io import BadAudioError
 from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.console import track
 from drumblender.dsp.units import hz_to_midi
 from drumblender.inference.transfer import transfer_file
 from drumblender.inference.transfer_curves import Instrument, Transfer
+from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.synths import Room
 from drumblender.tasks import GuitarTask
@@ -58,7 +58,7 @@ def options_of(given: argparse.Namespace, unvoiced: float) -> Transfer:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender transfer CKPT VOICE OUT`; see :func:`drumblender.options.transfer`."""
+    """`drumblender transfer CKPT VOICE OUT`; see :func:`drumblender.options.playing.transfer`."""
     loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "transfer":
         kind, verb = type(loaded.task).__name__, loaded.task.verb

@@ -3,15 +3,11 @@
 from drumblender.losses.bands import BandLoss
 from drumblender.losses.channelled import Channelled
 from drumblender.losses.controls import ControlLoss
+from drumblender.losses.distributions import CumulativeEnergyLoss, KLDivergenceLoss
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.losses.multi_scale import MultiScaleSpectralLoss
 from drumblender.losses.spectral import FirstOrderDifferenceLoss, MultiResolutionSTFTLoss
-from drumblender.losses.transport import (
-    CumulativeEnergyLoss,
-    KLDivergenceLoss,
-    SlicedTransportLoss,
-    SpectralTransportLoss,
-)
+from drumblender.losses.transport import SlicedTransportLoss, SpectralTransportLoss
 from drumblender.losses.weighted import WeightedLoss
 
 __all__ = [

@@ -1,6 +1,8 @@
 """The options of `drumblender match`."""
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from jsonargparse import ArgumentParser
 from torch import nn
@@ -24,6 +26,22 @@ def match_parser() -> ArgumentParser:
     add = parser.add_argument
     add("input", type=str, help="a sound file of any format, rate and channels, or a folder of them")
     add("--output", type=str, required=True, help="folder to write to")
+    _add_search(add)
+    _add_controls(add)
+    _add_sound(add)
+    parser.add_subclass_arguments(
+        Synth,
+        "synth",
+        help="the synth: a YAML file such as cfg/synths/harmonic.yaml, or auto to try those that suit",
+    )
+    parser.add_subclass_arguments(
+        nn.Module, "loss", help="the loss: a YAML file (default: cfg/losses/mrstft.yaml)"
+    )
+    return parser
+
+
+def _add_search(add: Callable[..., Any]) -> None:
+    """How to search, and for how long."""
     add("--method", choices=["gradient", "genetic", "hybrid"], default="gradient", help="how to search")
     add("--renders", type=int, default=300, help="budget: how many sounds to render at most")
     add("--restarts", type=int, default=1, help="starts of the gradient search, which share the budget")
@@ -33,6 +51,10 @@ def match_parser() -> ArgumentParser:
     add("--patience", type=int, default=50, help="steps or generations without progress that end a search")
     add("--min-delta", type=float, default=1e-4, help="what counts as progress")
     add("--seed", type=int, default=0, help="of all draws")
+
+
+def _add_controls(add: Callable[..., Any]) -> None:
+    """What is known of the controls."""
     add(
         "--frames",
         action="append",
@@ -56,6 +78,10 @@ def match_parser() -> ArgumentParser:
     )
     add("--start", "--init", type=str, default=None, help="a controls.json or preset to start from")
     add("--random-start", action="store_true", help="start from draws, not from an analysis of the sound")
+
+
+def _add_sound(add: Callable[..., Any]) -> None:
+    """What is heard of the recording, and what becomes of the result."""
     add("--keep-level", action="store_true", help="leave the level as the search found it")
     add(
         "--source",
@@ -67,12 +93,3 @@ def match_parser() -> ArgumentParser:
     add("--seconds", type=float, default=None, help="use this much of the recording")
     add("--keep-silence", action="store_true", help="keep the silence before the sound")
     add("--device", type=str, default="cpu", help="where to run: cpu, cuda, mps")
-    parser.add_subclass_arguments(
-        Synth,
-        "synth",
-        help="the synth: a YAML file such as cfg/synths/harmonic.yaml, or auto to try those that suit",
-    )
-    parser.add_subclass_arguments(
-        nn.Module, "loss", help="the loss: a YAML file (default: cfg/losses/mrstft.yaml)"
-    )
-    return parser

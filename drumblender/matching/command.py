@@ -11,13 +11,13 @@ from jsonargparse import Namespace
 from torch import nn
 
 from drumblender.atomic import atomic_write
-from drumblender.audio_io import BadAudioError
 from drumblender.matching.arguments import match_parser
 from drumblender.matching.auto import match_best
+from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import Match, match
-from drumblender.matching.search import GeneticSettings
 from drumblender.matching.synth_files import AUTO, rates, synth_config
 from drumblender.matching.telling import told
+from drumblender.open_sound import BadAudioError
 from drumblender.shipped import shipped_dir
 from drumblender.sound_files import distinct_outputs, find_sounds, printable
 from drumblender.synths.base import Synth

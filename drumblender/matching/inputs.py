@@ -7,10 +7,11 @@ from typing import Any
 from jsonargparse import Namespace
 from torch import Tensor, nn
 
-from drumblender.audio_io import BadAudioError, header_of, read_audio
+from drumblender.audio_io import header_of, read_audio
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.units import Range
 from drumblender.matching.synth_files import rates
+from drumblender.open_sound import BadAudioError
 
 _HIGHEST_RATE = 48_000  # of synths that have no rate of their own yet
 

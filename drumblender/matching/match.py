@@ -3,29 +3,25 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.dsp.units import Range
-from drumblender.features.pitch import guess_f0
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.baselines import baselines
+from drumblender.matching.beginning import space_around, start_in
+from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.level import to_level
 from drumblender.matching.objective import Objective, Progress
-from drumblender.matching.search import GeneticSettings, Patience, genetic_search, gradient_search
-from drumblender.matching.space import Around, SearchSpace
-from drumblender.matching.starts import analysed_start
+from drumblender.matching.search import Method, Search
+from drumblender.matching.space import Around
 from drumblender.synths.base import Synth
 from drumblender.types import Controls
 
 log = logging.getLogger(__name__)
 
-Method = Literal["gradient", "genetic", "hybrid"]
-F0_CENTS = 30.0  # how far from the tracker's pitch a search looks
-_EDGE = 0.01  # of a range: an analysed start stays so far inside, where there is a gradient
 _WARN_DB = 3.0
 
 
@@ -134,101 +130,33 @@ def match(
     >>> abs(found.level_db) < 0.1, found.loss < found.baselines["silence"]
     (True, True)
     """
-    _check(target, synth, method, renders, restarts, genetic, source)
+    _check(target, synth, source)
+    search = Search(method, renders, restarts, lr, genetic, patience, min_delta, seed)
     loss = MultiResolutionSTFTLoss().to(target.device) if loss is None else loss
-    if patience < 1 or lr <= 0:
-        raise ValueError(f"Needs patience of 1 and more and lr above 0, got {patience=}, {lr=}.")
     rate = sample_rate or synth.sample_rate
-    space = _space(target, synth, rate, frames, fixed, regions, init)
+    space = space_around(target, synth, rate, frames, fixed, regions, init)
     objective = Objective(target, synth, loss, space, source, **({"tell": tell} if tell else {}))
     start = None if init is None else space.unit(init)
-    skipped, interrupted = 0, False
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if start is None and analyse and rate is not None:
-            start = _analysed(target, synth, space, rate)
-        try:
-            skipped = _run(
-                objective, method, start, renders, restarts, lr, genetic, (patience, min_delta), seed
-            )
-        except KeyboardInterrupt:
-            if objective.best_audio is None:
-                raise
-            interrupted = True
-        if objective.best_audio is None:
-            raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
+            start = start_in(target, synth, space, rate)
+        skipped, interrupted = _run(search, objective, start)
         return _result(objective, match_level, rate, skipped, interrupted, seed)
 
 
-def _space(
-    target: Tensor,
-    synth: Synth,
-    rate: int | None,
-    frames: int | Mapping[str, int],
-    fixed: Controls | None,
-    regions: Mapping[str, Range | Around] | None,
-    init: Controls | None,
-) -> SearchSpace:
-    """What is searched; a pitch that nobody gave is tracked."""
-    counts = {"": frames} if isinstance(frames, int) else dict(frames)
-    fixed, regions = dict(fixed or {}), dict(regions or {})
-    for name in synth.control_sizes:
-        if name.endswith("f0_hz") and name not in {**fixed, **regions}:
-            counts.setdefault(name, init[name].shape[1] if init and name in init else 1)
-            guess = _pitch(target, rate, counts[name])
-            regions[name] = Around(guess.to(target.device), F0_CENTS)
-    return SearchSpace(synth, counts, fixed, regions)
-
-
-def _pitch(target: Tensor, rate: int | None, num_frames: int) -> Tensor:
-    if rate is None:
-        raise ValueError("Tracking the pitch of the target needs its sample_rate.")
-    guess = guess_f0(target, rate, num_frames)
-    log.info("Tracked a pitch of %.1f Hz.", float(guess.median()))
-    return guess
-
-
-def _analysed(target: Tensor, synth: Synth, space: SearchSpace, rate: int) -> Controls | None:
-    """A start in (0, 1) from the target; the middle where nothing is known; None where nothing at all is."""
-    guesses = {name: region.guess for name, region in space.regions.items() if isinstance(region, Around)}
-    known = {name: value.cpu() for name, value in {**space.fixed, **guesses}.items()}
-    with torch.no_grad():
-        found = analysed_start(synth.cpu(), target[None].float().cpu(), space.frames, known, rate)
-        synth.to(target.device)
-    found = {name: value for name, value in found.items() if name in space.sizes}
-    if not found:
-        return None
-    return {
-        name: found[name].float().clamp(_EDGE, 1 - _EDGE)
-        if name in found and space.regions[name] is None
-        else torch.full((1, space.frames[name], size), 0.5)
-        for name, size in space.sizes.items()
-    }
-
-
-def _run(
-    objective: Objective,
-    method: Method,
-    start: Controls | None,
-    renders: int,
-    restarts: int,
-    lr: float,
-    genetic: GeneticSettings,
-    patience: tuple[int, float],
-    seed: int,
-) -> int:
-    """Search; returns how many gradient steps were left out."""
-    generator = torch.Generator().manual_seed(seed)
-    space, device = objective.space, objective.target.device
-    if method != "gradient":
-        share = renders if method == "genetic" else renders // 2
-        first = space.free(genetic.population, generator, start).to(device)
-        bred = genetic_search(objective, first, share, genetic, Patience(*patience), seed)
-        if method == "genetic":
-            return 0
-        start = {name: value.cpu() for name, value in space.from_genes(bred[:restarts]).items()}
-    free = space.free(restarts, generator, start).to(device)
-    return gradient_search(objective, free, renders - objective.renders, lr, Patience(*patience))
+def _run(search: Search, objective: Objective, start: Controls | None) -> tuple[int, bool]:
+    """Search; how many gradient steps were left out, and whether Ctrl+C ended it."""
+    skipped, interrupted = 0, False
+    try:
+        skipped = search.run(objective, start)
+    except KeyboardInterrupt:
+        if objective.best_audio is None:
+            raise
+        interrupted = True
+    if objective.best_audio is None:
+        raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
+    return skipped, interrupted
 
 
 def _result(
@@ -271,31 +199,11 @@ def _result(
     )
 
 
-def _check(
-    target: Tensor,
-    synth: Synth,
-    method: str,
-    renders: int,
-    restarts: int,
-    genetic: GeneticSettings,
-    source: Tensor | None,
-) -> None:
+def _check(target: Tensor, synth: Synth, source: Tensor | None) -> None:
     if target.ndim != 1 or len(target) == 0 or not target.isfinite().all():
         raise ValueError(f"The target is finite samples in a row, got shape {tuple(target.shape)}.")
     if not target.any():
         raise ValueError("The target is silent: there is nothing to match.")
-    if method not in ("gradient", "genetic", "hybrid"):
-        raise ValueError(f"method is gradient, genetic or hybrid, got {method!r}.")
-    needed = {
-        "gradient": restarts,
-        "genetic": genetic.population,
-        "hybrid": 2 * max(genetic.population, restarts),
-    }
-    if restarts < 1 or renders < needed[method]:
-        raise ValueError(
-            f"A {method} search needs restarts of 1 and more and {needed[method]} renders, "
-            f"got {restarts=}, {renders=}."
-        )
     if synth.needs_source and source is None:
         raise ValueError(
             f"{type(synth).__name__} works on a sound: give it with --source target or --source FILE."

@@ -19,7 +19,7 @@ _MOST_SECONDS = 600
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender render CONTROLS.json OUT.wav`; see :func:`drumblender.options.render`."""
+    """`drumblender render CONTROLS.json OUT.wav`; see :func:`drumblender.options.playing.render`."""
     audio, rate = render(
         given.controls,
         synth=given.synth,

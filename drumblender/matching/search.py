@@ -1,174 +1,67 @@
-"""Two searches for the controls of one sound: down the gradient, and genetic."""
+"""A search for the controls of one sound: by which method, from how many starts, for how long."""
 
-import logging
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from drumblender.controllers.free import FreeControls
+from drumblender.matching.descent import gradient_search
+from drumblender.matching.genetic import GeneticSettings, genetic_search
 from drumblender.matching.objective import Objective
+from drumblender.matching.patience import Patience
+from drumblender.types import Controls
 
-
-class Patience:
-    """Says when the loss has not fallen by more than ``min_delta`` for ``patience`` rounds."""
-
-    def __init__(self, patience: int, min_delta: float) -> None:
-        self.patience, self.min_delta = patience, min_delta
-        self.best, self.waited = float("inf"), 0
-
-    def is_over(self, loss: float) -> bool:
-        """To be told the lowest loss after every round."""
-        if self.best - loss > self.min_delta:
-            self.best, self.waited = loss, 0
-        else:
-            self.waited += 1
-        return self.waited >= self.patience
-
-
-def gradient_search(
-    objective: Objective, free: FreeControls, renders: int, lr: float, patience: Patience
-) -> int:
-    """Adam on all sounds of ``free`` as one batch; each goes its own way.
-
-    A sound whose gradient is not finite stays where it is in that step. One whose loss is not finite goes
-    back to where it last was, without its momentum.
-
-    Args:
-        objective: Renders and remembers.
-        free: The starts; holds the last controls afterwards.
-        renders: Budget: steps times sounds is at most this.
-        lr: Learning rate, on logits.
-        patience: Ends the search early.
-
-    Returns:
-        How many steps of single sounds were left out.
-    """
-    params = list(free.parameters())
-    optimizer = torch.optim.Adam(params, lr)
-    safe = [param.detach().clone() for param in params]
-    skipped = 0
-    for _ in range(renders // free.num_sounds):
-        losses = objective(free.values())
-        if patience.is_over(objective.best_loss):
-            break
-        lost = ~losses.detach().isfinite()
-        optimizer.zero_grad()
-        torch.where(lost, 0.0, losses).sum().backward()
-        stays = lost | ~torch.stack([param.grad.flatten(1).isfinite().all(dim=1) for param in params]).all(0)
-        skipped += int(stays.sum())
-        with torch.no_grad():
-            for param, good in zip(params, safe, strict=True):
-                good[~lost] = param[~lost]
-                param.grad[stays] = 0
-            optimizer.step()
-            for param, good in zip(params, safe, strict=True):
-                param[stays] = good[stays]
-                optimizer.state[param]["exp_avg"][lost] = 0
-    return skipped
+Method = Literal["gradient", "genetic", "hybrid"]
 
 
 @dataclass(frozen=True)
-class GeneticSettings:
-    """How a generation follows another (the operators of the published study).
-
-    The fittest survive unchanged. A child takes its first numbers from one of them and the rest from the
-    next, cut at a random place, and some of its numbers are moved.
-
-    Args:
-        population: Candidates in a generation.
-        parents: The fittest, which survive; the others are children.
-        mutation: Share of the numbers of a child that are moved.
-        step: They move by a draw from -step to step, on logits.
-    """
-
-    population: int = 20
-    parents: int = 10
-    mutation: float = 0.1
-    step: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.parents < self.population:
-            raise ValueError(
-                f"Needs 2 parents or more and a larger population, got {self.parents} of {self.population}."
-            )
-        if not (0 < self.mutation <= 1 and self.step > 0):
-            raise ValueError(f"mutation is in (0, 1] and step above 0, got {self.mutation} and {self.step}.")
-
-
-def genetic_search(
-    objective: Objective,
-    free: FreeControls,
-    renders: int,
-    settings: GeneticSettings,
-    patience: Patience,
-    seed: int,
-) -> Float[Tensor, "sounds genes"]:
-    """PyGAD on the logits of all controls; a generation is rendered as one batch.
-
-    Survivors are not rendered again. A candidate whose loss is not finite is the worst.
-
-    Args:
-        objective: Renders and remembers.
-        free: The first generation.
-        renders: Budget: at most this many candidates are rendered.
-        settings: How a generation follows another.
-        patience: Ends the search early; a generation is a round.
-        seed: Of all draws.
-
-    Returns:
-        The last generation as rows of logits, the fittest first.
+class Search:
+    """How to search; :func:`~drumblender.matching.match.match` tells what each setting does.
 
     Raises:
-        ModuleNotFoundError: PyGAD is not installed.
+        ValueError: The method is unknown, the budget too small for it, or a setting out of bounds.
     """
-    try:
-        import pygad
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'A genetic search needs PyGAD: pip install "drumblender[experiments]".'
-        ) from error
 
-    space = objective.space
-    device = objective.target.device
-    worst = -torch.finfo(torch.float32).max
+    method: Method
+    renders: int
+    restarts: int
+    lr: float
+    genetic: GeneticSettings
+    patience: int
+    min_delta: float
+    seed: int
 
-    def fitness(_ga, genes, _indices):
-        rows = torch.as_tensor(genes, dtype=torch.float32, device=device)
-        with torch.no_grad():
-            losses = objective(space.from_genes(rows.reshape(-1, space.num_genes)))
-        return torch.where(losses.isfinite(), -losses, worst).double().tolist()
+    def __post_init__(self) -> None:
+        if self.method not in ("gradient", "genetic", "hybrid"):
+            raise ValueError(f"method is gradient, genetic or hybrid, got {self.method!r}.")
+        needed = {
+            "gradient": self.restarts,
+            "genetic": self.genetic.population,
+            "hybrid": 2 * max(self.genetic.population, self.restarts),
+        }[self.method]
+        if self.restarts < 1 or self.renders < needed:
+            raise ValueError(
+                f"A {self.method} search needs restarts of 1 and more and {needed} renders, "
+                f"got restarts={self.restarts}, renders={self.renders}."
+            )
+        if self.patience < 1 or self.lr <= 0:
+            raise ValueError(
+                f"Needs patience of 1 and more and lr above 0, got patience={self.patience}, lr={self.lr}."
+            )
 
-    def on_generation(_ga):
-        return "stop" if patience.is_over(objective.best_loss) else None
+    def run(self, objective: Objective, start: Controls | None) -> int:
+        """Search from a start in (0, 1), or from draws; returns how many gradient steps were left out."""
+        generator = torch.Generator().manual_seed(self.seed)
+        space, device = objective.space, objective.target.device
+        if self.method != "gradient":
+            share = self.renders if self.method == "genetic" else self.renders // 2
+            first = space.free(self.genetic.population, generator, start).to(device)
+            bred = genetic_search(objective, first, share, self.genetic, self._patience(), self.seed)
+            if self.method == "genetic":
+                return 0
+            start = {name: value.cpu() for name, value in space.from_genes(bred[: self.restarts]).items()}
+        free = space.free(self.restarts, generator, start).to(device)
+        return gradient_search(objective, free, self.renders - objective.renders, self.lr, self._patience())
 
-    children = settings.population - settings.parents
-    ga = pygad.GA(
-        num_generations=max((renders - settings.population) // children, 0),
-        num_parents_mating=settings.parents,
-        keep_parents=settings.parents,
-        keep_elitism=0,
-        fitness_func=fitness,
-        fitness_batch_size=settings.population,
-        initial_population=space.genes(free).cpu().double().numpy(),
-        parent_selection_type="sss",
-        crossover_type="single_point",
-        mutation_type="random",
-        mutation_num_genes=max(1, int(settings.mutation * space.num_genes)),
-        random_mutation_min_val=-settings.step,
-        random_mutation_max_val=settings.step,
-        on_generation=on_generation,
-        random_seed=seed,
-        suppress_warnings=True,
-        logger=_silent(),  # PyGAD prints the traceback of an error that it raises anyway
-    )
-    ga.run()
-    order = torch.as_tensor(ga.last_generation_fitness).argsort(descending=True)
-    return torch.as_tensor(ga.population, dtype=torch.float32, device=device)[order.to(device)]
-
-
-def _silent() -> logging.Logger:
-    logger = logging.getLogger(f"{__name__}.pygad")
-    logger.disabled = True
-    return logger
+    def _patience(self) -> Patience:
+        return Patience(self.patience, self.min_delta)

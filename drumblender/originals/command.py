@@ -16,6 +16,7 @@ from drumblender.trust import plain_copy, trusted
 log = logging.getLogger(__name__)
 
 # Each has recognises(config, checkpoint) -> bool and convert(config, checkpoint) -> Imported.
+_BROUGHT = ("state_dict", "model_state_dict", "epoch", "global_step", "hyper_parameters")
 IMPORTERS = (drums, guitar, remap, strings, pitch)
 
 
@@ -52,6 +53,17 @@ def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Import
     )
 
 
+def left_out(checkpoint: dict[str, Any]) -> list[str]:
+    """Entries of a checkpoint that only the training which wrote it could go on with.
+
+    >>> left_out({"state_dict": {}, "epoch": 3, "optimizer_states": []})
+    ['optimizer_states']
+    """
+    if not any(isinstance(checkpoint.get(name), dict) for name in ("state_dict", "model_state_dict")):
+        return []  # bare weights
+    return sorted(str(name) for name in checkpoint if name not in _BROUGHT)
+
+
 def read_config(path: str | Path) -> dict[str, Any]:
     """The content of a configuration file, as plain values.
 
@@ -83,13 +95,16 @@ def read_original(path: str | Path) -> dict[str, Any]:
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender import [OLD.yaml] OLD.ckpt OUT.ckpt`; see :func:`drumblender.options.importing`."""
+    """`drumblender import [OLD] OLD.ckpt OUT`; see :func:`drumblender.options.converting.importing`."""
     config = None if given.config is None else read_config(given.config)
-    imported = convert(config, read_original(given.checkpoint))
+    original = read_original(given.checkpoint)
+    imported = convert(config, original)
     save_imported(imported, given.output, trusted(given.trust))
     output = Path(given.output)
     output.with_suffix(".yaml").write_text(yaml.safe_dump(imported.config, sort_keys=False))
     if imported.dropped:
         log.warning("No successor, dropped: %s.", ", ".join(imported.dropped))
+    if left := left_out(original):
+        log.warning("Of the training alone, left out: %s.", ", ".join(left))
     log.warning("Wrote %s and %s.", output, output.with_suffix(".yaml"))
     return 0

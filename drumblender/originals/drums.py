@@ -59,16 +59,24 @@ _SPLITTING = {
 
 
 def recognises(config: Config | None, checkpoint: Config) -> bool:
-    """Whether the saved configuration is of this code base."""
-    return bool(config) and config.get("model", {}).get("class_path") == _TASK
+    """Whether the saved configuration, or the names of the weights, are of this code base."""
+    if config:
+        return isinstance(config.get("model"), dict) and config["model"].get("class_path") == _TASK
+    state = checkpoint.get("state_dict")
+    return isinstance(state, dict) and any(str(key).startswith(tuple(_WEIGHTS)) for key in state)
 
 
-def convert(config: Config, checkpoint: Config) -> Imported:
+def convert(config: Config | None, checkpoint: Config) -> Imported:
     """Turn flags into voices, and the names of weights into theirs.
 
     Raises:
-        ValueError: The model has parts that no published configuration uses.
+        ValueError: The model has parts that no published configuration uses, or there is no configuration.
     """
+    if not config:
+        raise ValueError(
+            "This is a checkpoint of the original drums, whose weights do not tell what the model is: give "
+            "its configuration (.yaml) before the checkpoint."
+        )
     new, dropped = migrate_config(config)
     old_model, old_data = new["model"]["init_args"], new["data"]["init_args"]
     new["data"] = _data(old_data)

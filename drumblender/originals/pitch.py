@@ -23,6 +23,7 @@ _INERT = re.compile(r"(encoder|synths|losses|features|torch\.nn\.modules\.\w+)\.
 _UNREADABLE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, OSError)
 _DEEPEST = 20
 _CONTROLS = "voices.tone.controls"
+_PITCH_WEIGHTS = "encoder.linear.frequency."
 _DROPPED = ("encoder.abs_shift", "feature_extractor.")
 _CQT = ("bins_per_semitone", "fmin", "n_bins", "hop_length", "pad_mode", "log")
 
@@ -89,7 +90,10 @@ def recognises(config: Config | None, checkpoint: Config) -> bool:
     """Whether a configuration or a checkpoint, as :func:`read` gives it, is of this code base."""
     parts = (checkpoint.get("hyper_parameters"), (config or {}).get("model"))
     encoders = [part.get("encoder") for part in parts if isinstance(part, dict)]
-    return any(isinstance(e, dict) and e.get("class_path") == "encoder.PESTOEncoder" for e in encoders)
+    if any(isinstance(e, dict) and e.get("class_path") == "encoder.PESTOEncoder" for e in encoders):
+        return True
+    state = checkpoint.get("state_dict")
+    return isinstance(state, dict) and any(str(key).startswith(_PITCH_WEIGHTS) for key in state)
 
 
 def convert(config: Config | None, checkpoint: Config) -> Imported:
@@ -100,9 +104,15 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
         checkpoint: As :func:`read` gives it; without weights only a configuration is converted.
 
     Raises:
-        ValueError: The network predicts something else than one fundamental and its amplitudes.
+        ValueError: The network predicts something else than one fundamental and its amplitudes, or neither
+            file has its settings.
     """
     old = checkpoint.get("hyper_parameters") or {}
+    if "encoder" not in old and not config:
+        raise ValueError(
+            "This checkpoint of the original pitch network has lost its settings (hyper_parameters): give "
+            "its configuration (.yaml) before the checkpoint."
+        )
     old = old if "encoder" in old else config["model"]
     net, synth = old["encoder"]["init_args"], old["decoder"]["init_args"]
     if not net["harmonic"] or sorted(net["output_splits"]) != ["frequency", "weights"]:

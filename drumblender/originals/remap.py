@@ -38,6 +38,7 @@ _FEATURES = (
 )
 _NAMES |= {name: f"drumblender.features.{name}" for name in _FEATURES}
 _SYNTHS = {14: _NAMES["Snare808"], 9: _NAMES["SimpleDrumSynth"], 13: _NAMES["FMDrumSynth"]}  # by parameters
+_HIT_SAMPLES, _HIT_FEATURES = 35328, 7  # what cfg/features/hit.yaml reads, and how much it tells
 _INSTANCE = "Unable to serialize instance "
 _DATA = {
     "audio_path": "path",
@@ -67,9 +68,11 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
     the weights have. The scale of the onset features is in no original file and stays unknown.
 
     Raises:
-        ValueError: A class that was never published.
+        ValueError: A class that was never published; or no configuration, and not the published size.
     """
     state = checkpoint.get("state_dict") or {}
+    if not config:
+        _check_published(state)
     new, dropped = migrate_config(config) if config else ({}, [])
     old_model = new.get("model", {}).get("init_args", new.get("model", {}))
     synth, synth_rate = _synth(old_model.get("synth"), state)
@@ -84,6 +87,21 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
     dropped += _drop_unknown(mapper, "normalize_input", "model.model.init_args.normalize_input")
     training = {key: checkpoint[key] for key in ("epoch", "global_step") if key in checkpoint}
     return Imported(_resolved(new), _weights(state), synth_rate, dropped, training)
+
+
+def _check_published(state: dict[str, Tensor]) -> None:
+    """Weights alone tell no features and no length: they are those that were published, or stay unknown."""
+    noise, reference = state.get("synth.noise.noise"), state.get("reference")
+    other = []
+    if noise is not None and noise.shape[-1] < _HIT_SAMPLES:
+        other.append(f"{noise.shape[-1]} samples of noise, where a published hit has {_HIT_SAMPLES}")
+    if reference is not None and reference.shape[-1] != _HIT_FEATURES:
+        other.append(f"{reference.shape[-1]} features, where {_HIT_FEATURES} were published")
+    if other:
+        raise ValueError(
+            f"This remapping has {' and '.join(other)}: it is not of the published size, so give its "
+            "configuration (.yaml) before the checkpoint."
+        )
 
 
 def _synth(old: Config | None, state: dict[str, Tensor]) -> tuple[Config, int]:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
-from drumblender.dsp.noise import NoiseFilter, filtered_noise, white_noise
+from drumblender.dsp.filtered_noise import NoiseFilter, filtered_noise
+from drumblender.dsp.noise import white_noise
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth

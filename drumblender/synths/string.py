@@ -1,54 +1,36 @@
 """A plucked string with learned loop and excitation filters (Differentiable Karplus-Strong, WASPAA 2025)."""
 
-import logging
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from drumblender.dsp.all_pole import (
-    Kernel,
-    all_pole,
-    keep_windows,
-    place_windows,
-    sparse_all_pole,
-    sparse_all_pole_inverse,
-    windowed_all_pole,
-    working_dtype,
-)
+from drumblender.dsp.all_pole import Kernel, sparse_all_pole, windowed_all_pole
 from drumblender.dsp.kernels import read_along
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
-from drumblender.dsp.strings import fractional_delay_taps, share_out
+from drumblender.dsp.strings import fractional_delay_taps
 from drumblender.dsp.units import Range
+from drumblender.dsp.windows import place_windows
 from drumblender.synths.base import Synth, check_controls
 from drumblender.synths.string_curves import (
     LoopCurves,
     Span,
     WindowCurves,
-    check_pitch,
-    hold_unvoiced,
-    inside,
     loop_from_controls,
     loop_from_units,
+    of_one_batch,
+    units_of,
     windows_from_controls,
     windows_from_units,
 )
+from drumblender.synths.string_excitation import StringSignals, bursts, what_is_left
+from drumblender.synths.string_pitch import PlayablePitch, Unvoiced
 from drumblender.types import Audio, Controls
-
-log = logging.getLogger(__name__)
 
 SHORTEST_PERIOD = 2.0
 """In samples. The spline through a leap of the pitch may dip below, even below 0."""
-
-
-class StringSignals(NamedTuple):
-    """What a string played, and what went into it."""
-
-    audio: Audio  # at the outer rate
-    excitation: Float[Tensor, "batch internal_samples"]  # what enters the loop, at the internal rate
-    residual: Float[Tensor, "batch internal_samples"] | None  # after both inverse filters; on request
 
 
 class StringSynth(Synth):
@@ -115,7 +97,7 @@ class StringSynth(Synth):
         loop_gain: Range = Range(0.0, 1.0),  # noqa: B008 (frozen)
         burst_db: Range = Range(-60.0, 20.0),  # noqa: B008
         seed: int = 0,
-        unvoiced: Literal["error", "hold"] = "error",
+        unvoiced: Unvoiced = "error",
         f0_hz: Range | None = None,
         kernel: Kernel = "auto",
     ) -> None:
@@ -135,12 +117,12 @@ class StringSynth(Synth):
         self.sample_rate, self.internal_rate, self.min_f0_hz = sample_rate, internal_rate, min_f0_hz
         self.max_delay = int(internal_rate // min_f0_hz)
         self.onset_s = tuple(onset_s)
-        self.excitation, self.interpolate, self.unvoiced = excitation, interpolate, unvoiced
+        self.excitation, self.interpolate = excitation, interpolate
         self.loop_gain, self.burst_db = loop_gain, burst_db
         if kernel not in get_args(Kernel):
             raise ValueError(f"kernel is one of {', '.join(get_args(Kernel))}, got {kernel!r}.")
         self.kernel: Kernel = kernel
-        self.clamped_frames = 0
+        self.pitch = PlayablePitch(min_f0_hz, internal_rate / 2, unvoiced)
         self.needs_source = excitation != "burst"
         self.control_sizes = {"f0_hz" if f0_hz is None else "f0": 1}
         self.control_sizes |= {"loop_taps": loop_order + 1, "loop_gain": 1}
@@ -157,6 +139,11 @@ class StringSynth(Synth):
                 (len(self.onset_s), self.window), generator=torch.Generator().manual_seed(seed)
             )
             self.register_buffer("noise", noise, persistent=False)
+
+    @property
+    def clamped_frames(self) -> int:
+        """Frames whose pitch was too low so far."""
+        return self.pitch.clamped_frames
 
     def forward(self, controls: Controls, num_samples: int, source: Audio | None = None) -> Audio:
         """Render; the result has the type of ``source``, or of ``f0_hz`` where there is none.
@@ -228,20 +215,7 @@ class StringSynth(Synth):
 
         Between frames, the logits follow another curve than these do.
         """
-        gain = self.loop_gain.denormalize(inside(controls["loop_gain"]))
-        units = {
-            "f0_hz": self._pitched(controls)["f0_hz"],
-            "loop_coefficients": share_out(inside(controls["loop_taps"]), torch.ones_like(gain)),
-            "loop_gain": gain,
-            "excitation_coefficients": share_out(
-                inside(controls["excitation_taps"]), inside(controls["excitation_gain"])
-            ),
-        }
-        if "burst" in self.control_sizes:
-            units["burst_db"] = self.burst_db.denormalize(controls["burst"])
-        if "onset_s" in controls:
-            units["onset_s"] = controls["onset_s"]
-        return units
+        return units_of(self._pitched(controls), self.loop_gain, self.burst_db)
 
     def _pitched(self, controls: Controls) -> Controls:
         """The controls with their pitch in Hz."""
@@ -268,7 +242,8 @@ class StringSynth(Synth):
         lag, taps = fractional_delay_taps(*loop, self.max_delay, SHORTEST_PERIOD)
         residual = None
         if self.excitation == "burst":
-            excitation = place_windows(self.bursts(windows), starts, lag.shape[1])
+            plucks = bursts(self.noise, windows, self.kernel)
+            excitation = place_windows(plucks, starts, lag.shape[1])
         else:
             if source.shape[1] != num_samples:
                 source = torch.nn.functional.pad(source, (0, num_samples - source.shape[1]))
@@ -276,21 +251,11 @@ class StringSynth(Synth):
             if self.excitation == "source":
                 excitation = windowed_all_pole(heard, windows.poles, starts, kernel=self.kernel)
             else:
-                whitened = sparse_all_pole_inverse(heard, lag, taps)
-                # The excitation filter would undo its own inverse here, sample for sample.
-                excitation = keep_windows(whitened, starts, self.window)
-                if with_residual:
-                    residual = windowed_all_pole(whitened, windows.poles, starts, inverse=True)
+                excitation, residual = what_is_left(heard, lag, taps, windows, starts, with_residual)
         ringing = sparse_all_pole(excitation, lag, taps, kernel=self.kernel)
         outer = {"num_samples": num_samples, "dtype": dtype}
         audio = kaiser_resample(ringing, self.internal_rate, self.sample_rate, **outer)
         return StringSignals(audio, excitation, residual)
-
-    def bursts(self, windows: WindowCurves) -> Float[Tensor, "batch windows window"]:
-        """The burst of each window at its level, through the excitation filter."""
-        noise = (windows.burst * self.noise.to(windows.burst).T).transpose(1, 2)
-        poles = windows.poles.repeat_interleave(noise.shape[1], dim=0)
-        return all_pole(noise.flatten(0, 1), poles, kernel=self.kernel).view_as(noise)
 
     def checked(self, controls: Controls, sizes: dict[str, int], source: Audio | None) -> Controls:
         """The controls in the working type, for every item, their pitch playable."""
@@ -300,31 +265,8 @@ class StringSynth(Synth):
             )
         check_controls("StringSynth", controls, sizes)
         wanted = {name: controls[name] for name in (*sizes, "onset_s") if name in controls}
-        lengths = {name: len(value) for name, value in wanted.items()}
-        lengths |= {} if source is None or not self.needs_source else {"source": len(source)}
-        batch = max(lengths.values())
-        if set(lengths.values()) - {1, batch}:
-            raise ValueError(f"Controls and source have batches of different sizes: {lengths}.")
-        dtype = working_dtype(wanted["f0_hz"].device)
-        full = {name: value.to(dtype).expand(batch, -1, -1) for name, value in wanted.items()}
-        return full | {"f0_hz": self._playable(full["f0_hz"])}
-
-    def _playable(self, f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
-        if self.unvoiced == "hold":
-            f0_hz = hold_unvoiced(f0_hz)
-        if read_along():  # an exported graph cannot check
-            return f0_hz
-        lowest = check_pitch(f0_hz, self.internal_rate / 2)
-        if lowest < self.min_f0_hz:
-            if not self.clamped_frames:
-                log.warning(
-                    "A pitch of %.2f Hz is below the lowest of this string, %.2f Hz, and is raised to it; "
-                    "set min_f0_hz lower to play it. Said once.",
-                    lowest,
-                    self.min_f0_hz,
-                )
-            self.clamped_frames += int((f0_hz < self.min_f0_hz).sum())
-        return f0_hz
+        full = of_one_batch(wanted, source if self.needs_source else None)
+        return full | {"f0_hz": self.pitch(full["f0_hz"])}
 
     def starts(self, controls: Controls) -> list[int] | Int[Tensor, "batch windows"]:
         """First samples of the windows at the internal rate; one that is NaN lies past every end."""

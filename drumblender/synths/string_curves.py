@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels import read_along
+from drumblender.dsp.all_pole import working_dtype
 from drumblender.dsp.splines import spline_upsample
 from drumblender.dsp.strings import constrain_loop_coefficients, share_out
 from drumblender.dsp.units import Range, db_to_gain
-from drumblender.types import Controls
+from drumblender.types import Audio, Controls
 
 
 class Span(NamedTuple):
@@ -65,38 +65,45 @@ def windows_from_units(units: Controls, window: int) -> WindowCurves:
     return WindowCurves(spline_upsample(units["excitation_coefficients"], window).clamp(0, 1), burst)
 
 
+def of_one_batch(controls: Controls, source: Audio | None) -> Controls:
+    """The controls for every item, in the type that the recursions are computed in.
+
+    Raises:
+        ValueError: Controls and source have batches of different sizes, none of them 1.
+    """
+    lengths = {name: len(value) for name, value in controls.items()}
+    lengths |= {} if source is None else {"source": len(source)}
+    batch = max(lengths.values())
+    if set(lengths.values()) - {1, batch}:
+        raise ValueError(f"Controls and source have batches of different sizes: {lengths}.")
+    dtype = working_dtype(controls["f0_hz"].device)
+    return {name: value.to(dtype).expand(batch, -1, -1) for name, value in controls.items()}
+
+
+def units_of(controls: Controls, gain: Range, burst_db: Range) -> Controls:
+    """Finished coefficients at the frames; those of the loop sum to 1 and are multiplied by ``loop_gain``.
+
+    Between frames, the logits follow another curve than these do.
+    """
+    loop_gain = gain.denormalize(inside(controls["loop_gain"]))
+    excitation = share_out(inside(controls["excitation_taps"]), inside(controls["excitation_gain"]))
+    units = {
+        "f0_hz": controls["f0_hz"],
+        "loop_coefficients": share_out(inside(controls["loop_taps"]), torch.ones_like(loop_gain)),
+        "loop_gain": loop_gain,
+        "excitation_coefficients": excitation,
+    }
+    if "burst" in controls:
+        units["burst_db"] = burst_db.denormalize(controls["burst"])
+    if "onset_s" in controls:
+        units["onset_s"] = controls["onset_s"]
+    return units
+
+
 def inside(control: Tensor) -> Tensor:
     """Keep a control off 0 and 1, where a squashing network ends up by rounding."""
     tiny = torch.finfo(control.dtype).eps
     return control.clamp(tiny, 1 - tiny)
-
-
-def hold_unvoiced(f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
-    """Give a frame without a pitch (0, NaN) the one before it; those at the start get the first there is."""
-    voiced = (f0_hz > 0) & f0_hz.isfinite()
-    if not read_along() and not voiced.any(dim=1).all():
-        item = int((~voiced.any(dim=1)).flatten().nonzero()[0])
-        raise ValueError(f"Item {item} has no frame with a pitch, so there is none to hold.")
-    frames = torch.arange(f0_hz.shape[1], device=f0_hz.device)[:, None]
-    latest = torch.where(voiced, frames, -1).cummax(dim=1).values
-    first = voiced.int().argmax(dim=1, keepdim=True)
-    return f0_hz.gather(1, torch.where(latest < 0, first, latest))
-
-
-def check_pitch(f0_hz: Float[Tensor, "batch frames 1"], limit_hz: float) -> float:
-    """The lowest pitch.
-
-    Raises:
-        ValueError: A pitch is NaN, or not between 0 and the limit.
-    """
-    lowest, highest = (bound.item() for bound in f0_hz.detach().aminmax())  # NaN where one is
-    if not 0 < lowest <= highest < limit_hz:
-        item, frame, _ = (~((f0_hz > 0) & (f0_hz < limit_hz))).nonzero()[0].tolist()
-        raise ValueError(
-            f"f0_hz of item {item} at frame {frame} is {f0_hz[item, frame, 0].item():.6g}; a string plays "
-            f"between 0 and {limit_hz} Hz. unvoiced='hold' fills frames without a pitch."
-        )
-    return lowest
 
 
 def _spread(period: Tensor, span: Span) -> Tensor:

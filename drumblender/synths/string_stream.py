@@ -4,11 +4,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.all_pole import final_state, place_windows, sparse_all_pole, sparse_all_pole_inverse
+from drumblender.dsp.all_pole import final_state, sparse_all_pole, sparse_all_pole_inverse
 from drumblender.dsp.resample import resampling_kernel
 from drumblender.dsp.strings import fractional_delay_taps, state_size
+from drumblender.dsp.windows import place_windows
 from drumblender.synths.string import SHORTEST_PERIOD, StringSynth
 from drumblender.synths.string_curves import Span, loop_from_controls, windows_from_controls
+from drumblender.synths.string_excitation import bursts
 from drumblender.types import Audio, Controls
 
 
@@ -64,7 +66,7 @@ class StringStream:
             if not torch.is_tensor(starts):
                 starts = torch.tensor([starts], device=self.period.device).expand(len(self.period), -1)
             self.starts = starts
-            self.bursts = None if synth.needs_source else synth.bursts(self.windows)
+            self.bursts = None if synth.needs_source else bursts(synth.noise, self.windows, synth.kernel)
         if synth.excitation == "source" and bool((starts.sort().values.diff() < synth.window).any()):
             raise ValueError("The windows of a stream that filters a source must lie apart.")
         self.total = -(-num_samples * synth.internal_rate // synth.sample_rate)

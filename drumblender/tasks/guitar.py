@@ -115,7 +115,7 @@ class GuitarTask(SynthesisTask):
 
     @torch.no_grad()
     def baselines(self, batch: NoteBatch) -> dict[str, Audio]:
-        """What needs no training: silence, and a sawtooth of the same pitch and loudness."""
+        """What needs no training: silence, a sawtooth of the same pitch and loudness, and the table alone."""
         f0_hz, num_samples = batch["f0_hz"], batch["audio"].shape[-1]
         order = torch.arange(1, _SAW_HARMONICS + 1, device=f0_hz.device)
         amp = torch.where(below_nyquist(f0_hz, _SAW_HARMONICS, self.sample_rate), 1 / order, 0.0)
@@ -128,4 +128,9 @@ class GuitarTask(SynthesisTask):
             f0_upsampling="hop",
             amp_upsampling="hop",
         )
-        return {"silence": torch.zeros_like(batch["audio"]), "sawtooth": saw}
+        found = {"silence": torch.zeros_like(batch["audio"]), "sawtooth": saw}
+        if isinstance(self.player, CorrectedSpectra):
+            first = next(iter(self.voices))
+            table = {first: self.player.controls(None, batch)}
+            found["table"] = self.render(batch, self.voice_controls(batch) | table)
+        return found

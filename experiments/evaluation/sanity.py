@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.audio_io import read_audio, resample
+from drumblender.audio_io import read_audio
+from drumblender.dsp.resample import hann_resample
 from drumblender.evaluation.embeddings import Embedding, build_embedding
 from drumblender.evaluation.kad import kernel_audio_distance
 from drumblender.sound_files import find_sounds
@@ -85,7 +86,7 @@ def recordings(folder: Path, limit: int = 100) -> list[Sound]:
     sounds = []
     for path in files:
         audio, rate = read_audio(path, channel="mean")
-        sounds.append(resample(audio[None], rate, RATE)[0, :RATE])
+        sounds.append(hann_resample(audio[None], rate, RATE)[0, :RATE])
     return sounds
 
 
@@ -114,7 +115,7 @@ def measure(right: list[Sound], wrong: list[Sound], embedding: Embedding) -> dic
 
 
 def _points(sounds: Sequence[Sound], embedding: Embedding) -> Float[Tensor, "sounds dimensions"]:
-    resampled = (resample(sound[None], RATE, embedding.sample_rate)[0] for sound in sounds)
+    resampled = (hann_resample(sound[None], RATE, embedding.sample_rate)[0] for sound in sounds)
     return torch.stack([embedding.embed(sound) for sound in resampled])
 
 

@@ -23,7 +23,8 @@ from drumblender.data.prepare.one_shot import first_non_silent_sample
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.matching.auto import match_best
 from drumblender.matching.baselines import band_noise, coloured_noise
-from drumblender.matching.match import Method, match
+from drumblender.matching.match import match
+from drumblender.matching.search import Method
 from drumblender.matching.synth_files import AUTO, shipped_synths
 from drumblender.metrics import AttackTimeDifference, LevelDifference, LoudSpectralDistance
 from drumblender.sound_files import READABLE

@@ -19,8 +19,8 @@ from drumblender.audio_io import write_wav
 from drumblender.data import NSynthDataModule, random_strings
 from drumblender.dsp.units import midi_to_hz
 from drumblender.losses import ControlLoss
+from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import match
-from drumblender.matching.search import GeneticSettings
 from drumblender.synths import StringSynth
 from drumblender.types import Controls
 from experiments.strings.inference import load_part

@@ -7,7 +7,8 @@ from scipy.io import wavfile
 
 from drumblender.callbacks import ExportWavs
 from drumblender.callbacks.export_wavs import safe_name
-from drumblender.metrics import LogSpectralDistance
+from drumblender.losses import MultiResolutionSTFTLoss
+from drumblender.metrics import LogSpectralDistance, LossMetric
 
 NAMES = ["kicks/One.wav", "kicks/one.wav", "../snare 2", "tom", "tom"]
 FILES = {"kicks_One.wav", "kicks_one-2.wav", "snare_2.wav", "tom.wav", "tom-2.wav"}
@@ -44,6 +45,34 @@ def test_the_table_holds_each_item_and_the_mean_of_all(tmp_path):
     expected = LogSpectralDistance(256, 64).per_item(audio / 2, audio)
     assert [float(row["lsd"]) for row in rows] == pytest.approx(expected.tolist())
     assert float(mean["lsd"]) == pytest.approx(expected.mean().item()) and mean["items"] == "5"
+
+
+class Logged(Scale):
+    """Measures over the batch, as the published tables do, and logs it."""
+
+    def __init__(self):
+        super().__init__()
+        loss = MultiResolutionSTFTLoss([256], [64], [256], w_log_mag=0)
+        self.metrics = torch.nn.ModuleDict({"mss_sc": LossMetric(loss), "lsd": LogSpectralDistance(256, 64)})
+
+    def test_step(self, batch, batch_idx):
+        step = self.training_step(batch, batch_idx) | {"prediction": batch["audio"].clamp(-0.03, 0.03)}
+        for name, metric in self.metrics.items():
+            metric.update(step["prediction"], step["target"])
+            self.log(f"test/{name}", metric)
+        return step
+
+
+def test_the_mean_is_the_number_that_the_test_logs(tmp_path):
+    loader = sounds()
+    for index, item in enumerate(loader.dataset):
+        item["audio"] *= 10.0**-index
+    run = trainer(tmp_path, ExportWavs())
+    run.test(Logged(), loader, verbose=False)
+    rows, (mean,) = table(tmp_path / "test/metrics.csv"), table(tmp_path / "test/metrics_mean.csv")
+    assert float(mean["mss_sc"]) != pytest.approx(sum(float(row["mss_sc"]) for row in rows) / 5, rel=0.01)
+    assert float(mean["mss_sc"]) == run.callback_metrics["test/mss_sc"].item()
+    assert float(mean["lsd"]) == pytest.approx(sum(float(row["lsd"]) for row in rows) / 5)
 
 
 def test_the_metrics_are_of_all_items_even_if_few_are_written(tmp_path):

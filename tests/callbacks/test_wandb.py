@@ -1,13 +1,20 @@
 import logging
 import stat
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from callbacks.runs import Scale, sounds, trainer
+from jsonargparse import dict_to_namespace
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import WandbLogger
 
-from drumblender.callbacks import CleanWandbCache, SaveConfigWandb
+from drumblender.callbacks import CleanWandbCache
+from drumblender.callbacks.sounds import run_folder
+from drumblender.checkpoints import save_checkpoint
+from drumblender.lightning_cli import _resume, _run_folder
+from drumblender.run_files import SaveRunConfig
 
 
 @pytest.fixture
@@ -47,26 +54,53 @@ def test_wrong_settings_are_refused(settings):
         CleanWandbCache(**settings)
 
 
+class OfflineWandb(WandbLogger):
+    """One that has begun a run, without the program."""
+
+    name, version = "run", "7ytf3nvy"
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.experiment.dir = str(folder / "files")
+
+    save_dir = property(lambda self: str(self.folder))
+    experiment = SimpleNamespace()
+
+
 def saver():
     parser = LightningArgumentParser()
     parser.add_argument("--word", default="kick")
-    return SaveConfigWandb(parser, parser.parse_args([]))
+    return SaveRunConfig(parser, parser.parse_args([]))
 
 
-def test_the_configuration_goes_to_the_folder_of_the_run_and_not_to_the_shared_one(tmp_path):
-    class OfflineWandb(WandbLogger):
-        save_dir, name, version = str(tmp_path), "run", "0"
-        experiment = SimpleNamespace(dir=str(tmp_path / "files"))
-
-        def __init__(self):
-            pass
-
-    (tmp_path / "files").mkdir()
-    saver().setup(trainer(tmp_path, logger=OfflineWandb()), Scale(), "fit")
+def test_a_run_of_weights_and_biases_keeps_its_files_beside_its_checkpoints(tmp_path):
+    settings = {"logger": OfflineWandb(tmp_path), "enable_checkpointing": True}
+    run = trainer(tmp_path, ModelCheckpoint(), **settings)
+    saver().setup(run, Scale(), "fit")
+    own = tmp_path / "run/7ytf3nvy"
+    assert run_folder(run) == own
+    assert (own / "config.yaml").read_text() == "word: kick\n"
     assert (tmp_path / "files/model-config.yaml").read_text() == "word: kick\n"
-    assert not (tmp_path / "config.yaml").exists()
+    assert not (tmp_path / "config.yaml").exists()  # which the next run would replace
+    checkpoints = run.checkpoint_callback
+    checkpoints.setup(run, Scale(), "fit")
+    assert Path(checkpoints.dirpath) == own / "checkpoints"
 
 
-def test_without_weights_and_biases_the_configuration_is_saved_as_ever(tmp_path):
+def test_without_weights_and_biases_the_configuration_lies_in_the_folder_of_the_log(tmp_path):
     saver().setup(trainer(tmp_path), Scale(), "fit")
     assert (tmp_path / "config.yaml").read_text() == "word: kick\n"
+
+
+def test_resume_finds_the_run_of_weights_and_biases(tmp_path):
+    logger = {"class_path": "lightning.pytorch.loggers.WandbLogger"}
+    logger["init_args"] = {"save_dir": str(tmp_path), "project": None, "id": None}
+    config = dict_to_namespace({"ckpt_path": None, "trainer": {"logger": logger}})
+    folder = _run_folder(config, "tiny")
+    last = tmp_path / "tiny/7ytf3nvy/checkpoints/last.ckpt"
+    assert folder == tmp_path / "tiny" and config.trainer.logger.init_args.project == "tiny"
+    with pytest.raises(FileNotFoundError, match="No run to resume"):
+        _resume(config, folder)
+    save_checkpoint({"state_dict": {}}, last)
+    _resume(config, folder)
+    assert config.ckpt_path == str(last) and config.trainer.logger.init_args.id == "7ytf3nvy"

@@ -13,11 +13,12 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.audio_io import BadAudioError, read_audio
+from drumblender.audio_io import read_audio
 from drumblender.data.items import load_tensors
 from drumblender.data.nsynth_raw import NoteFilter, find_notes
 from drumblender.data.prepare.manifest import load_manifest, load_rejected
 from drumblender.data.prepare.raw import Labels, find_recordings
+from drumblender.open_sound import BadAudioError
 
 TRIES = int(os.environ.get("DRUMBLENDER_FUZZ", "40"))
 FORMATS = {

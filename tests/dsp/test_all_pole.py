@@ -7,15 +7,9 @@ import torch
 from references import reference
 
 from drumblender.dsp import all_pole as all_pole_module
-from drumblender.dsp.all_pole import (
-    all_pole,
-    place_windows,
-    sparse_all_pole,
-    sparse_all_pole_inverse,
-    take_windows,
-    windowed_all_pole,
-)
+from drumblender.dsp.all_pole import all_pole, sparse_all_pole, sparse_all_pole_inverse, windowed_all_pole
 from drumblender.dsp.kernels import all_pole as kernels
+from drumblender.dsp.windows import place_windows, take_windows
 
 
 def draw(generator, batch=2, samples=200, taps=4, lags=(7, 30)):

@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
+import torchaudio
 
-from drumblender.dsp.resample import kaiser_resample
+from drumblender.dsp.resample import hann_resample, kaiser_resample
 
 
 def sine(rate, seconds=0.25, freq_hz=1000):
@@ -65,3 +66,28 @@ def test_golden_resampling(case, golden):
     for value, name in ((resampled.detach(), f"out_{case}"), (x.grad, f"grad_{case}_x")):
         assert value.shape == numbers[name].shape
         assert (value - numbers[name]).abs().max() <= tolerance * numbers[name].abs().max()
+
+
+@pytest.mark.parametrize("pair", [(44100, 48000), (48000, 44100), (22050, 48000), (96000, 16000)])
+def test_resamples_as_torchaudio_does(generator, pair):
+    audio = torch.randn(2, 3000, generator=generator)
+    expected = torchaudio.transforms.Resample(*pair)(audio)
+    assert torch.allclose(hann_resample(audio, *pair), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pair", [(44101, 48000), (48000, 44099)])
+def test_resamples_unrelated_rates_without_a_huge_table(pair):
+    freq_hz = 1000.0
+    before, after = (torch.arange(rate // 10) / rate for rate in pair)
+    audio = hann_resample(torch.sin(2 * math.pi * freq_hz * before)[None], *pair)[0]
+    expected = torch.sin(2 * math.pi * freq_hz * after)
+    count = min(len(audio), len(expected))
+    assert abs(len(audio) - len(expected)) <= 1
+    assert (audio[:count] - expected[:count])[100:-100].abs().max() < 2e-3
+
+
+def test_the_unrelated_rates_follow_the_same_formula(generator, monkeypatch):
+    audio = torch.randn(1, 3000, generator=generator)
+    expected = hann_resample(audio, 44100, 48000)
+    monkeypatch.setattr("drumblender.dsp.resample._MAX_TABLE", 40_000 // 2)  # below 147 x 160
+    assert torch.allclose(hann_resample(audio, 44100, 48000), expected, atol=3e-5)

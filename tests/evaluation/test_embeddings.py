@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.audio_io import BadAudioError, write_wav
+from drumblender.audio_io import write_wav
 from drumblender.evaluation import aisfx
 from drumblender.evaluation.aisfx import AiSFX, mel_levels, read_weights, windows
 from drumblender.evaluation.embeddings import (
@@ -17,6 +17,7 @@ from drumblender.evaluation.embeddings import (
     cache_folder,
     embed_files,
 )
+from drumblender.open_sound import BadAudioError
 
 
 class Loudness(Embedding):

@@ -58,6 +58,19 @@ def test_refitted_modes_lie_on_the_waveform_of_made_up_drums(kind, least_db):
         assert snr_db(play(refit(method="match")(target), RATE), target) < least_db - 3
 
 
+def test_a_second_pass_finds_what_the_first_left():
+    target = drum("snare", 0)
+    found = [refit(method="refit", refit_modes=64, passes=passes)(target) for passes in (1, 2)]
+    once_db, twice_db = (snr_db(play(modes, RATE), target) for modes in found)
+    assert twice_db > once_db + 1
+    assert found[1][0].shape[1] <= 64
+
+
+def test_passes_that_no_modes_can_be_shared_out_to_are_refused():
+    with pytest.raises(ValueError, match="num_modes=64"):
+        refit(passes=65)
+
+
 @pytest.mark.parametrize("kind, least_db", [("kick", 15), ("tom", 15)])
 def test_refitted_modes_lie_on_the_waveform_of_recorded_drums(recordings, kind, least_db):
     folder = recordings("drums")

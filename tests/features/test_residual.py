@@ -43,6 +43,17 @@ def test_features_are_the_levels_of_the_recording_and_of_the_modes(generator):
     assert target_db[-1] > stem_db[-1] + 30
 
 
+def test_the_rest_of_the_waveform_is_heard_on_request(generator):
+    batch = batch_of(generator, 0.1)
+    out_of_phase = batch | {"phase_rad": batch["phase_rad"] + torch.pi / 2}
+    bands = ResidualBands(**BANDS, hear_rest=True)
+    in_phase_db, apart_db = (bands(modes).features[0, 20:-20].mean(dim=0) for modes in (batch, out_of_phase))
+    assert len(in_phase_db) == bands.num_features == 96
+    tone = in_phase_db[:32].argmax()
+    assert in_phase_db[64 + tone] < in_phase_db[tone] - 6
+    assert apart_db[64 + tone] == pytest.approx(in_phase_db[tone] + 3, abs=1)  # two powers of one frequency
+
+
 def test_a_quadrature_is_heard(generator):
     batch = batch_of(generator, 0.0)
     turned = batch | {"quadrature": batch["amp"], "amp": torch.zeros_like(batch["amp"])}

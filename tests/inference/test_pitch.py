@@ -6,10 +6,11 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.audio_io import BadAudioError, read_blocks
+from drumblender.audio_io import read_blocks
 from drumblender.cli import run
 from drumblender.features.trackers import tracker
 from drumblender.inference.pitch import make_tracker
+from drumblender.open_sound import BadAudioError
 
 RATE = 22050
 

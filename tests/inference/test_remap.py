@@ -8,11 +8,11 @@ import soundfile
 import torch
 from references import reference
 
-from drumblender.audio_io import BadAudioError
 from drumblender.checkpoints import build, load_checkpoint
 from drumblender.cli import run
 from drumblender.inference.export import export, exportable
 from drumblender.inference.remap import RemapStream, remap, remap_audio
+from drumblender.open_sound import BadAudioError
 from drumblender.originals.imported import Imported, save_imported
 
 RATE = 8000

@@ -6,12 +6,12 @@ import soundfile
 import torch
 from made_up import SynthOf
 
-from drumblender.audio_io import BadAudioError
 from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
 from drumblender.encoders import ControlGRU, ControlTransformer
 from drumblender.features import NoteCurves, note_curves
 from drumblender.inference.transfer import TransferStream, curves_of, render, transfer_file
 from drumblender.inference.transfer_curves import Instrument, Transfer, adapt, median_midi, octaves
+from drumblender.open_sound import BadAudioError
 from drumblender.synths import FilteredNoiseSynth, HarmonicSynth
 
 SIZES = {"f0_hz": 1, "amp": 20, "magnitude": 17}

@@ -3,9 +3,9 @@ import pytest
 import soundfile
 import torch
 
-from drumblender import options
 from drumblender.features import note_curves
 from drumblender.inference.transfer_command import command
+from drumblender.options import playing
 from drumblender.originals.guitar import convert
 from drumblender.originals.imported import save_imported
 
@@ -36,7 +36,7 @@ def sing(path, rate=8000):
 
 
 def transfer(*arguments):
-    return command(options.transfer().parse_args([str(argument) for argument in arguments]))
+    return command(playing.transfer().parse_args([str(argument) for argument in arguments]))
 
 
 def test_a_folder_of_voices_becomes_a_folder_of_the_same_rates_and_lengths(checkpoint, tmp_path):

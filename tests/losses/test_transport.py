@@ -11,7 +11,8 @@ from drumblender.losses import (
     SlicedTransportLoss,
     SpectralTransportLoss,
 )
-from drumblender.losses.transport import frequency_positions, kl_divergence
+from drumblender.losses.distributions import kl_divergence
+from drumblender.losses.mapped import frequency_positions
 
 RATE = 16000
 LOSSES = {

@@ -9,8 +9,8 @@ from drumblender.dsp.units import Range
 from drumblender.features.pitch import guess_f0
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.command import command
+from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import match
-from drumblender.matching.search import GeneticSettings
 from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth

@@ -3,8 +3,10 @@ import torch
 from torch import nn
 
 from drumblender.dsp.units import Range
+from drumblender.matching.descent import gradient_search
+from drumblender.matching.genetic import GeneticSettings, genetic_search
 from drumblender.matching.objective import Objective
-from drumblender.matching.search import GeneticSettings, Patience, genetic_search, gradient_search
+from drumblender.matching.patience import Patience
 from drumblender.matching.space import Around, SearchSpace
 from drumblender.synths.base import Synth
 from drumblender.synths.harmonic import HarmonicSynth

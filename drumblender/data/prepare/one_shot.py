@@ -7,15 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from drumblender.audio_io import (
-    LONGEST_S,
-    BadAudioError,
-    Channel,
-    Offset,
-    read_recording,
-    too_long,
-    write_wav,
-)
+from drumblender.audio_io import LONGEST_S, Channel, Offset, read_recording, too_long, write_wav
+from drumblender.open_sound import BadAudioError
 
 SILENCE_DB = -60.0
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from drumblender.atomic import atomic_write, sha256_of
-from drumblender.audio_io import BadAudioError, Channel, Offset, read_audio, write_wav
+from drumblender.audio_io import Channel, Offset, read_audio, write_wav
 from drumblender.data.prepare.manifest import Item, Rejected
 from drumblender.data.prepare.one_shot import one_shot
 from drumblender.data.prepare.raw import Recording
+from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
 

@@ -1,4 +1,4 @@
-"""Where data sets lie: an S3-compatible bucket, a plain HTTPS address, or a folder.
+"""Where data sets lie: an S3-compatible bucket, a plain HTTPS address, the Hugging Face hub, or a folder.
 
 Credentials come from the environment or a ``.env`` file and go nowhere but to the client.
 """
@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 KEY_NAMES = ("CLOUDFLARE_ACCESS_KEY_ID", "CLOUDFLARE_ACCESS_SECRET_KEY")
 
-_BLOCK = 1 << 20
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
 _TIMEOUT_S = 30
 
 
@@ -73,7 +74,8 @@ def open_store(url: str | None, bucket: str | None = None) -> Store:
     """The store at an address.
 
     Args:
-        url: An S3-compatible endpoint (with ``bucket``), ``https://...`` (without), or a folder.
+        url: An S3-compatible endpoint (with ``bucket``), ``https://...`` (without), ``hf://owner/name``, or a
+            folder.
         bucket: Name of the bucket.
 
     Raises:
@@ -85,6 +87,11 @@ def open_store(url: str | None, bucket: str | None = None) -> Store:
         raise StorageError("No store to fetch from: set url (and bucket), or give raw recordings.")
     if url.startswith(("http://", "https://")):
         return HttpStore(url)
+    if url.startswith("hf://"):
+        # It builds on the classes below, and its library is an extra.
+        from drumblender.data.prepare.hub import HubStore
+
+        return HubStore(url)
     return FolderStore(Path(url.removeprefix("file://")).expanduser())
 
 
@@ -106,7 +113,7 @@ class FolderStore(Store):
             raise ChangedError(f"{self.folder / key} changed while it was read.")
         with (self.folder / key).open("rb") as file:
             file.seek(start)
-            while block := file.read(_BLOCK):
+            while block := file.read(BLOCK):
                 yield block
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -146,7 +153,7 @@ class HttpStore(Store):
             headers["If-Match"] = etag
         with self._open(key, "GET", headers) as response:
             to_skip = start if response.status == 200 else 0  # a server without ranges starts over
-            while block := response.read(_BLOCK):
+            while block := response.read(BLOCK):
                 skipped = min(to_skip, len(block))
                 to_skip -= skipped
                 if block[skipped:]:
@@ -213,7 +220,7 @@ class S3Store(Store):
             found = self._client.get_object(
                 Bucket=self.bucket, Key=key, Range=f"bytes={start}-", IfMatch=etag
             )
-            yield from found["Body"].iter_chunks(_BLOCK)
+            yield from found["Body"].iter_chunks(BLOCK)
 
     def keys(self, prefix: str) -> Iterator[str]:
         with self._errors(prefix):

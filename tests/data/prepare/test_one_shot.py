@@ -3,7 +3,7 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.audio_io import BadAudioError, read_audio
+from drumblender.audio_io import read_audio
 from drumblender.data.prepare.one_shot import (
     cut_start_silence,
     first_non_silent_sample,
@@ -11,6 +11,7 @@ from drumblender.data.prepare.one_shot import (
     one_shot,
     preprocess_audio_file,
 )
+from drumblender.open_sound import BadAudioError
 
 
 def test_finds_the_first_loud_block():

@@ -1,0 +1,119 @@
+"""Every checkpoint that ships sounds as it did: a later change cannot break one silently."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import drumblender as db
+from drumblender.checkpoints import read_checkpoint
+from drumblender.cli import run
+from drumblender.controllers.parameter_mapper import ParameterMapper
+from drumblender.inference.export import export
+from drumblender.inference.probe import probe, probed
+from drumblender.shipped import read_index, shipped_dir
+from drumblender.tasks import RemapTask
+
+ROWS = read_index()
+REMAPS = [name for name, row in ROWS.items() if row.system == "remap"]
+_ALL = 60e6  # bytes that the package may carry
+
+named = pytest.mark.parametrize("name", ROWS)
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Opens each once."""
+    models = {}
+
+    def opened(name):
+        if name not in models:
+            models[name] = db.load(name)
+        return models[name]
+
+    return opened
+
+
+@named
+def test_sounds_as_it_did_when_it_was_shipped(load, name):
+    model, known = load(name), ROWS[name].check
+    found, _ = probed(model)
+    assert found["samples"] == known["samples"]
+    assert found["level_db"] == pytest.approx(known["level_db"], abs=0.2)
+    assert found["distance"] == pytest.approx(known["distance"], rel=0.02)
+
+
+@named
+def test_beats_all_its_baselines_in_the_first_measure(name):
+    row = ROWS[name]
+    measure = next(iter(row.metrics))
+    assert row.baselines and all(row.metrics[measure] < known[measure] for known in row.baselines.values())
+
+
+@named
+def test_holds_weights_and_nothing_of_the_training_or_its_machine(name):
+    content = read_checkpoint(ROWS[name].path)
+    assert not {"optimizer_states", "callbacks", "loops", "lr_schedulers"} & content.keys()
+    assert "/" not in {str(value)[:1] for value in _texts(content["drumblender"]["config"])}
+
+
+def _texts(value):
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+@named
+def test_has_a_card_that_tells_what_it_must_and_three_sounds(name):
+    folder, row = shipped_dir("checkpoints"), ROWS[name]
+    card = (folder / f"{name}.md").read_text()
+    needed = ("## Data", "## Training", "seed", "## What it is bad at", "needs no training", row.licence)
+    assert all(word in card for word in needed)
+    assert not any(word in card.lower() for word in ("todo", "public domain"))
+    sounds = sorted((folder / "sounds").glob(f"{name}_*.flac"))
+    assert len(sounds) == 3 and all(sound.name in card for sound in sounds)
+    for sound in sounds:
+        audio, rate = soundfile.read(sound)
+        assert len(audio) > rate / 4 and 0.01 < np.abs(audio).max() <= 1
+
+
+@named
+def test_the_verb_of_its_system_plays_it_from_any_folder(load, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = load(name)
+    db.write(Path("in.wav"), probe(model.task, model.sample_rate), model.sample_rate)
+    assert run([model.task.verb, f"checkpoints/{name}", "in.wav", "out.wav"]) == 0
+    sound, rate = soundfile.read("out.wav")
+    assert rate == model.sample_rate and np.isfinite(sound).all() and np.abs(sound).max() > 0.01
+
+
+@pytest.mark.parametrize("name", REMAPS)
+def test_a_mapper_is_the_same_traced_and_as_onnx(load, name, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    task = load(name).task
+    assert isinstance(task, RemapTask)
+    mapper: ParameterMapper = task.mapping.parameter_mapper(bool(task.mapping.onset_scale.known))
+    onset = torch.tensor([[0.2, 0.5, 0.8]])[:, : task.mapping.mapper.in_size]
+    with torch.no_grad():
+        expected = mapper(onset)
+    for suffix in (".pt", ".onnx"):
+        export(ROWS[name].path, tmp_path / f"m{suffix}", plugin=False)
+    traced = torch.jit.load(tmp_path / "m.pt")(onset)
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
+    (graph,) = session.run(None, {"onset": onset.numpy()})
+    assert torch.allclose(traced, expected, atol=1e-6)
+    assert np.allclose(graph, expected.numpy(), atol=1e-5)
+
+
+def test_what_ships_stays_small_and_is_in_the_index():
+    folder = shipped_dir("checkpoints")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < _ALL
+    assert {path.name for path in files if path.suffix == ".ckpt"} == {
+        row.file for row in ROWS.values() if row.url is None
+    }
+    assert {path.stem for path in Path(folder).glob("*.md")} == set(ROWS)

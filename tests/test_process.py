@@ -1,0 +1,31 @@
+"""Memory that a step has freed is there for the next one."""
+
+import subprocess
+import sys
+
+import pytest
+
+ASK_AGAIN = """
+import resource, sys
+from drumblender.process import settle
+if sys.argv[1] == "settled":
+    settle()
+import torch
+def faults():
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)  # 64 MiB, which the allocator would hand back
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - began
+faults()
+print(faults())
+"""
+
+
+def faults(*args):
+    command = [sys.executable, "-c", ASK_AGAIN, *args]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is kept on Linux")
+def test_large_tensors_come_from_memory_that_is_kept():
+    assert faults("settled") < 0.1 * faults("as it is")
