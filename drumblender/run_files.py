@@ -161,7 +161,7 @@ def start_from(model: SynthesisTask, config: Namespace) -> None:
 
 
 def _named(names: Iterable[str], most: int = 4) -> str:
-    parts = sorted({".".join(name.split(".")[:3]) for name in names})
+    parts = sorted({".".join(name.split(".")[:4]) for name in names})
     more = f" and {len(parts) - most} more" if len(parts) > most else ""
     return f"{', '.join(parts[:most])}{more} ({len(set(names))} weights)"
 

@@ -40,17 +40,19 @@ def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
     if place is None or Path(place).exists():
         return None
     rate = record["sample_rate"]
-    for name in _OF_THE_DATA:
-        given.pop(name, None)
-    raw = folder / "raw"
-    kind = str(data["class_path"]).rpartition(".")[2]
+    kind, raw = str(data["class_path"]).rpartition(".")[2], folder / "raw"
+    told = "it plays sounds that are made up. Give your own with --data"
+    if kind == "FakeDrumsDataModule":
+        given["data_dir"], told = str(folder / "prepared"), "they are made anew, as they were"
+    else:
+        given = {name: value for name, value in given.items() if name not in _OF_THE_DATA}
     if kind == "RemapDataModule":
         _write(_hits(rate), raw, rate)
         given |= {"path": str(raw), "drum": None}
     elif kind == "NSynthDataModule":
         _write_notes(raw, rate)
         given |= {"root": str(raw), "data_dir": str(folder / "prepared")}
-    else:
+    elif kind != "FakeDrumsDataModule":
         _write(_phrases(rate) if kind == "PhraseDataModule" else _drums(rate), raw, rate)
         given |= {"raw_dir": str(raw), "data_dir": str(folder / "prepared")}
     path = folder / "data.yaml"
@@ -58,11 +60,7 @@ def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
         aside.write_text(
             yaml.safe_dump({"class_path": data["class_path"], "init_args": given}, sort_keys=False)
         )
-    log.warning(
-        "The recordings that it was trained with are not in %s: it plays sounds that are made up. "
-        "Give your own with --data.",
-        place,
-    )
+    log.warning("The recordings that it was trained with are not in %s: %s.", place, told)
     return path
 
 
