@@ -1,4 +1,4 @@
-"""The first command of README trains something: on sounds that it never heard, by figures and not by its loss."""
+"""The first command of README trains something: by figures, on sounds that it never heard."""
 
 import pytest
 import torch
