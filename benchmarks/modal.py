@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import compare, cost
-from drumblender.dsp.noise import filtered_noise, white_noise
+from drumblender.dsp.filtered_noise import filtered_noise
+from drumblender.dsp.noise import white_noise
 from drumblender.dsp.oscillators import damped_sines, modal_bank, modal_bank_plain
 
 MODES, FRAMES, SAMPLES, RATE = 64, 376, 96_000, 48_000

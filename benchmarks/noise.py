@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import compare, cost
-from drumblender.dsp.band_filter import filter_bands, plain_filter_bands
+from drumblender.dsp.band_filter import filter_bands, filter_bands_plain
 from drumblender.dsp.bands import bin_blends
-from drumblender.dsp.noise import filtered_noise, plain_filtered_noise, white_noise
+from drumblender.dsp.filtered_noise import filtered_noise, filtered_noise_plain
+from drumblender.dsp.noise import white_noise
 
 RATE = 48_000
 BANDS = {"low_hz": 40.0, "high_hz": 23_000.0}
@@ -42,7 +43,7 @@ def main() -> None:
         measure(
             f"{filter} filter, 4 x 2 s, 128 bands",
             lambda noise, levels, filter=filter: filtered_noise(levels, noise, filter),
-            lambda noise, levels, filter=filter: plain_filtered_noise(levels, noise, filter),
+            lambda noise, levels, filter=filter: filtered_noise_plain(levels, noise, filter),
             frames,
             magnitude,
         )
@@ -52,7 +53,7 @@ def main() -> None:
         lambda noise, levels: filter_bands(
             noise, levels, n_fft=1024, hop_length=256, sample_rate=RATE, **BANDS
         ),
-        lambda noise, levels: plain_filter_bands(noise, levels, blends, 1024, 256),
+        lambda noise, levels: filter_bands_plain(noise, levels, blends, 1024, 256),
         torch.randn(4, 96_000, generator=generator),
         20 * torch.randn(4, 376, 64, generator=generator),
     )

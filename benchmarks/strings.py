@@ -13,10 +13,11 @@ from torch import Tensor
 from torchlpc import sample_wise_lpc
 
 from benchmarks.measure import compare, cost
-from drumblender.dsp.all_pole import place_windows, sparse_all_pole
+from drumblender.dsp.all_pole import sparse_all_pole
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.splines import _hermite_plain, _slope_matrix
 from drumblender.dsp.strings import _taps_plain, constrain_loop_coefficients
+from drumblender.dsp.windows import place_windows
 from drumblender.synths import StringSynth
 
 

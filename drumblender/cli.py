@@ -162,13 +162,12 @@ def _check_files(verb: str, given: Namespace | list[str]) -> None:
         UsageError: A configuration that it names.
     """
     if isinstance(given, Namespace):
-        config, checkpoint, source = (
-            getattr(given, name, None) for name in ("config", "checkpoint", "input")
-        )
+        named = vars(given)
+        config, checkpoint, source = (named.get(name) for name in ("config", "checkpoint", "input"))
         configs, checkpoints = [config] if config else [], [] if checkpoint is None else [checkpoint]
-        sources = [path for path in (source, getattr(given, "source", None)) if path is not None]
-        played = [path for path in (getattr(given, "controls", None),) if path is not None]
-        configs += [path for path in (getattr(given, "synth", None),) if path is not None]
+        sources = [path for path in (source, named.get("source")) if path is not None]
+        played = [path for path in (named.get("controls"),) if path is not None]
+        configs += [path for path in (named.get("synth"),) if path is not None]
     else:
         played = []
         options = [part for arg in given for part in arg.split("=", 1)]

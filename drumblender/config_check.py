@@ -97,6 +97,11 @@ class _Values:
         module, _, name = path.rpartition(".")
         try:
             found = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"{self.source}: {where} names {path}, but there is no module {error.name}: install it, or "
+                "run this in the folder where it lies."
+            ) from error
         except (ImportError, AttributeError) as error:
             raise ValueError(f"{self.source}: {where} names {path}, which does not exist here.") from error
         home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"

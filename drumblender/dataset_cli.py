@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
-from drumblender.shipped import find_shipped
+from drumblender.shipped import find_shipped, name_shipped_parts
 from drumblender.sound_files import printable
 from drumblender.yaml_check import check_yaml
 
@@ -109,7 +109,7 @@ def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> 
     """For data that is made or read anew in every run: there is no prepared folder to work on."""
     name = type(data).__name__
     for action in ("preprocess", "features", "verify", "archive", "upload"):
-        if getattr(options, action):
+        if vars(options)[action]:
             raise UsageError(f"{name} keeps no prepared folder, so --{action} does not apply.")
     data.prepare_data()
     data.setup("fit")
@@ -149,6 +149,7 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     from jsonargparse.typing import path_type
     from lightning import LightningDataModule
 
+    name_shipped_parts()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
     upgraded = _upgraded(path)

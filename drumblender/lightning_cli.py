@@ -30,8 +30,9 @@ from drumblender.data.nsynth_published import is_published
 from drumblender.data.prepare.preparation import is_complete
 from drumblender.option_order import in_order
 from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable, start_from
-from drumblender.shipped import shipped_dir
+from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.tasks import SynthesisTask
+from drumblender.types import HasSampleRate
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")
@@ -55,6 +56,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     """
     if not debug:
         _quieten()
+    name_shipped_parts()
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
     settings = {"subcommands": staticmethod(lambda: one_verb), "prepared_only": prepared_only}
     cli_class = type("OneVerbCLI", (TaskCLI,), settings)
@@ -250,7 +252,7 @@ def _resume(config: Namespace, folder: Path | None) -> None:
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:
-    rate = getattr(data, "sample_rate", model.sample_rate)
+    rate = data.sample_rate if isinstance(data, HasSampleRate) else model.sample_rate
     if rate != model.sample_rate and not model.hears_any_rate:
         raise ValueError(
             f"The model works at {model.sample_rate} Hz and its data are at {rate} Hz: "

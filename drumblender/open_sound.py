@@ -37,6 +37,11 @@ class BadAudioError(ValueError):
         return type(self), (self.path, self.reason)
 
 
+def reason_of(error: Exception) -> str:
+    """Why a recording cannot be used, without its name."""
+    return error.reason if isinstance(error, BadAudioError) else str(error)
+
+
 @contextmanager
 def open_sound(path: Path, *, any_rate: bool = False) -> Iterator[soundfile.SoundFile]:
     """A sound file to read from; what goes wrong within is told as a reason.
@@ -76,7 +81,8 @@ def _check_file(path: Path) -> None:
 def _why(path: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno != errno.EIO:
         return f"cannot be read ({error.strerror})"
-    message = getattr(error, "error_string", str(error)).rstrip(".")
+    told = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    message = told.rstrip(".")
     if "not recognised" in message:
         if path.suffix.lower() in UNREADABLE:
             return f"is of a format that is not read ({path.suffix}): convert it to WAV or FLAC"

@@ -6,6 +6,7 @@ A wheel carries both inside the package; in a checkout they stand beside it.
 import re
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_origin
@@ -39,6 +40,30 @@ def find_shipped(path: str) -> Path | None:
         return None
     found = shipped_dir(root) / rest
     return found if found.exists() else None
+
+
+@cache
+def name_shipped_parts() -> None:
+    """Let ``cfg/...yaml`` name the shipped file inside configurations too, wherever they lie.
+
+    A file of that path beside the configuration comes first: jsonargparse reads each in its own folder.
+    """
+    from jsonargparse import get_loader, set_loader  # slow to import
+    from yaml import YAMLError
+
+    load = get_loader("yaml")
+    set_loader("yaml", lambda text: _with_shipped(load(text)), exceptions=(YAMLError,))
+
+
+def _with_shipped(value: Any) -> Any:
+    """The same mappings and lists, with shipped files where they name no file of the user's."""
+    if isinstance(value, dict):
+        return {key: _with_shipped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_shipped(item) for item in value]
+    if not isinstance(value, str) or not value.endswith((".yaml", ".yml")) or Path(value).exists():
+        return value
+    return str(find_shipped(value) or value)
 
 
 @dataclass(frozen=True)

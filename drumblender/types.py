@@ -104,6 +104,28 @@ class HasHits(Protocol):
 
 
 @runtime_checkable
+class HasSampleRate(Protocol):
+    """A task or data whose sounds have one sample rate."""
+
+    sample_rate: int
+
+
+@runtime_checkable
+class PlayedByVerb(Protocol):
+    """A task that names the command which plays it once it is trained."""
+
+    verb: str
+
+
+@runtime_checkable
+class MeasuresItems(Protocol):
+    """A metric that has a number for each item of a batch."""
+
+    def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
+        """The number of each item."""
+
+
+@runtime_checkable
 class ComparesBaselines(Protocol):
     """A task that knows what needs no training, and how it measures beside the model."""
 

@@ -15,6 +15,8 @@ SYSTEMS = {
     "drums": lambda folder: ["--data", "made_up.ModalBatches"],
     "strings": lambda folder: ["--data", "made_up.StringBatches", "--data.num_samples=3200"],
     "remap": lambda folder: ["--data.path", write_hits(folder / "hits", count=8)],
+    "pitch": lambda folder: ["--data", "made_up.ToneBatches"],
+    "guitar": lambda folder: ["--data", "made_up.PhraseBatches"],
 }
 EACH = {
     "no logger": ["--trainer.logger=false"],

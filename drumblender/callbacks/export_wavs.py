@@ -14,7 +14,7 @@ from torch import Tensor
 from drumblender.audio_io import write_wav
 from drumblender.callbacks.baselines import Row, means, rows_of, told, worst, write_baselines
 from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
-from drumblender.types import ComparesBaselines
+from drumblender.types import ComparesBaselines, MeasuresItems
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
@@ -206,7 +206,7 @@ def _measure(module: L.LightningModule, outputs: Any, names: list[str]) -> list[
         columns |= {
             name: metric.per_item(outputs["prediction"].detach(), outputs["target"].detach()).tolist()
             for name, metric in module.metrics.items()
-            if hasattr(metric, "per_item")
+            if isinstance(metric, MeasuresItems)
         }
     return [
         {"name": name, **{metric: values[index] for metric, values in columns.items()}}

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from drumblender.callbacks.baselines import Row, means, rows_of, told, write_baselines
 from drumblender.callbacks.sounds import run_folder
-from drumblender.types import ComparesBaselines
+from drumblender.types import ComparesBaselines, PlayedByVerb
 
 _LOSS = "validation/loss"
 
@@ -106,7 +106,8 @@ class RunSummary(L.Callback):
             if path.exists():
                 rows.append((name, str(path)))
         if checkpoint:
-            verb = getattr(trainer.lightning_module, "verb", "synth")
+            task = trainer.lightning_module
+            verb = task.verb if isinstance(task, PlayedByVerb) else "synth"
             rows.append(("next", f"drumblender {verb} {checkpoint} in.wav out.wav"))
         return rows
 

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
+from drumblender.types import HasSampleRate
+
 
 class Pair(NamedTuple):
     """Target and prediction of one item, ``(samples,)`` float32 on the CPU."""
@@ -51,7 +53,6 @@ def sample_rate_of(module: L.LightningModule) -> int:
     Raises:
         ValueError: The module has no ``sample_rate``.
     """
-    rate = getattr(module, "sample_rate", None)
-    if not rate:
+    if not isinstance(module, HasSampleRate) or not module.sample_rate:
         raise ValueError(f"{type(module).__name__} has no sample_rate, which its sounds are written with.")
-    return int(rate)
+    return int(module.sample_rate)

@@ -8,7 +8,8 @@ from drumblender.data.harmonic_tones import HarmonicTonesDataModule
 from drumblender.data.nsynth import NSynthDataModule
 from drumblender.data.phrases import PhraseDataModule
 from drumblender.data.remap import RemapDataModule
-from drumblender.data.strings import SyntheticStringsDataModule, random_strings
+from drumblender.data.string_draws import random_strings
+from drumblender.data.strings import SyntheticStringsDataModule
 from drumblender.data.tone_draws import ToneSettings
 
 __all__ = [

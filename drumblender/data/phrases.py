@@ -6,13 +6,12 @@ from fnmatch import filter as fnmatch_filter
 from pathlib import Path
 from typing import Any
 
-import soundfile
-import torch
 from torch import Tensor
 
 from drumblender.audio_io import Channel, read_audio
 from drumblender.data.base import AudioDataModule
 from drumblender.data.items import AudioItems
+from drumblender.data.phrase_items import PhraseItems
 from drumblender.data.phrase_split import (
     Note,
     PhraseSplitting,
@@ -24,18 +23,12 @@ from drumblender.data.phrase_split import (
 from drumblender.data.prepare.manifest import Item, Manifest
 from drumblender.data.prepare.raw import Recording
 from drumblender.data.splits import Split, Splitting
-from drumblender.features.harmonic_noise import FLOOR_DB, HarmonicNoiseAnalysis
+from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.note_curves import NoteCurves
 from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
-_QUIET_DB = -80.0
-_QUIET = dict.fromkeys(("loudness_db", "peak_db"), _QUIET_DB) | dict.fromkeys(
-    ("harmonic_db", "noise_db"), FLOOR_DB
-)
-_FADE_S = 0.005
 AT_RANDOM = PhraseSplitting()
-_ATTEMPTS = 8  # at a crop that is not silent
 
 
 class PhraseDataModule(AudioDataModule):
@@ -223,103 +216,6 @@ class PhraseDataModule(AudioDataModule):
         alone = copy.copy(self)
         alone.batch_size = 1
         return AudioDataModule._loader(alone, split, shuffle)
-
-
-class PhraseItems(AudioItems):
-    """Audio and curves of each key, whole or a random crop, read by seek.
-
-    Args:
-        folder: The prepared folder.
-        manifest: Its items.
-        keys: Which of them, in order.
-        sample_rate: That every file must have.
-        hop_length: Samples from frame to frame.
-        quiet: Seconds to silence in each.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        keys: list[str],
-        sample_rate: int,
-        hop_length: int,
-        quiet: dict[str, list[tuple[float, float]]],
-    ) -> None:
-        super().__init__(folder, manifest, keys, sample_rate=sample_rate, num_samples=0)
-        self.hop_length, self.quiet = hop_length, quiet
-        self.crop_samples: int | None = None
-
-    def cropped(self, num_samples: int) -> "PhraseItems":
-        """The same phrases as random crops, each phrase as often as a crop fits into it."""
-        crops = copy.copy(self)
-        crops.crop_samples = num_samples
-        crops.keys = [
-            key for key in self.keys for _ in range(max(1, self.manifest[key].num_samples // num_samples))
-        ]
-        return crops
-
-    def hops(self, key: str) -> int:
-        """Length of a phrase."""
-        return self.manifest[key].num_samples // self.hop_length
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        key = self.keys[index]
-        hops = self.hops(key)
-        if self.crop_samples is None:
-            return self.stretch(key, 0, hops)
-        wanted = self.crop_samples // self.hop_length
-        for _ in range(_ATTEMPTS):
-            start = int(torch.randint(max(0, hops - wanted) + 1, (1,)))
-            item = self.stretch(key, start, wanted)
-            if item["loudness_db"].max() > _QUIET_DB + 20:
-                break
-        return item
-
-    def stretch(self, key: str, start: int, hops: int) -> dict[str, Any]:
-        """``hops`` hops from frame ``start`` on; silence where the recording has ended.
-
-        Raises:
-            BadAudioError: Unreadable, or of another rate than the set's.
-        """
-        item = self.manifest[key]
-        path = self.folder / item.filename
-        audio = torch.zeros(hops * self.hop_length)
-        try:
-            with soundfile.SoundFile(path) as file:
-                if file.samplerate != self.sample_rate:
-                    raise BadAudioError(path, f"is at {file.samplerate} Hz, not {self.sample_rate} Hz")
-                file.seek(min(start * self.hop_length, file.frames))
-                heard = torch.from_numpy(file.read(len(audio), dtype="float32"))
-        except soundfile.LibsndfileError as error:
-            raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
-        audio[: len(heard)] = heard
-        stored = torch.load(self.folder / item.feature_file, weights_only=True, mmap=True)
-        fields = {name: _frames(name, field, start, hops + 1) for name, field in stored.items()}
-        for begin, end in self.quiet.get(key, ()):
-            _silence(audio, fields, begin - start * self.hop_length / self.sample_rate, end - begin, self)
-        return {"audio": audio, "name": key} | fields
-
-
-def _frames(name: str, field: Tensor, start: int, count: int) -> Tensor:
-    """A stretch of a curve; after its end silence where it is a level, and else its last value."""
-    cut = field[start : start + count].clone()
-    end = torch.full_like(field[-1:], _QUIET[name]) if name in _QUIET else field[-1:]
-    return torch.cat([cut, end.expand(count - len(cut), *end.shape[1:])])
-
-
-def _silence(
-    audio: Tensor, fields: dict[str, Tensor], begin_s: float, length_s: float, items: PhraseItems
-) -> None:
-    """Fade a stretch out, in place, in the sound and in what is known of it."""
-    time_s = torch.arange(len(audio)) / items.sample_rate
-    inside = torch.minimum(time_s - begin_s, begin_s + length_s - time_s)
-    audio *= 1 - (inside / _FADE_S + 1).clamp(0, 1)
-    frame_s = torch.arange(len(fields["loudness_db"])) * (items.hop_length / items.sample_rate)
-    gone = (frame_s >= begin_s - _FADE_S) & (frame_s < begin_s + length_s - _FADE_S)
-    for name, value in _QUIET.items():
-        if name in fields:
-            fields[name][gone] = value
 
 
 def _performance(item: Item) -> str:

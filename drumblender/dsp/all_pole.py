@@ -7,7 +7,6 @@ device has it and returned in the type of the input. Differentiable once, in sig
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -15,12 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.kernels import read_along, served
+from drumblender.dsp.windows import Starts, place_windows, take_windows
 
 Kernel = Literal["auto", "plain", "torchlpc"]
 """Who computes a recursion: the fastest there is, plain torch, or torchlpc, the reference."""
-
-Starts = Sequence[int] | Int[Tensor, "batch starts"]
-"""First samples of windows: the same for all items, or given for each."""
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
@@ -180,65 +177,6 @@ def all_pole(
     if inverse:
         return sparse_all_pole_inverse(signal, lag, coefficients)
     return sparse_all_pole(signal, lag, coefficients, kernel=kernel)
-
-
-def take_windows(
-    signal: Float[Tensor, "batch samples"], starts: Starts, window: int
-) -> Float[Tensor, "batch starts window"]:
-    """Cut windows that begin at ``starts``; 0 where one is outside of the signal.
-
-    Examples:
-        >>> take_windows(torch.arange(6.0)[None], starts=[1, 4], window=3).tolist()
-        [[[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]]]
-    """
-    places = _window_places(starts, window, signal)
-    padded = torch.nn.functional.pad(signal, (0, 1))
-    return padded.gather(1, places.flatten(1)).view(places.shape)
-
-
-def place_windows(
-    windows: Float[Tensor, "batch starts window"], starts: Starts, num_samples: int
-) -> Float[Tensor, "batch samples"]:
-    """Add windows up at ``starts`` in silence; what lies before 0 or past the end is left out.
-
-    Examples:
-        >>> place_windows(torch.ones(1, 2, 2), starts=[0, 1], num_samples=4).tolist()
-        [[1.0, 2.0, 1.0, 0.0]]
-    """
-    padded = windows.new_zeros(windows.shape[0], num_samples + 1)  # the last place takes what lies outside
-    places = _window_places(starts, windows.shape[2], padded[:, :-1])
-    return padded.scatter_add(1, places.flatten(1), windows.flatten(1))[:, :-1]
-
-
-def _starts_for(starts: Starts, signal: Tensor) -> Int[Tensor, "batch starts"]:
-    if not torch.is_tensor(starts):
-        starts = torch.tensor([list(starts)], dtype=torch.int64).expand(len(signal), -1)
-    return starts.to(signal.device)
-
-
-def _window_places(starts: Starts, window: int, signal: Tensor) -> Tensor:
-    """Indices ``(batch, starts, window)`` into the signal; its length stands for every place outside."""
-    num_samples = signal.shape[1]
-    places = _starts_for(starts, signal)[..., None] + torch.arange(window, device=signal.device)
-    return torch.where((places >= 0) & (places < num_samples), places, num_samples)
-
-
-def keep_windows(
-    signal: Float[Tensor, "batch samples"], starts: Starts, window: int
-) -> Float[Tensor, "batch samples"]:
-    """Silence everywhere outside of the windows.
-
-    Examples:
-        >>> keep_windows(torch.ones(1, 5), starts=[1], window=2).tolist()
-        [[0.0, 1.0, 1.0, 0.0, 0.0]]
-    """
-    starts = _starts_for(starts, signal)
-    if served(signal):
-        from drumblender.dsp.kernels.all_pole import Keep  # numba is slow to import
-
-        return Keep.apply(signal, starts, window)
-    ones = signal.new_ones(*starts.shape, window)
-    return signal * (place_windows(ones, starts, signal.shape[1]) > 0)
 
 
 def bounds(values: Tensor) -> tuple[float, float]:

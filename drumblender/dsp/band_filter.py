@@ -8,6 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import check_frames, stft_plain
 from drumblender.types import Audio
@@ -54,18 +55,18 @@ def filter_bands(
         raise ValueError(
             f"Gains are (batch, frames, bands) for each of {len(audio)} sounds, got {tuple(gain_db.shape)}."
         )
-    num_frames = 1 + audio.shape[-1] // hop_length
+    num_frames = 1 + int(audio.shape[-1]) // hop_length  # to a tracer, a size is a tensor
     if gain_db.shape[1] != num_frames:
         gain_db = interpolate_frames(gain_db.mT, num_frames, align="hop").mT
     bands = (n_fft, sample_rate, gain_db.shape[-1], low_hz, high_hz)
-    if audio.device.type == "cpu" and audio.dtype == torch.float32 == gain_db.dtype:
-        from drumblender.dsp.kernels.noise import fused_filter_bands  # numba imports slowly
+    if audio.dtype == torch.float32 == gain_db.dtype and served(audio, gain_db):
+        from drumblender.dsp.kernels.band_filter import fused_filter_bands  # numba imports slowly
 
         return fused_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
-    return plain_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
+    return filter_bands_plain(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
 
 
-def plain_filter_bands(
+def filter_bands_plain(
     audio: Audio,
     gain_db: Float[Tensor, "batch frames bands"],
     blends: tuple[Tensor, Tensor],

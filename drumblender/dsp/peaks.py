@@ -7,6 +7,7 @@ ends in few pure modes, and the noise of the stroke is met last.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
@@ -162,16 +163,28 @@ def track_modes(
     if len(peaks.frame) == 0:
         none = torch.zeros(0, 0, dtype=torch.float64)
         return ModeTracks(none, none, none, torch.zeros(0, dtype=torch.int64))
-    from drumblender.dsp.kernels.peaks_cpu import assign_peaks, lay_out_tracks  # numba is slow to import
-
     order = torch.argsort(-peaks.frame, stable=True)
     counts = torch.bincount(peaks.frame).flip(0)  # from the last frame with peaks to frame 0
     if skip_empty_frames:
         counts = counts[counts > 0]
-    steps = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).numpy()
     place = (peaks.location if position is None else position)[order].double().numpy()
-    track, phase_from, num_tracks = assign_peaks(steps, place, diff_threshold / 100, join)
+    return _assigned(peaks, order, counts, place, diff_threshold / 100, join, match_phases)
 
+
+def _assigned(
+    peaks: Peaks,
+    order: Int[Tensor, "peaks"],
+    counts: Int[Tensor, "columns"],
+    place: np.ndarray,
+    tolerance: float,
+    join: bool,
+    match_phases: bool,
+) -> ModeTracks:
+    """Tracks of the peaks in ``order``, of which each column has as many as ``counts`` says."""
+    from drumblender.dsp.kernels.peaks_cpu import assign_peaks, lay_out_tracks  # numba is slow to import
+
+    steps = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).numpy()
+    track, phase_from, num_tracks = assign_peaks(steps, place, tolerance, join)
     phase = peaks.phase[order]
     if not match_phases:
         phase = phase[torch.from_numpy(phase_from)]

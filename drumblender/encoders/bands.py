@@ -65,4 +65,4 @@ class BandEncoder(Encoder):
     ) -> Float[Tensor, "batch frames features"]:
         loudest = levels_db.amax(dim=(1, 2), keepdim=True)
         relative = torch.clamp(levels_db - loudest, min=self.floor_db)
-        return self.layers((relative / (-self.floor_db / 2) + 1).mT).mT
+        return self.layers((relative / (-self.floor_db / 2) + 1).transpose(1, 2)).transpose(1, 2)

@@ -65,7 +65,7 @@ class ControlEncoder(Encoder):
         Raises:
             ValueError: Too few or too many curves, or of different shapes.
         """
-        if len(curves) != len(self.hears) or len({curve.shape for curve in curves}) != 1:
+        if len(curves) != len(self.hears) or any(curve.shape != curves[0].shape for curve in curves):
             shapes = [tuple(curve.shape) for curve in curves]
             raise ValueError(f"Needs a curve (batch, frames) for each of {self.hears}, got {shapes}.")
         columns = [

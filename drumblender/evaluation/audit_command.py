@@ -14,6 +14,7 @@ from drumblender.atomic import atomic_write
 from drumblender.console import UsageError, config_reason, show_rows
 from drumblender.evaluation.audit import Knob, PairAudit, audit_pairs, gradient_accuracy, synth_knob
 from drumblender.evaluation.audit_cases import cases
+from drumblender.shipped import name_shipped_parts
 from drumblender.synths.base import Synth
 
 PAIR_STEPS = 12
@@ -51,6 +52,7 @@ def read_part(path: str, kind: type) -> nn.Module:
     """
     if not Path(path).is_file():
         raise UsageError(f"No configuration {path}.")
+    name_shipped_parts()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "part", required=True)
     try:

@@ -81,20 +81,22 @@ def kernel_audio_distance(
             f"More than half of the sounds of the {bandwidth_of} have one embedding, which leaves the kernel "
             "no bandwidth. Take that of the other set, or another embedding."
         )
-    gamma = 1 / (2 * bandwidth**2 + _EPS)
-    generator = generator or torch.Generator().manual_seed(0)
-    # The first row is the whole set; the draws of one set are independent of those of the other.
-    weights = [_counts(len(rows), resamples, generator).to(rows) for rows in (x, y)]
-    values = scale * (
-        _mean_within(x, gamma, weights[0])
-        + _mean_within(y, gamma, weights[1])
-        - 2 * _mean_between(x, y, gamma, *weights)
-    )
+    values = scale * _estimates(x, y, bandwidth, resamples, generator or torch.Generator().manual_seed(0))
     low = high = None
     if resamples:
         ends = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=x.dtype, device=x.device)
         low, high = torch.nanquantile(values[1:], ends).tolist()
     return KernelDistance(values[0].item(), low, high, bandwidth)
+
+
+def _estimates(
+    x: Tensor, y: Tensor, bandwidth: float, resamples: int, generator: torch.Generator
+) -> Float[Tensor, "estimates"]:
+    """Of the whole sets, and then of each resample; the draws of one set are independent of the other's."""
+    gamma = 1 / (2 * bandwidth**2 + _EPS)
+    weights = [_counts(len(rows), resamples, generator).to(rows) for rows in (x, y)]
+    within = _mean_within(x, gamma, weights[0]) + _mean_within(y, gamma, weights[1])
+    return within - 2 * _mean_between(x, y, gamma, *weights)
 
 
 def check_sets(target: Embeddings, prediction: Embeddings) -> tuple[Tensor, Tensor]:

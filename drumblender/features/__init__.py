@@ -15,6 +15,7 @@ from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
 from drumblender.features.residual import ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
+from drumblender.features.string_burst import StringBurst
 from drumblender.features.string_decay import StringDecay
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "SpectralFlux",
     "SpectralMap",
     "SpectralSpread",
+    "StringBurst",
     "StringDecay",
     "TemporalCentroid",
     "note_position",

@@ -15,7 +15,8 @@ from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.types import Audio
 
 Modes = Float[Tensor, "batch modes frames"]
-Found = tuple[Modes, Modes, Modes]
+_Any = Float[Tensor, "batch found frames"]
+Found = tuple[_Any, _Any, _Any]
 Fitted = tuple[Modes, Modes, Modes, Modes]
 
 

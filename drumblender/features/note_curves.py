@@ -10,7 +10,8 @@ from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import hann_window, power, stft
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.note_position import note_position
-from drumblender.features.trackers import TRACKERS, Tracker, tracker
+from drumblender.features.trackers import TRACKERS, tracker
+from drumblender.features.tracking import Tracker
 from drumblender.types import Audio
 
 _LOWEST_HZ = 30.0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drumblender.features.trackers import Track
+from drumblender.features.tracking import Track
 
 
 class Segment(NamedTuple):

@@ -1,6 +1,7 @@
 """Fundamental frequency of monophonic sounds, frame by frame. Trackers are not differentiable."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,23 @@ class NoPitchError(ValueError):
             ...
         drumblender.features.pitch.NoPitchError: has no pitch in any frame
     """
+
+
+def import_penn() -> ModuleType:
+    """The package of FCNF0++. Its decoder, torbi, is compiled for some versions of torch only.
+
+    Raises:
+        ImportError: It is not installed, or not for this torch.
+    """
+    try:
+        import penn
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("FCNF0++ needs penn: pip install 'drumblender[penn]'.") from error
+    except OSError as error:  # torbi's own words: a library file that is not there
+        raise ImportError(
+            f"penn has nothing compiled for torch {torch.__version__}: pip install 'torch<2.12'."
+        ) from error
+    return penn
 
 
 class FCNF0Pitch(Feature):
@@ -71,10 +89,7 @@ class FCNF0Pitch(Feature):
 
     @torch.no_grad()
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
-        try:
-            import penn
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("FCNF0++ needs penn: pip install 'drumblender[penn]'.") from error
+        penn = import_penn()
         on_gpu = audio.device.type == "cuda"
         num_frames = audio.shape[-1] // self.hop_length
         tracks = []

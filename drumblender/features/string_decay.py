@@ -86,6 +86,7 @@ class StringDecay(Analysis):
         slopes = self._slopes_db(10 * torch.log10(powers.sum(dim=2).clamp(min=_LEAST)))
         turn = 2 * math.pi * f0_hz / self.internal_rate
         loss_db = slopes / f0_hz - 20 * torch.log10(1 - 2 * side * (1 - torch.cos(turn)))
+        loss_db = loss_db - self._blurred_db(f0_hz, turn)
         gain = 10 ** (loss_db / 20)
         share = ((gain - self.low_gain) / (self.high_gain - self.low_gain)).clamp(1e-3, 1 - 1e-3)
         taps = torch.stack([side, 1 - 2 * side, side], dim=-1).expand(-1, self.loop_frames, -1)
@@ -131,8 +132,17 @@ class StringDecay(Analysis):
             min=_LEAST
         )
         turn = 2 * math.pi * centre_hz / self.internal_rate
+        faster_db = (faster_db - self._blurred_db(f0_hz, turn)).clamp(max=0.0)
         side = (1 - 10 ** (faster_db / 20)) / (2 * (1 - torch.cos(turn))).clamp(min=1e-6)
         return side.clamp(1e-4, 0.25)
+
+    def _blurred_db(self, f0_hz: Tensor, turn: Tensor) -> Tensor:
+        """What the linear interpolation of the delay takes off a period, where a sample turns so far.
+
+        Half a sample of fraction costs a high note tens of decibels a second.
+        """
+        fraction = (self.internal_rate / f0_hz).frac()
+        return 10 * torch.log10(1 - 2 * fraction * (1 - fraction) * (1 - torch.cos(turn)))
 
 
 def _rise(before: Tensor, after: Tensor, seconds: float) -> Tensor:

@@ -105,7 +105,7 @@ def _batch(loaded: Loaded, sound: Tensor, length: int) -> dict[str, Tensor]:
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender blend CKPT --modal A --noise B OUT`; see :func:`drumblender.options.playing.blend`."""
-    named = {name: getattr(given, name) for name in ("modal", "noise", "transient") if getattr(given, name)}
+    named = {name: path for name in ("modal", "noise", "transient") if (path := vars(given)[name])}
     named |= {name: Path(path) for name, path in given.voice}
     if missing := [path for path in named.values() if not path.is_file()]:
         raise FileNotFoundError(f"No recording {missing[0]}.")

@@ -16,7 +16,8 @@ from drumblender.checkpoints import load_checkpoint
 from drumblender.console import track as progress
 from drumblender.dsp.cqt import cqt
 from drumblender.features.note_segments import segment_notes
-from drumblender.features.trackers import TRACKERS, Track, Tracker, tracker
+from drumblender.features.trackers import TRACKERS, tracker
+from drumblender.features.tracking import Track, Tracker
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.tasks.pitch import PitchTask

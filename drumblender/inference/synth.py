@@ -18,7 +18,7 @@ from drumblender.data import AudioDataModule
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.resample import hann_resample
 from drumblender.inference.refined import refined_controls
-from drumblender.open_sound import BadAudioError
+from drumblender.open_sound import BadAudioError, reason_of
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.trust import trusted
 
@@ -101,7 +101,7 @@ def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Sett
     try:
         sounds = resynthesise(loaded, hann_resample(audio[None], rate, loaded.sample_rate)[0], settings)
     except loaded.data.unusable as error:
-        raise BadAudioError(source, getattr(error, "reason", str(error))) from None
+        raise BadAudioError(source, reason_of(error)) from None
     for voice, sound in sounds.items():
         path = output.with_suffix(f".{voice}.wav" if voice else output.suffix)
         if not sound.isfinite().all():

@@ -7,11 +7,13 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from torch import nn
 
+from drumblender.shipped import name_shipped_parts
 from drumblender.synths.base import Synth
 
 
 def match_parser() -> ArgumentParser:
     """Of the command line; the synth and the loss bring options of their own."""
+    name_shipped_parts()
     parser = ArgumentParser(
         prog="drumblender match",
         description="Fit a synth to one recording, or to each of a folder, without training. Writes "

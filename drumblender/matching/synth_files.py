@@ -9,7 +9,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from drumblender.config_check import checked_config
 from drumblender.console import config_reason
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
-from drumblender.shipped import shipped_dir
+from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.synths.base import Synth
 from drumblender.trust import Trust, listed_imports_only
 
@@ -91,6 +91,7 @@ def synth_of_file(config: object, *, source: str, trust: Trust | None = None) ->
 
 
 def _parser() -> ArgumentParser:
+    name_shipped_parts()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Synth, "synth")
     return parser

@@ -6,7 +6,7 @@ from drumblender.metrics.base import ItemMetric, LossMetric
 from drumblender.metrics.decay import ModeDecayError, ModeFrequencyError
 from drumblender.metrics.features import FeatureError, RankCorrelation, Slope
 from drumblender.metrics.level import AttackTimeDifference, LevelDifference
-from drumblender.metrics.mfcc import WeightedMFCCError
+from drumblender.metrics.mfcc import MFCCError, WeightedMFCCError
 from drumblender.metrics.onset import OnsetTimeError, SpectralFluxOnsetError
 from drumblender.metrics.pitch import (
     DecibelDistance,
@@ -16,7 +16,7 @@ from drumblender.metrics.pitch import (
     WaveformMSE,
 )
 from drumblender.metrics.pitch_ratios import RatioHistogram, RatioLockedAccuracy
-from drumblender.metrics.spectral import LogSpectralDistance, MFCCError
+from drumblender.metrics.spectral import LogSpectralDistance
 
 __all__ = [
     "AttackTimeDifference",

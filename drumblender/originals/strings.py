@@ -42,6 +42,24 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
             raise ValueError(f"{key} differs from that of in_mlps.0; the original has one network for both.")
     sizes = _sizes(old)
     rate = overrides.get("sample_rate", _SAMPLE_RATE)
+    model = _model(sizes, rate, overrides)
+    data = _component(
+        "drumblender.data.NSynthDataModule",
+        sample_rate=rate,
+        statistics="split",
+        names={"val": "test"},
+        channel="mean",
+        dc="keep",
+        drop_last=True,
+    )
+    new = _weights(old, sizes)
+    dropped = sorted(key for key in old if key.startswith(_UNUSED))
+    training = {"epoch": checkpoint["epoch"]} if "epoch" in checkpoint else {}
+    return Imported({"model": model, "data": data}, new, rate, dropped, training)
+
+
+def _model(sizes: dict[str, int], rate: int, overrides: dict[str, Any]) -> Config:
+    """The task with all its parts."""
     synth = {
         "sample_rate": rate,
         "internal_rate": overrides.get("internal_rate", _INTERNAL_RATE),
@@ -64,7 +82,7 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
         "z_encoder": _component("drumblender.encoders.MFCCEncoder", **timbre),
     }
     loss = {"scale_invariance": True, "perceptual_weighting": True, "sample_rate": rate}
-    model = _component(
+    return _component(
         "drumblender.tasks.StringTask",
         controls=_component(
             "drumblender.controllers.HeardControls",
@@ -74,19 +92,6 @@ def convert(config: Config | None, checkpoint: Config, **overrides: Any) -> Impo
         loss=_component("drumblender.losses.MultiResolutionSTFTLoss", **loss),
         sample_rate=rate,
     )
-    data = _component(
-        "drumblender.data.NSynthDataModule",
-        sample_rate=rate,
-        statistics="split",
-        names={"val": "test"},
-        channel="mean",
-        dc="keep",
-        drop_last=True,
-    )
-    new = _weights(old, sizes)
-    dropped = sorted(key for key in old if key.startswith(_UNUSED))
-    training = {"epoch": checkpoint["epoch"]} if "epoch" in checkpoint else {}
-    return Imported({"model": model, "data": data}, new, rate, dropped, training)
 
 
 def _sizes(old: dict[str, Tensor]) -> dict[str, int]:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
-from drumblender.dsp.noise import NoiseFilter, filtered_noise, white_noise
+from drumblender.dsp.filtered_noise import NoiseFilter, filtered_noise
+from drumblender.dsp.noise import white_noise, who_draws
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
@@ -104,10 +105,8 @@ class NoiseSynth(Synth):
         return interpolate_frames(magnitude.transpose(-1, -2), needed).transpose(-1, -2)
 
     def _draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        count = shape[0]
-        if generator is None and self.seed is not None:
-            generator = torch.Generator(like.device if self.draw_on_device else "cpu").manual_seed(self.seed)
-            count = 1
+        device = like.device if self.draw_on_device else "cpu"
+        generator, count = who_draws(self.seed, generator, shape[0], device)
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         noise = white_noise(
             (count, *shape[1:]),

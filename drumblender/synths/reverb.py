@@ -58,7 +58,11 @@ class Room(Synth):
     @staticmethod
     @in_full_precision
     def _reflections(source: Audio, response: torch.Tensor) -> Audio:
-        points = 1 << (source.shape[-1] + len(response)).bit_length()
+        size = int(source.shape[-1])  # to a tracer, a size is a tensor
+        if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+            before = nn.functional.pad(source, (len(response), 0))[:, None, :-1]
+            return nn.functional.conv1d(before, response.flip(0)[None, None])[:, 0]
+        points = 1 << (size + len(response)).bit_length()
         product = torch.fft.rfft(source, points) * torch.fft.rfft(response, points)
-        later = torch.fft.irfft(product, points)[:, : source.shape[-1] - 1]
+        later = torch.fft.irfft(product, points)[:, : size - 1]
         return nn.functional.pad(later, (1, 0))

@@ -4,7 +4,10 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.band_filter import filter_bands
+from drumblender.dsp.kernels import read_along
+from drumblender.dsp.noise import who_draws
 from drumblender.dsp.precision import raise_half
+from drumblender.dsp.tables import aside
 from drumblender.dsp.units import Range
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
@@ -127,10 +130,13 @@ class StftNoiseSynth(_BandSynth):
         return filter_bands(noise, gain_db, **self.settings)
 
     def _draw(self, shape: tuple[int, int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        count, device = shape[0], like.device if self.draw_on_device else "cpu"
-        if generator is None and self.seed is not None:
-            generator, count = torch.Generator(device).manual_seed(self.seed), 1
-        noise = torch.randn((count, shape[1]), generator=generator, device=device)
+        device = like.device if self.draw_on_device else "cpu"
+        generator, count = who_draws(self.seed, generator, shape[0], device)
+        wanted = {"generator": generator, "device": device}
+        if generator is not None and read_along():  # an exported graph holds no generator
+            noise = aside(torch.randn, (int(count), int(shape[1])), **wanted)
+        else:
+            noise = torch.randn((count, shape[1]), **wanted)
         return noise.to(like).expand(shape)
 
 

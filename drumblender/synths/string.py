@@ -6,17 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from drumblender.dsp.all_pole import (
-    Kernel,
-    place_windows,
-    sparse_all_pole,
-    windowed_all_pole,
-)
+from drumblender.dsp.all_pole import Kernel, sparse_all_pole, windowed_all_pole
 from drumblender.dsp.kernels import read_along
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.strings import fractional_delay_taps
 from drumblender.dsp.units import Range
+from drumblender.dsp.windows import place_windows
 from drumblender.synths.base import Synth, check_controls
 from drumblender.synths.string_curves import (
     LoopCurves,

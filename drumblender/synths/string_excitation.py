@@ -5,14 +5,8 @@ from typing import NamedTuple
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from drumblender.dsp.all_pole import (
-    Kernel,
-    Starts,
-    all_pole,
-    keep_windows,
-    sparse_all_pole_inverse,
-    windowed_all_pole,
-)
+from drumblender.dsp.all_pole import Kernel, all_pole, sparse_all_pole_inverse, windowed_all_pole
+from drumblender.dsp.windows import Starts, keep_windows
 from drumblender.synths.string_curves import WindowCurves
 from drumblender.types import Audio
 

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.all_pole import final_state, place_windows, sparse_all_pole, sparse_all_pole_inverse
+from drumblender.dsp.all_pole import final_state, sparse_all_pole, sparse_all_pole_inverse
 from drumblender.dsp.resample import resampling_kernel
 from drumblender.dsp.strings import fractional_delay_taps, state_size
+from drumblender.dsp.windows import place_windows
 from drumblender.synths.string import SHORTEST_PERIOD, StringSynth
 from drumblender.synths.string_curves import Span, loop_from_controls, windows_from_controls
 from drumblender.synths.string_excitation import bursts

@@ -87,9 +87,14 @@ class SynthesisTask(L.LightningModule, ABC):
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters(logger=False, frame=inspect.currentframe().f_back)
 
+    @property
+    def data_module(self) -> L.LightningDataModule | None:
+        """Where the batches of the run come from; None where the trainer was given loaders."""
+        return getattr(self.trainer, "datamodule", None)  # Lightning sets it only where there is one
+
     def setup(self, stage: str) -> None:
         """Tell the parts that hear loudness how loud the training data is, before training starts."""
-        data = getattr(self.trainer, "datamodule", None)
+        data = self.data_module
         if stage != "fit" or not isinstance(data, HasLoudnessStatistics):
             return
         for part in self.modules():

@@ -77,7 +77,7 @@ class GuitarTask(SynthesisTask):
     def setup(self, stage: str) -> None:
         """Tell tables what the training phrases sound like, and keep the instrument's range."""
         super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
+        data = self.data_module
         if stage != "fit" or self.range_f0_hz.any() or not isinstance(data, HasPhrases):
             return
         self.learn_from(data.training_phrases())

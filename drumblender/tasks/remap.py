@@ -129,7 +129,7 @@ class RemapTask(SynthesisTask):
         }
 
     def setup(self, stage: str) -> None:
-        data = getattr(self.trainer, "datamodule", None)
+        data = self.data_module
         if not isinstance(data, HasHits):
             return
         hits = data.hits

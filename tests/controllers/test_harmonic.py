@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -198,12 +200,14 @@ def test_golden_training(golden):
     case = golden("guitar", "training_trajectory")
     parts = published(case)
     controller = parts[0]
-    optimizer = torch.optim.Adam(controller.parameters(), lr=1e-3)
-    for step in range(3):
+    said = re.search(r"Adam lr=(\S+), gradient norm clipped to (\S+)", case.config["optimizer"])
+    lr, most = map(float, said.groups())
+    optimizer = torch.optim.Adam(controller.parameters(), lr=lr)
+    for step in range(case.config["steps"]):
         optimizer.zero_grad()
         loss = parts[3](sound_of(parts, case, f"in_noise_{step}")[0], case["in_target_audio"])
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(controller.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(controller.parameters(), most)
         optimizer.step()
         assert loss.item() == pytest.approx(float(case["out_losses"][step]), rel=1e-4)
         assert norm.item() == pytest.approx(float(case["out_grad_norms"][step]), rel=1e-4)

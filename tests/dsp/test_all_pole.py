@@ -4,17 +4,12 @@ import sys
 
 import pytest
 import torch
+from references import reference
 
 from drumblender.dsp import all_pole as all_pole_module
-from drumblender.dsp.all_pole import (
-    all_pole,
-    place_windows,
-    sparse_all_pole,
-    sparse_all_pole_inverse,
-    take_windows,
-    windowed_all_pole,
-)
+from drumblender.dsp.all_pole import all_pole, sparse_all_pole, sparse_all_pole_inverse, windowed_all_pole
 from drumblender.dsp.kernels import all_pole as kernels
+from drumblender.dsp.windows import place_windows, take_windows
 
 
 def draw(generator, batch=2, samples=200, taps=4, lags=(7, 30)):
@@ -34,7 +29,7 @@ def test_a_lag_of_one_is_an_ordinary_filter(generator):
 
 
 def test_equals_the_dense_recursion_of_torchlpc(generator):
-    torchlpc = pytest.importorskip("torchlpc")
+    torchlpc = reference("torchlpc")
     x, lag, a = draw(generator)
     dense = torch.zeros(2, 200, 40, dtype=torch.float64)
     places = lag[..., None] - 1 + torch.arange(4)
@@ -181,7 +176,7 @@ def test_golden_windows(inverse, golden):
 @pytest.mark.parametrize("kernel", ["plain", "torchlpc"])
 def test_who_computes_a_recursion_changes_nothing(kernel, generator):
     if kernel == "torchlpc":
-        pytest.importorskip("torchlpc")
+        reference("torchlpc")
     x, lag, a = draw(generator)
     zi, weight = torch.randn(2, 40, generator=generator, dtype=torch.float64), torch.randn_like(x)
     results = []

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from drumblender.dsp.band_filter import filter_bands, plain_filter_bands
+from drumblender.dsp.band_filter import filter_bands, filter_bands_plain
 from drumblender.dsp.bands import band_powers, bin_blends
 
 BANDS = {"sample_rate": 48000, "low_hz": 40.0, "high_hz": 23000.0}
@@ -21,7 +21,7 @@ def test_the_kernel_is_the_formula(num_samples, bands, hop, generator):
     gain_db = (20 * torch.randn(2, 1 + num_samples // hop, bands, generator=generator)).requires_grad_()
     exact = [value.detach().double().requires_grad_() for value in (sound, gain_db)]
     fast = filter_bands(sound, gain_db, n_fft=1024, hop_length=hop, **BANDS)
-    plain = plain_filter_bands(*exact, bin_blends(1024, 48000, bands, 40.0, 23000.0), 1024, hop)
+    plain = filter_bands_plain(*exact, bin_blends(1024, 48000, bands, 40.0, 23000.0), 1024, hop)
     weight = torch.randn(fast.shape, generator=generator)
     (fast * weight).sum().backward()
     (plain * weight.double()).sum().backward()

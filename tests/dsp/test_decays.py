@@ -35,18 +35,21 @@ def sweep_controls(generator, dtype=torch.float64, batch=3):
 
 
 @pytest.mark.parametrize(
-    "name, span, attack_s, limits",
+    "name, attack_s, limits",
     [
-        ("mod_exp_decay_envelope", (10, 2000), 0.001, (1e-6, 1e-5)),
-        ("mod_exp_decay_envelope_range", (5, 300), 0.001, (1e-6, 1e-5)),
-        ("mod_exponential_decay", (10, 2000), 0.0, (2e-4, 5e-5)),
+        ("mod_exp_decay_envelope", 0.001, (1e-6, 1e-5)),
+        ("mod_exp_decay_envelope_range", 0.001, (1e-6, 1e-5)),
+        ("mod_exponential_decay", 0.0, (2e-4, 5e-5)),
     ],
 )
-def test_decays_are_the_published_ones(golden, name, span, attack_s, limits):
+def test_decays_are_the_published_ones(golden, name, attack_s, limits):
     numbers = golden("remap", name)
-    decay = numbers["in_decay"].requires_grad_()
+    said, decay = numbers.config["init"], numbers["in_decay"].requires_grad_()
     y = exponential_decay(
-        Range(*span).denormalize(decay[:, 0]), num_samples=800, sample_rate=RATE, attack_s=attack_s
+        Range(said.get("decay_min", 10), said.get("decay_max", 2000)).denormalize(decay[:, 0]),
+        num_samples=numbers.config["num_samples"],
+        sample_rate=said["sample_rate"],
+        attack_s=attack_s,
     )
     assert (y - numbers["out_y"]).abs().max() <= limits[0]
     (y * numbers["in_w"]).sum().backward()
@@ -61,7 +64,7 @@ def test_modulated_sine_is_the_published_one(golden):
         Range(20, 2000).denormalize(inputs["freq"][:, 0]),
         inputs["mod_env"],
         Range(-1, 2).denormalize(inputs["mod_amount"][:, 0]),
-        sample_rate=RATE,
+        sample_rate=numbers.config["init"]["sample_rate"],
     )
     assert (y - numbers["out_y"]).abs().max() <= 2e-4
     (y * numbers["in_w"]).sum().backward()

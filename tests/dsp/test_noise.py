@@ -3,14 +3,14 @@ import math
 import pytest
 import torch
 
-from drumblender.dsp.noise import (
+from drumblender.dsp.filtered_noise import (
     amp_to_impulse_response,
     filter_frames,
     filtered_noise,
     filtered_noise_plain,
     overlap_add,
-    white_noise,
 )
+from drumblender.dsp.noise import white_noise
 
 
 def test_white_noise_is_uniform_and_repeats_with_its_seed():

@@ -33,8 +33,11 @@ def int16(numbers, key="in_x_int16"):
 @pytest.mark.parametrize("case", ["default", "settings"])
 def test_onsets_are_the_published_ones(golden, case):
     numbers = golden("remap", "onset_detection")
-    settings = OnsetSettings() if case == "default" else OnsetSettings(on_db=10.0, wait_samples=10000)
-    onsets, signal = OnsetDetector(RATE, settings).process_with_signal(int16(numbers))
+    names = {"on_thresh": "on_db", "wait": "wait_samples"}
+    said = dict(numbers.config["cases"][case])
+    rate = said.pop("sr")
+    settings = OnsetSettings(**{names[key]: value for key, value in said.items()})
+    onsets, signal = OnsetDetector(rate, settings).process_with_signal(int16(numbers))
     assert onsets == numbers[f"out_onsets_{case}"].tolist()
     assert np.abs(signal[::8] - numbers[f"out_signal_{case}"].numpy()).max() <= 1e-3
 

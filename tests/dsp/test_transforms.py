@@ -5,6 +5,7 @@ import torch
 
 from drumblender.dsp import (
     all_pole,
+    band_filter,
     decays,
     energy,
     filters,
@@ -100,6 +101,12 @@ OPS = {
     "temporal_centroid_ms": (
         lambda x: energy.temporal_centroid_ms(x, sample_rate=RATE, window=8),
         lambda: (draw(3, 60),),
+    ),
+    "filter_bands": (
+        lambda x, gain_db: band_filter.filter_bands(
+            x, gain_db, n_fft=16, hop_length=4, sample_rate=RATE, low_hz=100.0, high_hz=0.4 * RATE
+        ),
+        lambda: (draw(2, 60), draw(2, 16, 3)),
     ),
     "kaiser_resample": (lambda x: resample.kaiser_resample(x, 8000, 6000), lambda: (draw(3, 60),)),
     "spline_upsample": (lambda x: splines.spline_upsample(x, 50), lambda: (draw(3, 6, 2),)),

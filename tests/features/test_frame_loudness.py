@@ -12,7 +12,9 @@ def sine(freq_hz, seconds=1.0, rate=16000):
 
 def test_golden_loudness(golden):
     case = golden("guitar", "loudness_bandpass_rms")
-    feature = FrameLoudness(frame_size=1024, window="rectangle", weighting="bandpass", epsilon=1e-7, db=False)
+    said = dict(case.config["init"])
+    frame_size = said.pop("frame_length")
+    feature = FrameLoudness(frame_size=frame_size, window="rectangle", epsilon=1e-7, db=False, **said)
     loudness = feature(case["in_audio"])
     expected = case["out_loudness"][..., 0]
     assert loudness.shape == expected.shape

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from drumblender.features.note_segments import segment_notes
-from drumblender.features.trackers import Track
+from drumblender.features.tracking import Track
 
 
 def track(*runs):

@@ -1,12 +1,15 @@
 import math
+import re
 import sys
 
 import pytest
 import torch
+from references import reference
 
 from drumblender.dsp.units import cents_between
 from drumblender.features import FCNF0Pitch, NoPitchError, PYINPitch
 from drumblender.features.pitch import bridge_unvoiced
+from drumblender.features.trackers import tracker
 
 
 def test_yin_hears_a_string(generator):
@@ -36,6 +39,38 @@ def test_a_missing_penn_says_what_to_install(monkeypatch):
         FCNF0Pitch()(torch.zeros(1, 4000))
 
 
+def test_a_penn_that_is_not_made_for_this_torch_says_so_in_one_line(monkeypatch, tmp_path):
+    (tmp_path / "penn.py").write_text("raise FileNotFoundError('No torbi library matches pt214cu130')")
+    monkeypatch.delitem(sys.modules, "penn", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    message = re.escape(f"penn has nothing compiled for torch {torch.__version__}")
+    with pytest.raises(ImportError, match=message):
+        FCNF0Pitch()(torch.zeros(1, 4000))
+    with pytest.raises(ImportError, match=message):
+        tracker("fcnf0")(torch.zeros(4000), 16000)
+
+
+def loudest_bin(frames, checkpoint=None):
+    """In the place of penn's network, whose weights are fetched: all of the logits on the loudest pitch."""
+    spectrum = torch.fft.rfft(frames[:, 0] * torch.hann_window(1024), n=1 << 17).abs()
+    freq_hz = spectrum.argmax(dim=1) * 8000 / (1 << 17)
+    bins = (240 * torch.log2(freq_hz.clamp(min=31.0) / 31.0)).round().long()  # of 5 cents from 31 Hz
+    return 50.0 * torch.nn.functional.one_hot(bins, 1440)[..., None]
+
+
+@pytest.mark.parametrize("f0_hz", [110.0, 391.995])
+def test_the_pitch_that_penn_decodes_lies_on_every_hop(monkeypatch, f0_hz):
+    penn = reference("penn")
+    monkeypatch.setattr(penn.core, "infer", loudest_bin)
+    monkeypatch.setattr(penn, "infer", loudest_bin)
+    tone = torch.sin(2 * math.pi * f0_hz / 16000 * torch.arange(8000))
+    pitch = FCNF0Pitch()(tone[None])
+    assert pitch.shape == (1, 8000 // FCNF0Pitch().hop_length)
+    assert cents_between(pitch, torch.full_like(pitch, f0_hz))[:, 2:-2].abs().max() < 5
+    heard = tracker("fcnf0")(tone, 16000)
+    assert cents_between(heard.f0_hz, torch.full_like(heard.f0_hz, f0_hz)).abs().median() < 5
+
+
 def test_missing_weights_are_named():
     with pytest.raises(FileNotFoundError, match="nowhere.pt"):
         FCNF0Pitch(checkpoint="nowhere.pt")
@@ -48,7 +83,7 @@ def test_impossible_limits_are_refused(tracker):
 
 
 def test_golden_fcnf0(golden, monkeypatch):
-    penn = pytest.importorskip("penn")
+    penn = reference("penn")
     numbers = golden("strings", "fcnf0_pitch")
     heard = []
 

@@ -51,3 +51,17 @@ def test_silence_has_controls_inside_their_range():
 def test_gains_that_do_not_ascend_are_refused():
     with pytest.raises(ValueError, match="low_gain=1"):
         StringDecay(low_gain=1.0, high_gain=0.9)
+
+
+def test_a_string_between_two_delays_is_given_the_gain_that_its_interpolation_takes():
+    """At 1230 Hz a period is 33.3 samples of 41 kHz: a third of a sample costs about 40 dB a second."""
+    seconds = torch.arange(SAMPLES) / RATE
+    tone = (10 ** (-60 * seconds / 20) * torch.sin(2 * torch.pi * 1230 * seconds))[None]
+    found = StringDecay()({"audio": tone, "f0_hz": torch.full((1, 125), 1230.0)}).controls
+    synth = StringSynth(loop_gain=Range(0.9, 1.0), onset_s=(0.0,))
+    played = synth(found | {"f0_hz": torch.full((1, 1, 1), 1230.0)}, SAMPLES, tone)
+    parts = [
+        sound[0, 8000:24000].unfold(0, 8000, 8000).square().mean(dim=1).log10() for sound in (played, tone)
+    ]
+    fell, wanted = (20 * (part[0] - part[1]) for part in parts)  # dB a second
+    assert fell.item() == pytest.approx(wanted.item(), abs=8)

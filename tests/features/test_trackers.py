@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.features.trackers import Tracker, available_trackers, tracker
+from drumblender.features.trackers import available_trackers, tracker
+from drumblender.features.tracking import Tracker
 
 HERE = [name for name in available_trackers() if name != "fcnf0"]  # whose weights do not come with it
 

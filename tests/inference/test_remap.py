@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from references import reference
 
 from drumblender.checkpoints import build, load_checkpoint
 from drumblender.cli import run
@@ -161,7 +162,7 @@ def test_exported_mappers_give_the_same_numbers(checkpoint, tmp_path, suffix, sw
         rows = torch.jit.load(path, _extra_files=extra)(onset)
         assert json.loads(extra["metadata.json"])["sample_rate"] == RATE
     else:
-        onnxruntime = pytest.importorskip("onnxruntime")
+        onnxruntime = reference("onnxruntime")
         session = onnxruntime.InferenceSession(path)
         rows = torch.from_numpy(session.run(None, {"onset": onset.numpy()})[0])
     assert rows.shape == (hits + 1, 14)

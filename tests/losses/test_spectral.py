@@ -1,5 +1,6 @@
 import pytest
 import torch
+from references import reference
 
 from drumblender.losses import FirstOrderDifferenceLoss, MultiResolutionSTFTLoss
 from drumblender.losses.spectral import a_weight
@@ -70,7 +71,7 @@ def test_equals_the_loss_with_eps_beside_the_magnitude(golden, name):
 
 
 def test_equals_auraloss_on_its_own_sounds(sounds):
-    auraloss = pytest.importorskip("auraloss")
+    auraloss = reference("auraloss")
     prediction, target = sounds
     sizes = {key: list(value) for key, value in SMALL.items()}
     theirs = auraloss.freq.MultiResolutionSTFTLoss(**sizes, w_lin_mag=0.7)(

@@ -55,7 +55,15 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 def test_waveform_transport_is_the_published_one(golden):
     case = golden("pitch", "waveform_transport")
-    loss = SpectralTransportLoss(STFT(512, window="flattop", frames="padded"), balanced=True, cutoff=None)
+    said = dict(case.config["init"])
+    spectra = {k: v for k, v in said["transform"]["init_args"].items() if k != "sample_rate"}
+    loss = SpectralTransportLoss(
+        STFT(**spectra, frames="padded"),
+        p=said["p"],
+        squared=said["square_dist"],
+        balanced=True,
+        cutoff=None,
+    )
     y, x = case["in_y"].requires_grad_(), case["in_x"].requires_grad_()
     value = loss(y, x)
     value.backward()

@@ -14,7 +14,7 @@ from drumblender.audio_io import Channel, Offset, read_audio, write_wav
 from drumblender.data.prepare.manifest import Item, Rejected
 from drumblender.data.prepare.one_shot import one_shot
 from drumblender.data.prepare.raw import Recording
-from drumblender.open_sound import BadAudioError
+from drumblender.open_sound import BadAudioError, reason_of
 from drumblender.types import Audio
 
 
@@ -106,7 +106,7 @@ class Recipe:
             )
             item = self._write_features(key, audio, item)
         except self.unusable as error:
-            return key, Rejected(recording.source, getattr(error, "reason", str(error)))
+            return key, Rejected(recording.source, reason_of(error))
         path = self.data_dir / item.filename
         write_wav(path, audio, self.sample_rate)
         return key, replace(item, sha256=sha256_of(path))
@@ -125,7 +125,7 @@ class Recipe:
         try:
             return key, self._write_features(key, audio, item)
         except self.unusable as error:
-            return key, Rejected(item.source or item.filename, getattr(error, "reason", str(error)))
+            return key, Rejected(item.source or item.filename, reason_of(error))
 
     def _write_features(self, key: str, audio: Tensor, item: Item) -> Item:
         if not self.has_features:

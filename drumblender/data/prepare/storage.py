@@ -171,7 +171,7 @@ class HttpStore(Store):
         except urllib.error.HTTPError as error:
             raise _of_status(error.code, address) from error
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            reason = getattr(error, "reason", error)
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise DroppedError(f"{address}: no connection ({reason}).") from error
 
 
