@@ -1,6 +1,7 @@
 """Audio, controls and batches: all that data and tasks share."""
 
-from typing import NotRequired, Protocol, TypedDict, runtime_checkable
+from collections.abc import Sequence
+from typing import NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -131,3 +132,27 @@ class ComparesBaselines(Protocol):
 
     def compare(self, batch: AudioBatch, batch_idx: int = 0) -> dict[str, dict[str, Tensor]]:
         """By ``model`` and name of baseline, then by measure: a value an item; the first measure decides."""
+
+
+class Reach(NamedTuple):
+    """How far features can be moved from where they rest, each alone."""
+
+    low: Float[Tensor, "features"]
+    high: Float[Tensor, "features"]
+
+
+@runtime_checkable
+class FollowsFeatures(Protocol):
+    """A task whose steps return the ``difference`` of features that was played and the ``target_difference``
+    that was wanted, and that knows what its synth could have done."""
+
+    labels: Sequence[str]
+
+    def reach(self) -> Reach | None:
+        """How far each feature can go; None where nothing moves around a preset."""
+
+    def direct(self, batch: OnsetBatch) -> Float[Tensor, "batch features"] | None:
+        """The differences of a search for each hit alone, without a mapping; None likewise."""
+
+    def in_hz(self, label: str, difference: Tensor) -> Tensor | None:
+        """The frequency at a difference, for features that are one."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+_WIDTH = 12  # of a column that is shown
+
 Row = dict[str, Any]
 """``name`` of an item, ``kind`` (``model`` or a baseline), and a number for each measure."""
 
@@ -52,10 +54,12 @@ def told(table: dict[str, dict[str, float]]) -> list[tuple[str, str]]:
     """The means as lines to show, best first, and the verdict."""
     if not table or len(table) < 2:
         return []
-    measures = list(table["model"])
-    order = sorted(table, key=lambda kind: table[kind][measures[0]])
-    lines = [("", "".join(f"{name:>12}" for name in measures))]
-    lines += [(kind, "".join(f"{table[kind][name]:12.4g}" for name in measures)) for kind in order]
+    measures = [name for name in table["model"] if len(name) < _WIDTH]  # the file has them all
+    measures = measures or list(table["model"])[:1]
+    decides = next(iter(table["model"]))
+    order = sorted(table, key=lambda kind: table[kind][decides])
+    lines = [("", "".join(f"{name:>{_WIDTH}}" for name in measures))]
+    lines += [(kind, "".join(f"{table[kind][name]:{_WIDTH}.4g}" for name in measures)) for kind in order]
     return [*lines, ("so the model", verdict(table))]
 
 

@@ -13,8 +13,17 @@ from torch import Tensor
 
 from drumblender.audio_io import write_wav
 from drumblender.callbacks.baselines import Row, means, rows_of, told, worst, write_baselines
+from drumblender.callbacks.followed import (
+    Hits,
+    follow_table,
+    follow_told,
+    hits_of,
+    joined,
+    widened,
+    write_followed,
+)
 from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
-from drumblender.types import ComparesBaselines, MeasuresItems
+from drumblender.types import ComparesBaselines, FollowsFeatures, MeasuresItems
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
@@ -30,7 +39,8 @@ class ExportWavs(L.Callback):
     what the step returns as ``item_metrics``, and ``metrics_mean.csv``, what the test logs under the same
     names: means over items, but for a metric that is taken over the batch (``mss_sc`` of the paper) the mean
     over batches. Where the task knows what needs no training, ``baselines.csv`` has its means beside the
-    model's, and ``baselines_items.csv`` every item.
+    model's, and ``baselines_items.csv`` every item. Where it follows features (remap), ``features.csv`` and
+    ``features.png`` say of each how well, and how far its synth could go.
 
     Items are named as ``batch["file"]`` or ``batch["name"]`` says, else by batch and place. Under several
     processes each writes its own items, whose names then end in the number of the process.
@@ -65,6 +75,8 @@ class ExportWavs(L.Callback):
         self._names: set[str] = set()
         self._rows: list[dict[str, Any]] = []
         self._compared: list[Row] = []
+        self._followed: list[Hits] = []
+        self._features: list[dict[str, Any]] = []
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start("test", trainer)
@@ -90,6 +102,9 @@ class ExportWavs(L.Callback):
             with trainer.precision_plugin.forward_context():  # as in a step
                 compared = pl_module.compare(batch, batch_idx)
             self._compared += rows_of(compared, names)
+        if self.baselines and isinstance(pl_module, FollowsFeatures) and names:
+            searched = sum(len(part.wanted) for part in self._followed)
+            self._followed.append(hits_of(pl_module, outputs, batch, searched))
 
     def on_predict_batch_end(
         self,
@@ -104,6 +119,12 @@ class ExportWavs(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         rows, compared = _gather(self._rows, trainer), _gather(self._compared, trainer)
+        followed = _gather(self._followed, trainer)
+        if trainer.is_global_zero and followed:
+            hits = joined(followed)
+            reach = widened(pl_module.reach(), hits)
+            self._features = follow_table(pl_module, hits, reach)
+            write_followed(self.folder, pl_module, self._features, hits, reach)
         if trainer.is_global_zero and compared:
             write_baselines(self.folder / "baselines.csv", compared)
         if trainer.is_global_zero and rows:
@@ -121,6 +142,8 @@ class ExportWavs(L.Callback):
                 ("worst", f"{value:.4g}  {self.folder / 'pred' / name}.wav")
                 for name, value in worst(self._compared)
             ]
+        if self._features:
+            rows += [("features", str(self.folder / "features.csv and .png")), *follow_told(self._features)]
         return rows
 
     def _write_voices(
@@ -140,6 +163,7 @@ class ExportWavs(L.Callback):
         default = run_folder(trainer) / stage  # asked for by all processes
         self.folder = Path(self.output_dir) if self.output_dir else default
         self._names, self._rows, self._compared = set(), [], []
+        self._followed, self._features = [], []
         if trainer.is_global_zero and any(self.folder.glob("pred/*.wav")):
             raise FileExistsError(
                 f"{self.folder} holds the sounds of another run, which would mix with these. "
@@ -214,10 +238,10 @@ def _measure(module: L.LightningModule, outputs: Any, names: list[str]) -> list[
     ]
 
 
-def _gather(rows: list[dict[str, Any]], trainer: L.Trainer) -> list[dict[str, Any]]:
+def _gather(rows: list[Any], trainer: L.Trainer) -> list[Any]:
     if trainer.world_size == 1:
         return rows
-    gathered: list[list[dict[str, Any]]] = [[] for _ in range(trainer.world_size)]
+    gathered: list[list[Any]] = [[] for _ in range(trainer.world_size)]
     torch.distributed.all_gather_object(gathered, rows)
     return [row for part in gathered for row in part]
 

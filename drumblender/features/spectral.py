@@ -100,6 +100,23 @@ class SpectralCentroid(SpectralFeature):
             return -34.61 * centroid_hz**-0.1621 + 21.2985
         return centroid_hz
 
+    def to_hz(self, value: Tensor) -> Tensor:
+        """The frequency that stands at ``value`` of the scale: undoes ``scaling``, of any shape.
+
+        Values that no frequency has, from 21.2985 up on the ``kazazis`` scale, give NaN.
+
+        Examples:
+            >>> tone = torch.sin(2 * torch.pi * 1000 / 16000 * torch.arange(2048))
+            >>> centroid = SpectralCentroid(16000, scaling="kazazis")
+            >>> round(centroid.to_hz(centroid(tone)).item(), -2)
+            1000.0
+        """
+        if self.scaling == "semitone":
+            return midi_to_hz(value)
+        if self.scaling == "kazazis":
+            return ((21.2985 - value) / 34.61) ** (-1 / 0.1621)
+        return value
+
 
 class SpectralSpread(SpectralFeature):
     """The variance of the spectrum around its centroid, in bins squared.

@@ -16,8 +16,9 @@ from drumblender.synths.base import Synth
 from drumblender.synths.preset import load_controls
 from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.exchange import exchanged, mean_of_others, of_another
+from drumblender.tasks.remap_reach import centroids, extremes, in_chunks, offsets, optimise
 from drumblender.tasks.voices import Voice
-from drumblender.types import Audio, Controls, HasHits, OnsetBatch
+from drumblender.types import Audio, Controls, HasHits, OnsetBatch, Reach
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +205,41 @@ class RemapTask(SynthesisTask):
         losses = [self.loss(row, self.reference, wanted, heavy) for row, wanted, heavy in rows]
         errors = (features - self.reference - target).abs().unbind(dim=1)
         return {"loss": torch.stack(losses)} | dict(zip(self.labels, errors, strict=True))
+
+    @torch.no_grad()
+    def reach(self, draws: int = 192) -> Reach | None:
+        """How far the synth moves each feature from the preset's, at the most that was found: parameters are
+        drawn over all that the damping lets a mapper move them, and moved one by one. None where the controls
+        have no preset."""
+        if not isinstance(self.controls, MappedControls):
+            return None
+        preset, damping = self.controls.preset, self.controls.damping
+        moved = offsets(preset.shape[1], draws).to(preset)
+        with self.repeatable(0):
+            return Reach(*extremes(in_chunks(self._moved_by, (preset + moved * damping).clamp(0, 1))))
+
+    def direct(self, batch: OnsetBatch, steps: int = 80) -> Tensor | None:
+        """The differences ``(batch, features)`` after a search for each hit alone, without a mapping: what a
+        perfect one could play. None where the controls have no preset."""
+        if not isinstance(self.controls, MappedControls):
+            return None
+        # A test runs without gradients, and its tensors cannot take part in one.
+        with torch.inference_mode(False), torch.enable_grad(), self.repeatable(0):
+            preset, damping = self.controls.preset.clone(), self.controls.damping.clone()
+            return optimise(self._moved_by, preset, damping, batch["difference"].clone(), steps)
+
+    def in_hz(self, label: str, difference: Tensor) -> Tensor | None:
+        """The spectral centroid in Hz at a difference from the preset; None of other features.
+
+        Of the feature as it is defined, with its weights and its mean over frames.
+        """
+        feature = centroids(self.features, self.labels).get(label)
+        if feature is None:
+            return None
+        return feature.to_hz(self.reference[0, self.labels.index(label)].to(difference) + difference)
+
+    def _moved_by(self, params: Tensor) -> Tensor:
+        return self.features(self.play(self.mapping.controls_of(params))) - self.reference
 
     def predict_step(self, batch: OnsetBatch, batch_idx: int) -> Step:
         with self.repeatable(batch_idx):
