@@ -181,7 +181,7 @@ def _draw(axes: "Axes", row: dict[str, Any], parts: list[Tensor], band: tuple[fl
     if band is not None:
         axes.axhspan(*band, color=TARGET_COLOUR, alpha=0.1, linewidth=0, label="reach")
     axes.plot([low, high], [low, high], color="#888888", linewidth=0.8, linestyle="--")
-    axes.plot(wanted, direct, "o", mfc="none", color=TARGET_COLOUR, markersize=5, label="each hit alone")
+    axes.plot(wanted, direct, "o", mfc="none", color=TARGET_COLOUR, markersize=5, label="searched hit by hit")
     axes.plot(wanted, played, "o", color=PREDICTION_COLOUR, markersize=3.5, label="model")
     axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
     axes.tick_params(labelsize=7, length=2, color="#888888")

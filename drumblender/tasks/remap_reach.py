@@ -73,13 +73,15 @@ def optimise(
     """
     scale = wanted.abs().mean(dim=0)
     weight = torch.where(scale > 0, 1 / scale, 0.0)
+    way = damping.clamp(min=torch.finfo(damping.dtype).tiny)
+    low, high = (-preset / way).clamp(min=-1), ((1 - preset) / way).clamp(max=1)
     moved = torch.zeros(len(wanted), preset.shape[1], device=preset.device, requires_grad=True)
     optimizer = torch.optim.Adam([moved], lr=lr)
     least = torch.full_like(wanted[:, 0], torch.inf)
     best = torch.zeros_like(wanted)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
-        played = measure((preset + moved.clamp(-1, 1) * damping).clamp(0, 1))
+        played = measure((preset + moved * damping).clamp(0, 1))
         error = ((played - wanted).abs() * weight).mean(dim=1)
         better = error.detach() < least
         least = torch.where(better, error.detach(), least)
@@ -87,6 +89,8 @@ def optimise(
         (moved.grad,) = torch.autograd.grad(error.sum(), [moved])
         moved.grad.nan_to_num_(0.0, 0.0, 0.0)  # a hit that fell silent stays where it is
         optimizer.step()
+        with torch.no_grad():
+            moved.clamp_(low, high)  # beyond its limits a parameter has no gradient that leads back
     return best
 
 

@@ -56,3 +56,10 @@ def test_means_and_the_worst_are_of_the_model():
     assert means(rows) == {"model": {"off": 3.0}, "silence": {"off": 9.0}}
     assert worst(rows, 1) == [("b", 5.0)]
     assert [name for name, _ in told(means(rows))] == ["", "model", "silence", "so the model"]
+
+
+def test_measures_whose_names_do_not_fit_a_column_are_left_to_the_file():
+    figures = {"loss": 0.2, "SpectralCentroid_2_64_mean": 3.0}
+    table = {"silence": figures | {"loss": 0.5}, "model": figures}
+    lines = told(table)
+    assert lines[0][1].split() == ["loss"] and [kind for kind, _ in lines[1:3]] == ["model", "silence"]
