@@ -56,7 +56,7 @@ def measure(title: str, inputs: list[Tensor], **settings) -> None:
         cost(lambda render=render: forward_backward(render, inputs, **settings), 3)
         for render in (harmonic_bank, published_way)
     ]
-    compare("with gradients", *costs)
+    compare(f"{title}, with gradients", *costs)
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """CPU seconds and extra memory of a call, and the ratio of two calls measured in one run."""
 
+import csv
 import ctypes
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -9,6 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+ROWS = "DRUMBLENDER_BENCHMARK_ROWS"
+"""Names the file that :func:`compare` notes its rows in."""
+COLUMNS = ("title", "ours_s", "plain_s", "ours_mib", "plain_mib")
 
 
 class Cost(NamedTuple):
@@ -59,12 +65,16 @@ def extra_mib(call: Callable[[], object]) -> float:
 
 
 def compare(title: str, ours: Cost, plain: Cost) -> None:
-    """Print both costs and how many times less ours is."""
+    """Print both costs and how many times less ours is; where a table is made, note them for it as well."""
     print(f"{title}\n{'':10}{'CPU s':>10}{'wall s':>10}{'MiB':>10}")
     print(f"{'ours':10}{ours.cpu_s:10.4f}{ours.wall_s:10.4f}{ours.extra_mib:10.1f}")
     print(f"{'plain':10}{plain.cpu_s:10.4f}{plain.wall_s:10.4f}{plain.extra_mib:10.1f}")
     ratios = (plain_part / max(our_part, 1e-9) for our_part, plain_part in zip(ours, plain, strict=True))
     print(f"{'ratio':10}" + "".join(f"{ratio:9.1f}x" for ratio in ratios) + "\n")
+    if ROWS in os.environ:
+        with Path(os.environ[ROWS]).open("a", newline="") as file:
+            row = (title, ours.cpu_s, plain.cpu_s, ours.extra_mib, plain.extra_mib)
+            csv.writer(file).writerow(row)
 
 
 def _resident_mib(field: str) -> float:

@@ -31,7 +31,7 @@ def measure(title: str, ours: Callable, plain: Callable, noise: Tensor, levels: 
     errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
     print(f"{title}: error against float64 {errors[0]:.1e}, of the gradient {errors[1]:.1e}")
     costs = [cost(lambda op=op: forward_backward(partial(op, noise), levels), 3) for op in (ours, plain)]
-    compare("with gradients", *costs)
+    compare(f"{title}, with gradients", *costs)
 
 
 def main() -> None:

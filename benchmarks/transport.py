@@ -12,7 +12,7 @@ from collections.abc import Callable
 import sot.losses
 import torch
 
-from benchmarks.measure import interleaved
+from benchmarks.measure import compare, interleaved
 from drumblender.dsp.spectral_transport import spectral_transport
 from drumblender.dsp.transport import quantile_function
 
@@ -86,7 +86,10 @@ def main(batch: int = 64, frames: int = 17) -> None:
                 f"{key:10}{spent.cpu_s:9.4f}{spent.wall_s:9.4f}{spent.extra_mib:8.1f}"
                 f"{spent.cpu_s / costs['ours'].cpu_s:11.1f}x{errors[0]:10.1e}{errors[1]:10.1e}"
             )
-    print("\nvalue, gradient: relative error against float64")
+        print()
+        compare(f"transport, {name}, against sorting and searching", costs["ours"], costs["sort"])
+        compare(f"transport, {name}, against sot-loss", costs["ours"], costs["sot-loss"])
+    print("value, gradient: relative error against float64")
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> i
     from drumblender.originals.rerun import expand_checkpoint, names_checkpoint
     from drumblender.trust import find_modules_in, listed_imports_only, trusted
 
-    if ships and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args):
+    if ships and verb != "fit" and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args):
         from drumblender.inference.made_up import made_up_data
 
         made_up = made_up_data(Path(args[0]), Path("dataset", "made_up", Path(args[0]).stem))

@@ -129,7 +129,7 @@ class GuitarTask(SynthesisTask):
             amp_upsampling="hop",
         )
         found = {"silence": torch.zeros_like(batch["audio"]), "sawtooth": saw}
-        if isinstance(self.player, CorrectedSpectra):
+        if isinstance(self.player, CorrectedSpectra) and self.player.base.known:
             first = next(iter(self.voices))
             table = {first: self.player.controls(None, batch)}
             found["table"] = self.render(batch, self.voice_controls(batch) | table)

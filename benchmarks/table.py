@@ -1,0 +1,143 @@
+"""The table of speed in docs/speed.md, and its first rows in README: each op against its plain formula.
+
+    python -m benchmarks.table [--only modal strings] [--threads 1]
+
+Each benchmark runs in a process of its own; both versions are measured in it, in turn or one after the other,
+so the ratios hold on a machine that others use too. Seconds are of the processor, without compiling.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from benchmarks.measure import COLUMNS, ROWS, cost
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, README = ROOT / "docs" / "speed.md", ROOT / "README.md"
+MARKS = "<!-- python -m benchmarks.table -->", "<!-- to here -->"
+BENCHMARKS = {  # and the row that README shows of each: how its title starts
+    "training_step": "training step, ours in float32",
+    "modal": "modal bank, batch 4",
+    "strings": "resynthesis",
+    "harmonic": "",
+    "noise": "",
+    "transport": "transport, tones, against sorting",
+    "losses": "Multi-resolution",
+    "remap": "Snare808",
+}
+SIZE = 2048
+
+
+class Row(NamedTuple):
+    """One comparison: CPU seconds of ours and of the plain formula, and what memory each takes beyond."""
+
+    benchmark: str
+    title: str
+    ours_s: float
+    plain_s: float
+    ours_mib: float
+    plain_mib: float
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.title} | {_seconds(self.ours_s)} | {_seconds(self.plain_s)} | "
+            f"**{self.plain_s / max(self.ours_s, 1e-9):.1f}x** | "
+            f"{self.ours_mib:.0f} of {self.plain_mib:.0f} |"
+        )
+
+
+HEAD = "| | CPU s | plain | ratio | MiB |\n|---|---|---|---|---|"
+
+
+def rows_of(benchmark: str, threads: int) -> list[Row]:
+    """Run one benchmark, which notes what it compares."""
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "rows.csv"
+        variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
+        environment = os.environ | variables | {"OMP_WAIT_POLICY": "PASSIVE", ROWS: str(noted)}
+        subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{benchmark}"], cwd=ROOT, env=environment, check=True
+        )
+        with noted.open(newline="") as file:
+            found = list(csv.DictReader(file, fieldnames=COLUMNS))
+    return [Row(benchmark, row.pop("title").strip(), *map(float, row.values())) for row in found]
+
+
+def machine(threads: int) -> str:
+    """This machine and the floor it sets: products of matrices, and memory copied."""
+    torch.set_num_threads(threads)
+    a, b = torch.rand(2, SIZE, SIZE)
+    gflops = 2 * SIZE**3 / cost(lambda: a @ b).cpu_s / 1e9
+    large = torch.rand(2**26)
+    gigabytes = 2 * large.nbytes / cost(large.clone).cpu_s / 1e9
+    return (
+        f"{_processor()}, {threads} thread{'s' * (threads > 1)}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}; it multiplies float32 matrices at {gflops:.0f} GFLOP/s and copies "
+        f"{gigabytes:.0f} GB/s."
+    )
+
+
+def page(rows: list[Row], machine: str, command: str) -> str:
+    """The page of all rows, a section for each benchmark."""
+    parts = [
+        "# Speed",
+        f"`{command}` on {date.today()}: {machine}",
+        "Each op, with its gradients, against its plain formula in the same process; what a benchmark "
+        "compares, and how far apart the results are, it prints itself (`python -m benchmarks.NAME`). "
+        "Seconds are of the processor, memory is what a call takes beyond its inputs, and compiling is not "
+        "counted: it takes about 12 s, once after an installation.",
+    ]
+    for benchmark in dict.fromkeys(row.benchmark for row in rows):
+        body = "\n".join(str(row) for row in rows if row.benchmark == benchmark)
+        parts.append(f"## {benchmark}\n\n{HEAD}\n{body}")
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(rows: list[Row]) -> str:
+    """The first row of each benchmark that README names."""
+    chosen = []
+    for benchmark, start in BENCHMARKS.items():
+        found = [row for row in rows if row.benchmark == benchmark and row.title.startswith(start)]
+        chosen += found[:1]
+    return "\n".join(
+        [f"{date.today()}, all rows in [docs/speed.md](docs/speed.md):\n", HEAD, *map(str, chosen)]
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value >= 1 else f"{value:.4f}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    rows = [row for name in given.only for row in rows_of(name, given.threads)]
+    command = f"python -m benchmarks.table --threads {given.threads}"
+    PAGE.write_text(page(rows, machine(given.threads), command), encoding="utf-8")
+    if set(given.only) == set(BENCHMARKS):
+        text = README.read_text(encoding="utf-8")
+        before, _, rest = text.partition(MARKS[0])
+        _, _, after = rest.partition(MARKS[1])
+        README.write_text(f"{before}{MARKS[0]}\n{summary(rows)}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
