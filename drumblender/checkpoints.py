@@ -20,7 +20,7 @@ from drumblender.console import config_reason
 from drumblender.data.upgrade import upgrade_data
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.tasks import SynthesisTask
-from drumblender.trust import Trust, listed_imports_only
+from drumblender.trust import Trust, listed_imports_only, shown
 from drumblender.upgrade import is_earlier, upgrade
 
 _HIGHEST_RATE = 1_000_000
@@ -242,7 +242,10 @@ def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *,
     own = task.state_dict()
     if state_dict and not own.keys() & state_dict.keys():
         kind = type(task).__name__
-        raise ValueError(f"The weights of {source} are of another model: none of them is of this {kind}.")
+        raise ValueError(
+            f"The weights of {source} are of another model: none of them is of this {kind}, which has "
+            f"{min(own, default='none')}; they have {shown(min(map(str, state_dict)))}."
+        )
     wrong = [f"{key} is missing" for key in own if key not in state_dict]
     wrong += [f"{key} is unknown" for key in state_dict if key not in own]
     wrong += [

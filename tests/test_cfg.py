@@ -1,5 +1,7 @@
 """Every shipped configuration is whole: parts can be built, systems train a step."""
 
+import inspect
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,18 @@ def test_a_system_trains_a_step(run, tmp_path, monkeypatch):
 def test_every_file_in_cfg_is_tested():
     systems = {path for run in RUNS for path in run}
     others = {CFG / "defaults.yaml", CFG / "quickstart.yaml"}
-    assert set(CFG.rglob("*.yaml")) == {*PARTS, *systems, *others, *(CFG / "metrics").glob("*.yaml")}
+    folders = {path for name in ("metrics", "loggers") for path in (CFG / name).glob("*.yaml")}
+    assert set(CFG.rglob("*.yaml")) == {*PARTS, *systems, *others, *folders}
+    assert folders
+
+
+def test_loggers_are_those_of_lightning(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (CFG / "loggers").glob("*.yaml"):
+        part = yaml.safe_load(path.read_text())
+        module, _, name = part["class_path"].rpartition(".")
+        settings = inspect.signature(getattr(import_module(module), name)).parameters
+        assert part["init_args"].keys() <= settings.keys()
 
 
 def test_defaults_are_found_from_any_folder(tmp_path, monkeypatch):

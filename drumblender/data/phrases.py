@@ -57,6 +57,7 @@ class PhraseDataModule(AudioDataModule):
         num_workers: Processes that read.
 
     Examples:
+        >>> import torch
         >>> from drumblender.audio_io import write_wav
         >>> tone = torch.sin(2 * torch.pi * 220 / 16000 * torch.arange(8000))
         >>> for number in range(4):
