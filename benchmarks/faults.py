@@ -156,8 +156,7 @@ def small_disk(root: Path) -> bool:
 
 def figures(folder: Path, *options: str) -> dict[str, float]:
     """What a test of the last checkpoint says."""
-    settings = (f"--ckpt_path={LAST}", "--data.batch_size=1")
-    status, told = start(folder, *settings, *options, verb="test", epochs=1).ended()
+    status, told = start(folder, *options, f"--ckpt_path={LAST}", verb="test", epochs=1).ended()
     if status:
         raise RuntimeError(told)
     (table,) = folder.glob("logs/*/version_*/test/metrics_mean.csv")

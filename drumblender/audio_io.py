@@ -182,7 +182,7 @@ def _mono(block: np.ndarray, channel: Channel) -> tuple[np.ndarray, ...]:
 
 def too_long(longest_s: float) -> str:
     """The reason to refuse a recording of which only the first ``longest_s`` were read."""
-    return f"is longer than {longest_s:g} s, the most that is read: cut it, or raise longest_s"
+    return f"is longer than {longest_s:g} s, the most that is read: cut it (data may raise longest_s)"
 
 
 def write_wav(path: Path, audio: Float[Tensor, " samples"], sample_rate: int) -> None:

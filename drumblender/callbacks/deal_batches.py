@@ -1,6 +1,5 @@
 """`test` and `validate` in several processes give the numbers of one."""
 
-import logging
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -9,8 +8,6 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Sampler, SequentialSampler
 
-logger = logging.getLogger(__name__)
-
 
 class DealBatches(L.Callback):
     """Deals whole batches out to the processes, each once, as one process would make them.
@@ -18,8 +15,9 @@ class DealBatches(L.Callback):
     Lightning deals single items, and some twice so that all processes have as many. Tasks seed their noise by
     the number that a batch has in one process, so that metrics are the same.
 
-    It leaves a loader alone that shuffles or has a sampler of its own, and, with a warning, one with fewer
-    batches than there are processes: a process without any would wait for ever.
+    Where there are fewer batches than processes, each process is given all of them, and the task is told
+    (``every_batch``): a process without any would wait for ever. A loader that shuffles or has a sampler of
+    its own is left alone.
 
     Examples:
         >>> trainer = L.Trainer(callbacks=[DealBatches()], logger=False)
@@ -32,7 +30,7 @@ class DealBatches(L.Callback):
 
         def dealt(loader: Any) -> Any:
             if isinstance(loader, DataLoader):
-                _deal(loader, loader.sampler, trainer)
+                _deal(loader, loader.sampler, trainer, pl_module)
             return process(loader)
 
         trainer.strategy.process_dataloader = dealt
@@ -74,19 +72,13 @@ class _Dealt(Sampler):
         return islice(self.batches, self.rank, None, self.processes)
 
 
-def _deal(loader: DataLoader, sampler: Any, trainer: L.Trainer) -> None:
+def _deal(loader: DataLoader, sampler: Any, trainer: L.Trainer, module: L.LightningModule) -> None:
     """Give a loader of Lightning's other batches."""
     if type(sampler) is not DistributedSampler or sampler.shuffle or loader.batch_size is None:
         return
     batches = BatchSampler(SequentialSampler(loader.dataset), loader.batch_size, loader.drop_last)
-    if len(batches) < trainer.world_size:
-        logger.warning(
-            "%d batches for %d processes: items may count twice. Lower --data.batch_size or "
-            "use fewer devices.",
-            len(batches),
-            trainer.world_size,
-        )
-    else:
-        # A loader takes no other sampler once it is made, and Lightning has just made this one.
-        dealt = _Dealt(batches, trainer.global_rank, trainer.world_size)
-        object.__setattr__(loader, "batch_sampler", dealt)
+    every = len(batches) < trainer.world_size
+    module.every_batch = every
+    place = (0, 1) if every else (trainer.global_rank, trainer.world_size)
+    # A loader takes no other sampler once it is made, and Lightning has just made this one.
+    object.__setattr__(loader, "batch_sampler", _Dealt(batches, *place))

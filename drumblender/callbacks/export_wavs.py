@@ -93,6 +93,8 @@ class ExportWavs(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        if trainer.global_rank and getattr(pl_module, "every_batch", False):
+            return  # the first process has the same
         names = self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
         self._rows += _measure(pl_module, outputs, names)
         if self.voices and names:

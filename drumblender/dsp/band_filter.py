@@ -10,6 +10,7 @@ from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.real_spectra import real_stft_filter
 from drumblender.dsp.spectra import check_frames, stft_plain
 from drumblender.types import Audio
 
@@ -57,7 +58,7 @@ def filter_bands(
         )
     num_frames = 1 + int(audio.shape[-1]) // hop_length  # to a tracer, a size is a tensor
     if gain_db.shape[1] != num_frames:
-        gain_db = interpolate_frames(gain_db.mT, num_frames, align="hop").mT
+        gain_db = interpolate_frames(gain_db.transpose(1, 2), num_frames, align="hop").transpose(1, 2)
     bands = (n_fft, sample_rate, gain_db.shape[-1], low_hz, high_hz)
     if audio.dtype == torch.float32 == gain_db.dtype and served(audio, gain_db):
         from drumblender.dsp.kernels.band_filter import fused_filter_bands  # numba imports slowly
@@ -76,7 +77,9 @@ def filter_bands_plain(
     """What :func:`filter_bands` computes, as torch writes it down: any device, any precision."""
     left, blend = (table.to(audio.device) for table in blends)
     level_db = torch.lerp(gain_db[..., left], gain_db[..., left + 1], blend.to(gain_db))
+    gain, num_samples = torch.exp(level_db * (math.log(10) / 20)), int(audio.shape[-1])
+    if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+        return real_stft_filter(audio, gain, n_fft, hop_length, pad_mode="constant", num_samples=num_samples)
     window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
     spectrum = stft_plain(audio, n_fft, hop_length, window, "constant")
-    shaped = (spectrum * torch.exp(level_db * (math.log(10) / 20))).mT
-    return torch.istft(shaped, n_fft, hop_length, window=window, length=audio.shape[-1])
+    return torch.istft((spectrum * gain).mT, n_fft, hop_length, window=window, length=num_samples)

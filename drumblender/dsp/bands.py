@@ -1,7 +1,6 @@
 """Levels in bands that are spaced as the ear hears, and gains that go from band to band."""
 
 import math
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
 Scale = Literal["erb", "mel"]
@@ -38,8 +38,7 @@ def band_centers_hz(
     return knee_hz * torch.expm1(torch.linspace(*ends, num_bands, dtype=torch.float64))
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)  # what the first call makes must serve training later
+@table
 def band_weights(
     n_fft: int, sample_rate: int, num_bands: int, low_hz: float, high_hz: float, scale: Scale = "erb"
 ) -> Float[Tensor, "bins bands"]:
@@ -64,8 +63,7 @@ def band_weights(
     return (weights / weights.sum(dim=0)).float()
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)
+@table
 def bin_blends(
     n_fft: int, sample_rate: int, num_bands: int, low_hz: float, high_hz: float, scale: Scale = "erb"
 ) -> tuple[Int64[Tensor, "bins"], Float[Tensor, "bins"]]:

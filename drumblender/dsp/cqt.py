@@ -16,14 +16,15 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from drumblender.dsp.cqt_filters import CQTSettings, band_weights, rows_spanned, time_kernels
+from drumblender.dsp.tables import aside
 from drumblender.types import Audio
 
-__all__ = ["CQTSettings", "Backend", "cqt"]
+__all__ = ["CQTSettings", "Backend", "cqt", "cqt_magnitudes"]
 
 Backend = Literal["own", "nnaudio"]
 
@@ -59,20 +60,10 @@ def cqt(
     """
     if backend not in ("own", "nnaudio"):
         raise ValueError(f"backend is 'own' or 'nnaudio', got {backend!r}.")
-    num_samples = audio.shape[-1]
-    if num_samples < settings.min_samples:
-        raise ValueError(
-            f"A constant-Q transform down to {settings.fmin_hz:g} Hz needs at least {settings.min_samples} "
-            f"samples here, got {num_samples}: append silence, pad with zeros or raise the lowest frequency."
-        )
-    audio = audio.to(torch.float64 if audio.dtype == torch.float64 else torch.float32)
+    audio = _checked(audio, settings)
     if backend == "nnaudio":
         return _by_nnaudio(audio, settings)
-    reach, num_frames = settings.reach, settings.num_frames(num_samples)
-    before = settings.first_center - reach  # samples before the first window; padding if negative
-    after = settings.first_center + (num_frames - 1) * settings.hop_length + reach - num_samples
-    padded = F.pad(audio[:, None], (max(-before, 0), max(after, 0)), mode=settings.pad_mode)[:, 0]
-    padded = padded[:, max(before, 0) :]
+    padded, num_frames = _around(audio, settings)
     block = min(_block_frames(settings), num_frames)
     plan = _plan(settings, block, audio.dtype, str(audio.device))
     parts = []
@@ -81,6 +72,43 @@ def cqt(
             part = padded[:, first * settings.hop_length :][:, : plan.num_samples]
             parts.append(plan(F.pad(part, (0, plan.num_samples - part.shape[-1]))))
     return torch.cat(parts, dim=-1)[..., :num_frames] if len(parts) > 1 else parts[0]
+
+
+def cqt_magnitudes(audio: Audio, settings: CQTSettings) -> Float[Tensor, "batch bins frames"]:
+    """Magnitudes of :func:`cqt`. In an ONNX graph, which has no complex numbers, all kernels act in time.
+
+    Examples:
+        >>> settings = CQTSettings(16000, hop_length=256, fmin_hz=110.0, n_bins=48)
+        >>> cqt_magnitudes(torch.zeros(1, 16000), settings).shape
+        torch.Size([1, 48, 63])
+    """
+    if not torch.onnx.is_in_onnx_export():
+        return cqt(audio, settings).abs()
+    audio = _checked(audio, settings)
+    padded, num_frames = _around(audio, settings)
+    shorts = _shorts(settings, 0, audio.dtype, str(audio.device))
+    return torch.cat([short.magnitudes(padded, settings.hop_length, num_frames) for short in shorts], dim=1)
+
+
+def _checked(audio: Audio, settings: CQTSettings) -> Audio:
+    """The signal in single or double precision, if it is long enough."""
+    num_samples = audio.shape[-1]
+    if num_samples < settings.min_samples:
+        raise ValueError(
+            f"A constant-Q transform down to {settings.fmin_hz:g} Hz needs at least {settings.min_samples} "
+            f"samples here, got {num_samples}: append silence, pad with zeros or raise the lowest frequency."
+        )
+    return audio.to(torch.float64 if audio.dtype == torch.float64 else torch.float32)
+
+
+def _around(audio: Audio, settings: CQTSettings) -> tuple[Float[Tensor, "batch padded"], int]:
+    """The signal from the first window on, padded to the end of the last, and the number of frames."""
+    num_samples, reach = int(audio.shape[-1]), settings.reach  # to a tracer, a size is a tensor
+    num_frames = settings.num_frames(num_samples)
+    before = settings.first_center - reach  # samples before the first window; padding if negative
+    after = settings.first_center + (num_frames - 1) * settings.hop_length + reach - num_samples
+    padded = F.pad(audio[:, None], (max(-before, 0), max(after, 0)), mode=settings.pad_mode)[:, 0]
+    return padded[:, max(before, 0) :], num_frames
 
 
 def _block_frames(settings: CQTSettings) -> int:
@@ -103,6 +131,12 @@ class _Short:
         frames = audio[:, self.start : self.start + (num_frames - 1) * hop + taps].unfold(-1, taps, hop)
         values = (frames @ self.kernels).unflatten(-1, (-1, 2))
         return torch.view_as_complex(values).transpose(1, 2)
+
+    def magnitudes(self, audio: Tensor, hop: int, num_frames: int) -> Tensor:
+        """Of the same values, by a convolution."""
+        heard = audio[:, None, self.start : self.start + (num_frames - 1) * hop + self.kernels.shape[0]]
+        values = F.conv1d(heard, self.kernels.T[:, None].contiguous(), stride=hop)
+        return values.unflatten(1, (-1, 2)).square().sum(dim=2).sqrt()
 
 
 @dataclass(frozen=True)
@@ -137,9 +171,12 @@ class _Plan:
         return torch.cat(parts, dim=1)
 
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)  # what is kept must serve training too
+@lru_cache(maxsize=8)  # fewer than a table: they are large
 def _plan(settings: CQTSettings, num_frames: int, dtype: torch.dtype, device: str) -> _Plan:
+    return aside(_make_plan, settings, num_frames, dtype, device)
+
+
+def _make_plan(settings: CQTSettings, num_frames: int, dtype: torch.dtype, device: str) -> _Plan:
     lengths, hop, center = settings.lengths, settings.hop_length, settings.reach
     num_samples = (num_frames - 1) * hop + 2 * settings.reach
     num_points = _fast_size(math.ceil(num_samples / hop))
@@ -158,13 +195,20 @@ def _plan(settings: CQTSettings, num_frames: int, dtype: torch.dtype, device: st
         for number in range(start, stop):
             weights[number - start] = band_weights(settings, number, rows[number - start], num_points)
         bands.append(_Band(tensor(rows.ravel() % hop), tensor(weights)))
-    shorts = []
-    for start, stop in _alike(lengths[num_long:]):
-        kernels, before = time_kernels(settings, np.arange(start, stop) + num_long)
-        shorts.append(_Short(center - before, tensor(kernels)))
     turns = np.arange(hop * num_points) * center % (hop * num_points) / (hop * num_points)
     delay = tensor(np.exp(2j * np.pi * turns).reshape(hop, num_points))
-    return _Plan(hop, num_frames, num_samples, delay, tuple(bands), tuple(shorts))
+    return _Plan(
+        hop, num_frames, num_samples, delay, tuple(bands), _shorts(settings, num_long, dtype, device)
+    )
+
+
+def _shorts(settings: CQTSettings, first: int, dtype: torch.dtype, device: str) -> tuple[_Short, ...]:
+    """The bins from ``first`` up by kernels in time."""
+    shorts = []
+    for start, stop in _alike(settings.lengths[first:]):
+        kernels, before = time_kernels(settings, np.arange(start, stop) + first)
+        shorts.append(_Short(settings.reach - before, torch.from_numpy(kernels).to(dtype).to(device)))
+    return tuple(shorts)
 
 
 def _fast_size(size: int) -> int:

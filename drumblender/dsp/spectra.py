@@ -8,7 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import frames_of, table
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
 Spectrum = Complex[Tensor, "batch frames bins"]
@@ -80,28 +80,6 @@ def power(spectrum: Spectrum) -> Float[Tensor, "batch frames bins"]:
         tensor([[[25.]]])
     """
     return spectrum.real.square() + spectrum.imag.square()
-
-
-def power_without_complex(audio: Audio, n_fft: int, hop_length: int) -> Float[Tensor, "batch frames bins"]:
-    """:func:`power` of :func:`stft` as products with matrices: for ONNX, which has no complex numbers.
-
-    Examples:
-        >>> sound = torch.randn(1, 1000)
-        >>> wanted = power(stft(sound, 256, 128))
-        >>> torch.allclose(power_without_complex(sound, 256, 128), wanted, rtol=1e-3, atol=1e-3)
-        True
-    """
-    padded = torch.nn.functional.pad(audio, (n_fft // 2, n_fft // 2), mode="reflect")
-    frames = frames_of(padded, n_fft, hop_length) * hann_window(n_fft).to(audio)
-    cosines, sines = _fourier(n_fft)
-    return (frames @ cosines.to(audio)).square() + (frames @ sines.to(audio)).square()
-
-
-@table
-def _fourier(n_fft: int) -> tuple[Float[Tensor, "n_fft bins"], Float[Tensor, "n_fft bins"]]:
-    turns = torch.outer(torch.arange(n_fft), torch.arange(n_fft // 2 + 1)) % n_fft
-    angle = 2 * torch.pi * turns.double() / n_fft
-    return angle.cos(), angle.sin()
 
 
 def magnitude(spectrum: Spectrum, floor: float = 0.0) -> Float[Tensor, "batch frames bins"]:

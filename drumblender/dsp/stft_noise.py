@@ -6,6 +6,7 @@ from torch import Tensor
 
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.real_spectra import real_stft_filter
 
 
 @in_full_precision
@@ -45,10 +46,12 @@ def stft_filter(
         )
     if noise.shape[-1] < max((num_frames - 1) * hop_length + 1, n_fft // 2 + 1):
         raise ValueError(f"{noise.shape[-1]} samples of noise are too few for {num_frames} frames.")
+    gain = upsample_frames(magnitude, n_fft // 2 + 1, "ends")
+    if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+        return real_stft_filter(noise, gain, n_fft, hop_length, pad_mode="reflect")
     window = torch.hann_window(n_fft, dtype=noise.dtype, device=noise.device)
     spectrum = torch.stft(noise, n_fft, hop_length, window=window, return_complex=True)[..., :num_frames]
-    gain = upsample_frames(magnitude, n_fft // 2 + 1, "ends").mT
-    return torch.istft(spectrum * gain, n_fft, hop_length, window=window)
+    return torch.istft(spectrum * gain.mT, n_fft, hop_length, window=window)
 
 
 def mean_square_of_bands(magnitude: Float[Tensor, "*batch bands"]) -> Float[Tensor, "*batch"]:

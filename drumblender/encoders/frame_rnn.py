@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.spectra import hann_window, power_without_complex, stft
+from drumblender.dsp.real_spectra import real_stft
+from drumblender.dsp.spectra import hann_window, stft
 from drumblender.dsp.units import hz_to_midi
 from drumblender.encoders.base import Encoder
 from drumblender.types import Audio
@@ -68,8 +69,8 @@ class MFCCEncoder(Encoder):
     @in_full_precision
     def mfcc(self, audio: Audio) -> Float[Tensor, "batch frames coefficients"]:
         """Cepstral coefficients, each with mean 0 and variance 1 over time."""
-        if torch.onnx.is_in_onnx_export():
-            power = power_without_complex(audio, self.n_fft, self.hop_length)
+        if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+            power = real_stft(audio, self.n_fft, self.hop_length).square().sum(dim=1).transpose(1, 2)
         else:
             power = stft(audio, self.n_fft, self.hop_length, hann_window(self.n_fft)).abs().square()
         level_db = 10 * torch.log10((power @ self.mel).clamp(min=1e-10))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.dsp.cepstra import mel_bands
-from drumblender.dsp.cqt import CQTSettings, cqt
+from drumblender.dsp.cqt import CQTSettings, cqt_magnitudes
 from drumblender.dsp.short_time import Frames, named_window, short_time_magnitudes
 from drumblender.types import Audio
 
@@ -173,7 +173,7 @@ class CQT(SpectralMap):
         self.settings, self.log, self.reduce = settings, log, reduce
 
     def forward(self, audio: Audio) -> Spectrogram:
-        magnitudes = cqt(audio, self.settings).abs().mT
+        magnitudes = cqt_magnitudes(audio, self.settings).transpose(1, 2)
         if self.reduce:
             magnitudes = magnitudes.mean(dim=1, keepdim=True)
         return 20 * magnitudes.clamp(min=1.19e-7).log() if self.log else magnitudes

@@ -29,6 +29,8 @@ class Model:
         >>> hiss = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
         >>> task = DrumTask({"hiss": hiss}, torch.nn.L1Loss(), sample_rate=16000).eval()
         >>> model = Model(Loaded(task, AudioDataModule("sounds", sample_rate=16000), sample_rate=16000))
+        >>> model
+        Model(DrumTask of hiss, 16000 Hz)
         >>> knock = torch.exp(-torch.arange(4800) / 300) * torch.sin(torch.arange(4800) / 20)
         >>> model(knock, 48000).shape, list(model.stems(knock, 48000))
         (torch.Size([1600]), ['hiss'])
@@ -38,6 +40,10 @@ class Model:
         self._loaded = loaded
         self.task: SynthesisTask = loaded.task
         self.sample_rate: int = loaded.sample_rate
+
+    def __repr__(self) -> str:
+        voices = ", ".join(self.task.voices)
+        return f"Model({type(self.task).__name__} of {voices}, {self.sample_rate} Hz)"
 
     def __call__(
         self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0

@@ -82,7 +82,7 @@ class FilteredNoiseSynth(Synth):
         hops = -(-num_samples // self.hop_length)
         frames = magnitude.shape[1]
         if frames not in (hops, hops + 1):
-            return interpolate_frames(magnitude.mT, hops + 1, align="center").mT
+            return interpolate_frames(magnitude.transpose(1, 2), hops + 1, align="center").transpose(1, 2)
         if frames == hops and (self.pad_last or hops == 1):
             return torch.cat([magnitude, magnitude[:, -1:]], dim=1)
         return magnitude

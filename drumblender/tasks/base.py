@@ -58,6 +58,9 @@ class SynthesisTask(L.LightningModule, ABC):
     verb = "synth"
     """The command that plays a trained task: ``drumblender <verb> CKPT in.wav out.wav``."""
 
+    every_batch = False
+    """Whether each of several processes is given every batch, not only its share of them."""
+
     hears_any_rate = False
     """Whether its data may have another sample rate than what it plays."""
 
@@ -263,7 +266,9 @@ class SynthesisTask(L.LightningModule, ABC):
     def _number_in_one_process(self, batch_idx: int) -> int:
         """Which batch this is of all that the processes are dealt in turn: its noise is seeded by that."""
         trainer = self._trainer
-        return batch_idx if trainer is None else batch_idx * trainer.world_size + trainer.global_rank
+        if trainer is None or self.every_batch:
+            return batch_idx
+        return batch_idx * trainer.world_size + trainer.global_rank
 
 
 def _check_voices(voices: dict[str, Voice], sample_rate: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.dsp.cqt import CQTSettings, cqt
+from drumblender.dsp.cqt import CQTSettings, cqt, cqt_magnitudes
 
 RATE = 16_000
 SMALL = {"sample_rate": RATE, "hop_length": 128, "fmin_hz": 60.0, "n_bins": 72, "bins_per_octave": 12}
@@ -146,3 +146,22 @@ def test_settings_out_of_range_are_refused(changes):
     # the shape checks of the test suite refuse a wrong name first
     with pytest.raises((ValueError, TypeError), match=next(iter(changes))):
         settings(**changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"pad_mode": "constant", "hop_length": 100}, {"center": False}])
+def test_magnitudes_without_complex_numbers_are_the_same(monkeypatch, generator, changes):
+    audio = noise(generator, 2, 20_000)
+    expected = cqt(audio, settings(**changes)).abs()
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    assert (cqt_magnitudes(audio, settings(**changes)) - expected).abs().max() < 1e-7
+
+
+def test_an_export_leaves_nothing_behind(generator):
+    fresh, audio = settings(fmin_hz=61.0), noise(generator, 1, 8_000)
+
+    class Heard(torch.nn.Module):
+        def forward(self, audio):
+            return cqt_magnitudes(audio, fresh)
+
+    torch.export.export(Heard(), (audio,))  # makes the kernels that the next call finds
+    assert type(Heard()(audio)) is torch.Tensor

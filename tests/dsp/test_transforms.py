@@ -8,17 +8,18 @@ from drumblender.dsp import (
     band_filter,
     decays,
     energy,
+    filtered_noise,
     filters,
     harmonics,
     loudness,
     moments,
-    noise,
     oscillators,
     resample,
     spectra,
     spectral_distance,
     splines,
     strings,
+    windows,
 )
 
 RATE = 8000
@@ -82,8 +83,8 @@ OPS = {
         strings.constrain_loop_coefficients,
         lambda: (draw(3, 5, 2), draw(3, 5, 1)),
     ),
-    "keep_windows": (lambda x: all_pole.keep_windows(x, [2, 20], 5), lambda: (draw(3, 40),)),
-    "filtered_noise": (noise.filtered_noise, lambda: (draw(3, 4, 9), draw(3, 4, 16))),
+    "keep_windows": (lambda x: windows.keep_windows(x, [2, 20], 5), lambda: (draw(3, 40),)),
+    "filtered_noise": (filtered_noise.filtered_noise, lambda: (draw(3, 4, 9), draw(3, 4, 16))),
     "spectral_sums": (sums, lambda: (draw(3, 60),)),
     "frame_magnitudes": (
         lambda x: torch.cat(moments.frame_magnitudes(x, ("hann", "flat_top"), **FRAMES), -1),

@@ -64,6 +64,16 @@ def _launch(
 
 
 @triton.jit
+def _block(start, num_blocks, num_samples, WIDTH: tl.constexpr):
+    """The program's block, and of its samples: number, place in the batch, whether it exists."""
+    item = tl.program_id(0).to(tl.int64)
+    first = tl.load(start + item % num_blocks)
+    size = tl.load(start + item % num_blocks + 1) - first
+    k = tl.arange(0, WIDTH)
+    return item, k, item // num_blocks * num_samples + first + k, k < size
+
+
+@triton.jit
 def _turns(turns, turns_step, turns_bend, at, k):
     """Fraction of a turn, from -1/2 to 1/2, at sample k of a block: float64 until whole turns are dropped."""
     k = k.to(tl.float64)
@@ -109,10 +119,7 @@ def _render(
     MODES: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
-    item = tl.program_id(0).to(tl.int64)
-    first = tl.load(start + item % num_blocks)
-    size = tl.load(start + item % num_blocks + 1) - first
-    k = tl.arange(0, WIDTH)
+    item, k, place, inside = _block(start, num_blocks, num_samples, WIDTH)
     out = tl.zeros([WIDTH], tl.float32)
     for m in range(MODES):
         at = item * MODES + m
@@ -120,7 +127,7 @@ def _render(
         if (a != 0) | (da != 0):  # mode tracks are mostly padding
             x = _turns(turns, turns_step, turns_bend, at, k)
             out += (a + da * k) * _sin(x)
-    tl.store(audio + item // num_blocks * num_samples + first + k, out, mask=k < size)
+    tl.store(audio + place, out, mask=inside)
 
 
 @triton.jit
@@ -140,11 +147,8 @@ def _adjoint_of_turns(
     MODES: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
-    item = tl.program_id(0).to(tl.int64)
-    first = tl.load(start + item % num_blocks)
-    size = tl.load(start + item % num_blocks + 1) - first
-    k = tl.arange(0, WIDTH)
-    g = tl.load(grad + item // num_blocks * num_samples + first + k, mask=k < size, other=0.0)
+    item, k, place, inside = _block(start, num_blocks, num_samples, WIDTH)
+    g = tl.load(grad + place, mask=inside, other=0.0)
     for m in range(MODES):
         at = item * MODES + m
         a, da = tl.load(amp + at), tl.load(amp_step + at)
@@ -170,11 +174,8 @@ def _adjoint_of_amp(
     MODES: tl.constexpr,
     WIDTH: tl.constexpr,
 ):
-    item = tl.program_id(0).to(tl.int64)
-    first = tl.load(start + item % num_blocks)
-    size = tl.load(start + item % num_blocks + 1) - first
-    k = tl.arange(0, WIDTH)
-    g = tl.load(grad + item // num_blocks * num_samples + first + k, mask=k < size, other=0.0)
+    item, k, place, inside = _block(start, num_blocks, num_samples, WIDTH)
+    g = tl.load(grad + place, mask=inside, other=0.0)
     for m in range(MODES):
         at = item * MODES + m
         h = g * _sin(_turns(turns, turns_step, turns_bend, at, k))
