@@ -8,6 +8,7 @@ from drumblender.controllers.base import Batch, Controller, module_key
 from drumblender.controllers.mapper import Mapper
 from drumblender.controllers.onset_scale import OnsetScale
 from drumblender.controllers.parameter_mapper import CenterOnset, ParameterMapper
+from drumblender.dsp.units import clip
 from drumblender.synths.base import Synth, has_unit
 from drumblender.synths.preset import Preset, load_preset
 from drumblender.synths.stacking import stacked_size, unstack
@@ -76,7 +77,7 @@ class MappedControls(Controller):
 
     def params(self, onset: Float[Tensor, "batch onset_features"]) -> Float[Tensor, "batch params"]:
         """The parameters to play, in [0, 1]; one that is limited gets no gradient."""
-        return (self.preset + self.modulation(onset)).clamp(0, 1)
+        return clip(self.preset + self.modulation(onset), 0, 1)
 
     def controls_of(self, params: Float[Tensor, "batch params"]) -> Controls:
         """What the synth is played with, for parameters in [0, 1]."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.units import clip
 from drumblender.features.base import Feature
 from drumblender.features.spectral import SpectralCentroid
 
@@ -81,7 +82,7 @@ def optimise(
     best = torch.zeros_like(wanted)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
-        played = measure((preset + moved * damping).clamp(0, 1))
+        played = measure(clip(preset + moved * damping, 0, 1))
         error = ((played - wanted).abs() * weight).mean(dim=1)
         better = error.detach() < least
         least = torch.where(better, error.detach(), least)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.units import clip
 from experiments.remap.ensemble import Ensemble
 from experiments.remap.optimisers import Adam, Plateau
 
@@ -60,7 +61,7 @@ def optimise_directly(ensemble: Ensemble, schedule: DirectSchedule) -> DirectRes
     losses, rates = [], []
     least = torch.full((len(owner), target.shape[-1]), torch.inf, dtype=ensemble.dtype)
     for _ in range(schedule.iterations):
-        params = (ensemble.preset[:, None] + moved * damping[:, None]).clamp(0, 1)
+        params = clip(ensemble.preset[:, None] + moved * damping[:, None], 0, 1)
         moved.grad = None
         error = torch.empty_like(least)
         loss = ensemble.backward(params, target, weight, valid, schedule.chunk, error)

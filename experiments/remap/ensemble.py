@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
+from drumblender.dsp.units import clip
 from drumblender.features import Feature
 from drumblender.losses import FeatureDifferenceLoss
 from experiments.remap.members import Member, Start
@@ -101,7 +102,7 @@ class Ensemble:
             return functional_call(self.base, weights, (inputs,))
 
         moved = vmap(one)(self.weights, onset.to(self.dtype)) * self.damping[:, None]
-        return (self.preset[:, None] + moved).clamp(0, 1)
+        return clip(self.preset[:, None] + moved, 0, 1)
 
     def difference(self, params: Float[Tensor, "rows params"], owner: Int[Tensor, "rows"]) -> Tensor:
         """Features of the rendered rows less those of their members' presets."""

@@ -97,3 +97,10 @@ def test_the_bend_has_one_slope_at_zero():
     assert near[0].item() == pytest.approx(-near[1].item(), rel=1e-4)
     raw = torch.tensor([-0.1, 0.1], dtype=torch.float64, requires_grad=True)
     torch.autograd.gradcheck(lambda x: within(x, -30, 12), raw)
+
+
+def test_a_correction_can_leave_zero_where_it_begins():
+    """With clamps it could not under torch 2.14, whose clamp has no gradient at its bounds."""
+    raw = torch.zeros(2, requires_grad=True)
+    within(raw, -30.0, 12.0).sum().backward()
+    assert raw.grad.tolist() == pytest.approx([12.0, 12.0])
