@@ -35,6 +35,7 @@ BENCHMARKS = {  # and the row that README shows of each: how its title starts
     "losses": "Multi-resolution",
     "remap": "Snare808",
 }
+OPTIONS = {"training_step": ("--rounds", "1")}
 SIZE = 2048
 
 
