@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
@@ -29,16 +28,22 @@ from drumblender.data.base import AudioDataModule
 from drumblender.data.nsynth_published import is_published
 from drumblender.data.prepare.preparation import is_complete
 from drumblender.option_order import in_order
-from drumblender.run_files import SaveRunConfig, go_on_in, keep_whole, newest_step, resumable, start_from
+from drumblender.run_files import (
+    SaveRunConfig,
+    folder_of_runs,
+    go_on_in,
+    keep_whole,
+    newest_step,
+    resume_newest,
+)
 from drumblender.shipped import name_shipped_parts, shipped_dir
+from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
 from drumblender.types import HasSampleRate
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")
 _NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
-_NAME_OF_RUNS = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "project"}
-"""What the folder that a logger gives to all runs of one name is called by."""
 
 
 def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: bool = False) -> int:
@@ -131,10 +136,10 @@ class TaskCLI(LightningCLI):
             config.trainer.callbacks = [
                 each for each in config.trainer.callbacks or [] if not each.class_path.endswith(_NEEDS_LOGGER)
             ]
-        folder = _run_folder(config, self.run_name)
+        folder = folder_of_runs(config, self.run_name)
         self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
         if config.get("resume"):
-            _resume(config, folder)
+            resume_newest(config, folder)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
         """Lightning's own bar and table give way to ours, where they are wanted."""
@@ -223,32 +228,6 @@ class TaskCLI(LightningCLI):
             for callback in self.trainer.callbacks:
                 if isinstance(callback, ExportWavs):
                     show_rows(callback.rows())
-
-
-def _run_folder(config: Namespace, run_name: str) -> Path | None:
-    """The folder of all runs of this configuration; the logger takes its name unless it has one."""
-    logger = config.trainer.logger
-    key = _NAME_OF_RUNS.get(logger.class_path.split(".")[-1]) if isinstance(logger, Namespace) else None
-    if key is None:
-        return None
-    settings = logger.init_args
-    settings[key] = settings[key] or run_name
-    return Path(str(settings.save_dir)) / settings[key]
-
-
-def _resume(config: Namespace, folder: Path | None) -> None:
-    """Point the run to the newest checkpoint in ``folder`` and to the run it belongs to."""
-    if config.ckpt_path:
-        raise ValueError(f"--resume finds its own checkpoint; leave out --ckpt_path {config.ckpt_path}.")
-    if folder is None:
-        raise ValueError(f"--resume knows the runs of {', '.join(_NAME_OF_RUNS)}; give --ckpt_path instead.")
-    found = resumable(folder)
-    config.ckpt_path = str(found)
-    run, settings = found.parents[1].name, config.trainer.logger.init_args
-    if "project" in settings:
-        settings.id = run
-    else:
-        settings.version = int(run.removeprefix("version_"))
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:

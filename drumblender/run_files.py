@@ -1,26 +1,24 @@
 """What a run leaves on disk, whole and of one record, so that it can be run again or gone on from."""
 
 import csv
-import logging
+import re
 import warnings
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from jsonargparse import Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 from drumblender.callbacks.sounds import run_folder
-from drumblender.checkpoints import check_tensors, read_checkpoint, read_whole, save_checkpoint
-from drumblender.console import UsageError
-from drumblender.inference.shelf import find_checkpoint
-from drumblender.tasks import SynthesisTask
+from drumblender.checkpoints import read_checkpoint, read_whole, save_checkpoint
 
-_log = logging.getLogger(__name__)
+_NAME_OF_RUNS = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "project"}
+"""What the folder that a logger gives to all runs of one name is called by."""
+
+_NUMBERED = re.compile(r"version_\d+")
 
 ONE_OFF = {"resume": False, "ckpt_path": None, "init_from": None, "init_part": None}
 """Options of one command line, as they are in a configuration that can be run again."""
@@ -105,14 +103,50 @@ def _step(row: dict[str, Any]) -> int:
         return 0
 
 
-def resumable(folder: Path) -> Path:
+def folder_of_runs(config: Namespace, run_name: str) -> Path | None:
+    """The folder of all runs of this configuration; the logger takes its name unless it has one."""
+    logger = config.trainer.logger
+    key = _NAME_OF_RUNS.get(logger.class_path.split(".")[-1]) if isinstance(logger, Namespace) else None
+    if key is None:
+        return None
+    settings = logger.init_args
+    settings[key] = settings[key] or run_name
+    return Path(str(settings.save_dir)) / settings[key]
+
+
+def resume_newest(config: Namespace, folder: Path | None) -> None:
+    """Point the run to the newest checkpoint in ``folder`` and to the run it belongs to."""
+    if config.ckpt_path:
+        raise ValueError(f"--resume finds its own checkpoint; leave out --ckpt_path {config.ckpt_path}.")
+    if folder is None:
+        raise ValueError(f"--resume knows the runs of {', '.join(_NAME_OF_RUNS)}; give --ckpt_path instead.")
+    settings = config.trainer.logger.init_args
+    found = resumable(folder, numbered="project" not in settings)
+    config.ckpt_path, run = str(found), found.parents[1].name
+    if "project" in settings:
+        settings.id = run
+    else:
+        settings.version = int(run.removeprefix("version_"))
+
+
+def resumable(folder: Path, numbered: bool = True) -> Path:
     """The newest ``last.ckpt`` of the runs in a folder.
+
+    Args:
+        folder: Of all runs of one name.
+        numbered: Those that a logger counts (``version_0``); else those with an id of Weights & Biases, which
+            may lie beside them.
 
     Raises:
         FileNotFoundError: None of them has one.
         ValueError: It is damaged; the message names another that is whole, where there is one.
     """
-    found = sorted(folder.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    found = [
+        path
+        for path in folder.glob("*/checkpoints/last.ckpt")
+        if bool(_NUMBERED.fullmatch(path.parents[1].name)) == numbered
+    ]
+    found.sort(key=lambda path: path.stat().st_mtime)
     if not found:
         raise FileNotFoundError(f"No run to resume in {folder}: run once without --resume.")
     try:
@@ -141,71 +175,3 @@ def keep_whole(trainer: L.Trainer) -> None:
     """Let a trainer that saves in the ordinary way save as :class:`WholeCheckpoints`."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeCheckpoints()
-
-
-def start_from(model: SynthesisTask, config: Namespace) -> None:
-    """Take weights of another training where --init-from names one, and tell which."""
-    path, parts = config.get("init_from"), config.get("init_part") or []
-    if path is None:
-        if parts:
-            raise UsageError("--init-part says what of --init-from is taken: name a checkpoint.")
-        return
-    if config.ckpt_path or config.get("resume"):
-        raise UsageError("--init-from starts a new training, --resume and --ckpt_path go on with one.")
-    found = find_checkpoint(path)
-    weights = read_whole(found).get("state_dict", {})
-    taken = take_weights(model, weights, parts, source=path)
-    told = {"not taken": set(weights) - taken, "as it was built": set(model.state_dict()) - taken}
-    left = "".join(f"; {what}: {_named(names)}" for what, names in told.items() if names)
-    _log.info("Took %d weights of %s%s.", len(taken), path, left or ", which is all")
-
-
-def _named(names: Iterable[str], most: int = 4) -> str:
-    parts = sorted({".".join(name.split(".")[:4]) for name in names})
-    more = f" and {len(parts) - most} more" if len(parts) > most else ""
-    return f"{', '.join(parts[:most])}{more} ({len(set(names))} weights)"
-
-
-def take_weights(
-    task: torch.nn.Module, state_dict: dict[str, torch.Tensor], parts: Sequence[str] = (), *, source: str
-) -> set[str]:
-    """Start from the weights of another training: all that both models have, or only some parts.
-
-    Args:
-        task: Takes them.
-        state_dict: Weights by name.
-        parts: Dotted names such as ``voices.noise``; none takes every weight of a name that both have.
-        source: The file, for messages.
-
-    Returns:
-        The names that were taken.
-
-    Raises:
-        ValueError: A part that either model lacks, nothing in common, or a weight of another shape.
-    """
-    own = task.state_dict()
-    check_tensors(state_dict, source)
-    for part in parts:
-        for where, names in ((source, state_dict), ("this model", own)):
-            if not any(_inside(name, part) for name in names):
-                raise ValueError(f"{where} has no {part}; it has {', '.join(_two_deep(names))}.")
-    wanted = [name for name in own if not parts or any(_inside(name, part) for part in parts)]
-    taken = {name for name in wanted if name in state_dict}
-    if not taken:
-        raise ValueError(f"{source} and this model have no weights in common.")
-    for name in sorted(taken):
-        theirs, ours = tuple(state_dict[name].shape), tuple(own[name].shape)
-        if theirs != ours:
-            remedy = "leave that part out" if parts else "name the parts to take with --init-part"
-            raise ValueError(f"{name} is {theirs} in {source} and {ours} in this model: {remedy}.")
-    task.load_state_dict({name: state_dict[name] for name in taken}, strict=False)
-    return taken
-
-
-def _inside(name: str, part: str) -> bool:
-    return name == part or name.startswith(f"{part}.")
-
-
-def _two_deep(names: Iterable[str]) -> list[str]:
-    """The parts that names of weights tell, such as ``voices.noise``."""
-    return sorted({".".join(name.split(".")[:2]) for name in names})

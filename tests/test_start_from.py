@@ -10,7 +10,7 @@ from torch import nn
 
 from drumblender.checkpoints import read_checkpoint
 from drumblender.cli import run
-from drumblender.run_files import take_weights
+from drumblender.start_from import take_weights
 
 TINY = str(Path(__file__).with_name("tiny.yaml"))
 FIT = ["fit", "-c", TINY, "--trainer.max_epochs", "1", "--trainer.logger", "CSVLogger"]

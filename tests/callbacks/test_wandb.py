@@ -13,8 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from drumblender.callbacks import CleanWandbCache
 from drumblender.callbacks.sounds import run_folder
 from drumblender.checkpoints import save_checkpoint
-from drumblender.lightning_cli import _resume, _run_folder
-from drumblender.run_files import SaveRunConfig
+from drumblender.run_files import SaveRunConfig, folder_of_runs, resume_newest
 
 
 @pytest.fixture
@@ -96,11 +95,27 @@ def test_resume_finds_the_run_of_weights_and_biases(tmp_path):
     logger = {"class_path": "lightning.pytorch.loggers.WandbLogger"}
     logger["init_args"] = {"save_dir": str(tmp_path), "project": None, "id": None}
     config = dict_to_namespace({"ckpt_path": None, "trainer": {"logger": logger}})
-    folder = _run_folder(config, "tiny")
+    folder = folder_of_runs(config, "tiny")
     last = tmp_path / "tiny/7ytf3nvy/checkpoints/last.ckpt"
     assert folder == tmp_path / "tiny" and config.trainer.logger.init_args.project == "tiny"
     with pytest.raises(FileNotFoundError, match="No run to resume"):
-        _resume(config, folder)
+        resume_newest(config, folder)
     save_checkpoint({"state_dict": {}}, last)
-    _resume(config, folder)
+    resume_newest(config, folder)
     assert config.ckpt_path == str(last) and config.trainer.logger.init_args.id == "7ytf3nvy"
+
+
+def test_runs_of_both_loggers_lie_in_one_folder_and_are_told_apart(tmp_path):
+    runs = {"TensorBoardLogger": "version_3", "WandbLogger": "7ytf3nvy"}
+    for run in runs.values():
+        save_checkpoint({"state_dict": {}}, tmp_path / "tiny" / run / "checkpoints/last.ckpt")
+    found = {}
+    for name in runs:
+        settings = {"save_dir": str(tmp_path), "project": None, "id": None}
+        if name == "TensorBoardLogger":
+            settings = {"save_dir": str(tmp_path), "name": None, "version": None}
+        logger = {"class_path": f"lightning.pytorch.loggers.{name}", "init_args": settings}
+        config = dict_to_namespace({"ckpt_path": None, "trainer": {"logger": logger}})
+        resume_newest(config, folder_of_runs(config, "tiny"))
+        found[name] = Path(config.ckpt_path).parents[1].name
+    assert found == runs
