@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
@@ -114,16 +114,17 @@ def hann_resample(
         return audio
     divisor = math.gcd(from_rate, to_rate)
     if (from_rate // divisor) * (to_rate // divisor) <= _MAX_TABLE:
-        return _hann_table(from_rate, to_rate)(audio)
+        return _hann_table(from_rate, to_rate, audio.dtype, audio.device)(audio)
     return _hann_unrelated(audio, from_rate, to_rate)
 
 
 @lru_cache(maxsize=16)
-def _hann_table(from_rate: int, to_rate: int):
+def _hann_table(from_rate: int, to_rate: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
     # torchaudio takes half a second to import.
     from torchaudio.transforms import Resample
 
-    return Resample(from_rate, to_rate)
+    # Without a type it makes the weights in double precision, and rounds them to single.
+    return Resample(from_rate, to_rate, dtype=dtype if dtype == torch.float64 else None).to(device)
 
 
 def _hann_unrelated(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
@@ -143,6 +144,6 @@ def _hann_unrelated(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
         offset = taps - (numerator % to_rate)[:, None].double() / to_rate
         time = (offset * (base / from_rate)).clamp(-width, width)
         weight = torch.sinc(time) * torch.cos(time * (torch.pi / width / 2)) ** 2 * (base / from_rate)
-        weight = weight.float() * ((index >= 0) & (index < num_samples))
+        weight = (weight * ((index >= 0) & (index < num_samples))).to(audio)
         blocks.append((audio[:, index.clamp(0, num_samples - 1)] * weight).sum(dim=-1))
     return torch.cat(blocks, dim=-1)

@@ -89,3 +89,11 @@ def test_the_unrelated_rates_follow_the_same_formula(generator, monkeypatch):
     expected = hann_resample(audio, 44100, 48000)
     monkeypatch.setattr("drumblender.dsp.resample._MAX_TABLE", 40_000 // 2)  # below 147 x 160
     assert torch.allclose(hann_resample(audio, 44100, 48000), expected, atol=3e-5)
+
+
+@pytest.mark.parametrize("pair", [(8000, 6000), (44101, 48000)])
+def test_a_sound_in_double_precision_stays_so(generator, pair):
+    audio = torch.randn(1, 900, generator=generator, dtype=torch.float64)
+    resampled = hann_resample(audio, *pair)
+    assert resampled.dtype == torch.float64
+    assert torch.allclose(resampled.float(), hann_resample(audio.float(), *pair), atol=1e-5)
