@@ -159,7 +159,7 @@ def sound_of(parts, case, noise_key="in_noise"):
         "loudness_db": (20 * case["in_loudness"][..., 0].double().log10()).float(),
     }
     controls = controller(fields)
-    num_samples = fields["f0_hz"].shape[1] * 160
+    num_samples = case["in_target_audio"].shape[1]
     sound = harmonic(controls, num_samples)
     if noise is not None:
         sound = sound + noise(controls, num_samples, noise=case[noise_key])

@@ -27,17 +27,17 @@ def test_toeplitz_layer_is_the_correlation_it_says_and_shifts():
 )
 def test_body_pitch_and_amplitudes_are_the_published_ones(golden, name):
     case = golden("pitch", name)
-    init = case.config["init"]
+    init = case.parameters["encoder"] | case.config["init"]
     channels = init["n_chan_layers"]
     body = PitchConv(
         init["n_bins_in"],
         channels if len(channels) == 5 else [*channels, 1],
         init["kernel_size"],
-        init.get("n_prefilt_layers", 2),
-        init.get("residual", True),
-        init.get("activation_fn", "leaky"),
-        init.get("a_lrelu", 0.3),
-        num_output_layers=init.get("num_output_layers", 1),
+        init["n_prefilt_layers"],
+        init["residual"],
+        init["activation_fn"],
+        init["a_lrelu"],
+        num_output_layers=init["num_output_layers"],
     ).eval()
     state = {key.removeprefix("param_"): value for key, value in case.items() if key.startswith("param_")}
     body.load_state_dict({key: state[key] for key in body.state_dict()})
@@ -50,7 +50,7 @@ def test_body_pitch_and_amplitudes_are_the_published_ones(golden, name):
         layer.load_state_dict({"weight": weight})
         logits.append(layer(features))
     logits = torch.stack(logits, dim=1)
-    raw = logits[:, 0] if init.get("harmonic") else logits
+    raw = logits[:, 0] if init["harmonic"] else logits
     case.check("out_raw_frequency", raw)
     if "in_mask" in case:  # as published: masked bins keep a logit of about 0
         logits = logits * case["in_mask"] + case.parameters["masked_logit"]
@@ -66,6 +66,8 @@ def test_body_pitch_and_amplitudes_are_the_published_ones(golden, name):
         loss = loss + (gain[:, 0] * case["cot_raw_gain"]).sum()
     loss.backward()
     case.check("grad_x", x.grad)
+    for key, weight in body.named_parameters():
+        case.check(f"grad_param_{key}", weight.grad)
 
 
 def test_exponential_sigmoid_is_the_published_one_and_inverts(golden):

@@ -40,7 +40,7 @@ def test_the_golden_checkpoint_sounds_as_the_original(golden, tmp_path):
         "loudness_db": (20 * case["in_loudness"][..., 0].double().log10()).float(),
     }
     voice = task.voices["guitar"]
-    controls, num_samples = voice.controls(batch), f0_hz.shape[1] * 160
+    controls, num_samples = voice.controls(batch), len(case["out_audio_full"])
     harmonic, noise = voice.synth.synths["harmonic"], voice.synth.synths["noise"]
     sound = harmonic({"f0_hz": controls["harmonic_f0_hz"], "amp": controls["harmonic_amp"]}, num_samples)
     sound = sound + noise({"magnitude": controls["noise_magnitude"]}, num_samples, noise=case["in_noise"])

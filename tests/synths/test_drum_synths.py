@@ -36,12 +36,13 @@ def test_sound_and_gradients_are_the_published_ones(golden, name):
 @pytest.mark.parametrize("name", ["snare_1", "snare_2", "snare_3", "open_snare", "noisy_snare", "tom_1"])
 def test_presets_hold_the_published_sounds(golden, name):
     numbers = golden("remap", "presets_reference")
-    synth = Snare808(RATE, noise_samples=RATE)
+    init = numbers.config["init"]
+    synth = Snare808(init["sample_rate"], init["buffer_size"])
     synth.load_state_dict({"noise": numbers["in_noise"]})
     preset = load_preset(f"cfg/presets/808_{name}.json", synth)
     numbers.check(f"out_preset_808_{name}", preset.values)
     numbers.check(f"out_damping_808_{name}", preset.damping)
-    audio = synth.play(preset.values, RATE)
+    audio = synth.play(preset.values, init["num_samples"])
     numbers.check(f"out_audio_head_808_{name}", audio[:, :512])
     check_features(numbers, f"out_reference_808_{name}", published_features()(audio))
 
