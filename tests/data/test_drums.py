@@ -235,4 +235,4 @@ def test_prepares_the_published_example(golden, tmp_path):
     item = {one["name"]: one for one in prepared._items["all"]}[str(data["out_item0_key"])]
     data.check("out_item0_audio", item["audio"][None])
     data.check("out_item0_params", item["amp"].mT, at=1, within="amps")
-    data.check("out_item0_params", item["freq_rad"][..., 4:].mT, at=(0, slice(4, None)), within="freqs")
+    data.check("out_item0_params", item["freq_rad"][..., 4:].mT, at=(0, slice(4, None)))
