@@ -38,6 +38,7 @@ class SynthesisTask(ComparedTask, ABC):
             a repeated run gives the same numbers; the training's own draws are not touched. None: as drawn.
 
     Examples:
+        >>> import torch
         >>> from drumblender.controllers import FreeControls
         >>> from drumblender.losses import MultiResolutionSTFTLoss
         >>> from drumblender.synths import NoiseSynth
@@ -46,7 +47,7 @@ class SynthesisTask(ComparedTask, ABC):
         ...         hiss = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
         ...         super().__init__({"hiss": hiss}, MultiResolutionSTFTLoss(), sample_rate)
         ...         self.save_arguments()
-        >>> HissTask()({"audio": Tensor(2, 4000)}).shape
+        >>> HissTask()({"audio": torch.zeros(2, 4000)}).shape
         torch.Size([2, 4000])
     """
 
