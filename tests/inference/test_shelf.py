@@ -35,7 +35,7 @@ def shelf(tmp_path, monkeypatch):
     folder = tmp_path / "shelf"
     folder.mkdir()
     (folder / "kit.ckpt").write_bytes(b"four")
-    for module in ("shipped", "inference.shelf", "inference.shelf_command"):
+    for module in ("shipped", "inference.shelf"):
         monkeypatch.setattr(f"drumblender.{module}.shipped_dir", lambda name: folder)
     monkeypatch.setenv("DRUMBLENDER_CACHE", str(tmp_path / "cache"))
 
