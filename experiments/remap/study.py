@@ -198,6 +198,8 @@ class Settings:
             config = copy.deepcopy({key: sections[key] for key in ("model", "data")})
             config["data"]["init_args"]["path"] = str((Path(self.config.drums) / member.drum.name).resolve())
             path = next(path for path in self.presets if Path(path).stem == member.preset_name)
+            shipped = f"cfg/presets/{Path(path).name}"
+            path = shipped if find_shipped(shipped) == Path(path) else path
             config["model"]["init_args"]["controls"]["init_args"]["preset"] = path
             seed, rate = starts[member.start].seed, parsed.model.init_args.sample_rate
             imported = Imported(

@@ -21,9 +21,8 @@ EVERY = read_index()
 ROWS = {name: row for name, row in EVERY.items() if not row.family}
 FAMILY = {name: row for name, row in EVERY.items() if row.family}
 REMAPS = [name for name, row in ROWS.items() if row.system == "remap"]
-REMAPS += [
-    name for name in ("remap_14x5maple_snare_1_linear", "remap_14x5maple_snare_1_mlp") if name in EVERY
-]
+_PAIR = "remap_14x5maple_snare_1"
+REMAPS += [name for name in (f"{_PAIR}_linear", f"{_PAIR}_mlp") if name in EVERY]
 _ALL = 20e6  # bytes that the package may carry
 
 named = pytest.mark.parametrize("name", ROWS)
