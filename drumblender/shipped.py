@@ -41,7 +41,7 @@ def find_shipped(path: str) -> Path | None:
     if root not in ("cfg", "checkpoints") or not rest:
         return None
     found = shipped_dir(root) / rest
-    return found if found.exists() else None
+    return found if found.is_file() else None
 
 
 @cache
@@ -192,6 +192,8 @@ def shipped_row(name: str) -> Shipped | None:
 def no_such_checkpoint(name: str) -> str:
     """What to tell of a name that is no file and in no index, with what is meant perhaps."""
     names = list(read_index())
+    if many := [row.name for row in read_index().values() if row.family == Path(name).name != ""]:
+        return f"{name} is a family of {len(many)} checkpoints, such as {many[0]}: name one."
     close = get_close_matches(Path(name).stem, names, n=2, cutoff=0.5)
     meant = f": did you mean {' or '.join(close)}?" if close else "."
     return f"No checkpoint {name}{meant} `drumblender checkpoints` lists those that ship."

@@ -35,9 +35,18 @@ def _named(name: str, rows: list[Shipped]) -> list[Shipped]:
 def _show_table(rows: list[Shipped]) -> None:
     # rich takes 0.1 s to import.
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("name", "system", "trained with", "kB", "on what was left out", "render", "licence")
+    longest = max((len(row.family or row.name) for row in rows), default=0)  # a name that is cut is none
+    table = Table(
+        Column("name", min_width=longest),
+        "system",
+        "trained with",
+        "kB",
+        "on what was left out",
+        "render",
+        "licence",
+    )
     ordered = sorted(rows, key=lambda row: (row.system, row.family or row.name))
     for family, group in groupby(ordered, key=lambda row: row.family or row.name):
         table.add_row(f"[bold]{family}[/bold]", *_cells(list(group)))
