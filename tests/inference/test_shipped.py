@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from exported import FORMS, run_exported
+from references import reference
 
 import drumblender as db
 from drumblender.checkpoints import Loaded, load_weights, read_checkpoint
 from drumblender.cli import run
 from drumblender.controllers.parameter_mapper import ParameterMapper
+from drumblender.encoders import Encoder
 from drumblender.inference.export import export
 from drumblender.inference.model import Model
 from drumblender.inference.probe import probe, probed
@@ -133,6 +136,29 @@ def test_the_verb_of_its_system_plays_it_from_any_folder(load, name, tmp_path, m
     assert run([model.task.verb, f"checkpoints/{name}", "in.wav", "out.wav"]) == 0
     sound, rate = soundfile.read("out.wav")
     assert rate == model.sample_rate and np.isfinite(sound).all() and np.abs(sound).max() > 0.01
+
+
+@pytest.mark.usefixtures("unchecked")  # to a tracer a size is a tensor
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.system != "remap"])
+def test_its_networks_are_the_same_traced_exported_and_as_onnx(load, name):
+    reference("onnxruntime")
+    model, heard = load(name), {}
+    hooks = [
+        part.register_forward_pre_hook(lambda part, given: heard.update({part: given}))
+        for part in model.task.modules()
+        if isinstance(part, Encoder)
+    ]
+    model(probe(model.task, model.sample_rate), model.sample_rate)
+    for hook in hooks:
+        hook.remove()
+    assert heard
+    for encoder, sound in heard.items():
+        given = tuple(value[:, :32] for value in sound)
+        example = tuple(value.roll(1, dims=1) for value in given)
+        with torch.no_grad():
+            expected = encoder(*given)
+        for form in FORMS:
+            assert torch.allclose(run_exported(form, encoder, example, given), expected, atol=1e-5), form
 
 
 @pytest.mark.parametrize("name", REMAPS)
