@@ -5,7 +5,8 @@ import pickle
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,25 +109,42 @@ def read_whole(path: str | Path, trust: Trust | None = None) -> dict[str, Any]:
     """
     content = read_checkpoint(path)
     record = content.get("drumblender")
-    left_out = record.get("redrawn") if isinstance(record, dict) else None
-    if left_out is None:
+    if not isinstance(record, dict) or record.get("redrawn") is None:
         return content
-    own_record(content, path)
+    return _built(content, path, trust)[2]
+
+
+def _built(
+    content: dict[str, Any], path: str | Path, trust: Trust | None
+) -> tuple[SynthesisTask, L.LightningDataModule, dict[str, Any]]:
+    """Task and data of a checkpoint, and the checkpoint with what it leaves to be drawn anew."""
+    config, left_out = own_record(content, path)["config"], content["drumblender"].get("redrawn")
+    if left_out is None:
+        return *build(config, source=str(path), trust=trust), content
     seed, names = (left_out.get(key) if isinstance(left_out, dict) else None for key in ("seed", "names"))
     if type(seed) is not int or not 0 <= seed < 2**63 or not isinstance(names, list):
         raise ValueError(f"{path}: what it leaves to be drawn anew has no seed and names.")
-    buffers = drawn_buffers(record["config"], seed, source=str(path), trust=trust)
+    with _seeded(seed):
+        task, data = build(config, source=str(path), trust=trust)
+    buffers = dict(task.named_buffers())
     if unknown := [str(name)[:50] for name in names if not (isinstance(name, str) and name in buffers)]:
         raise ValueError(f"{path} leaves out {unknown[0]}, which is no buffer of its task.")
-    return content | {"state_dict": {name: buffers[name] for name in names} | content["state_dict"]}
+    drawn = {name: buffers[name].clone() for name in names}
+    return task, data, content | {"state_dict": drawn | content["state_dict"]}
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def drawn_buffers(
     config: dict[str, Any], seed: int, *, source: str, trust: Trust | None = None
 ) -> dict[str, torch.Tensor]:
     """The buffers of a task that is built with a seed, by name. Raises what :func:`build` raises."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _seeded(seed):
         task, _ = build(config, source=source, trust=trust)
     return dict(task.named_buffers())
 
@@ -183,9 +201,9 @@ def load_checkpoint(path: str | Path, trust: Trust | None = None) -> Loaded:
         UntrustedError: Its configuration asks for what a stranger's file may not have.
         ValueError: No checkpoint of ours, or its weights do not fit its configuration.
     """
-    content = read_whole(path, trust)
+    content = read_checkpoint(path)
     record = own_record(content, path)
-    task, data = build(record["config"], source=str(path), trust=trust)
+    task, data, content = _built(content, path, trust)
     load_weights(task, content["state_dict"], source=str(path))
     task.config = record["config"]
     return Loaded(task.eval(), data, record["sample_rate"])

@@ -39,6 +39,7 @@ from drumblender.shipped import INDEX, Shipped, read_index
 FOLDER = Path(__file__).parent.parent / "checkpoints"
 _WORTH_LEAVING_OUT = 4096  # numbers in a buffer
 _LONGEST_S = 8.0
+_OF_PLACE = ("name", "family")  # of a row: what the index tells by where it stands
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,15 @@ class About:
     heard: list[str] = field(default_factory=list)
 
 
-def stripped(content: dict[str, Any], source: str) -> dict[str, Any]:
+def stripped(
+    content: dict[str, Any], source: str, drawn: dict[str, torch.Tensor] | None = None
+) -> dict[str, Any]:
     """A checkpoint without what only a training needs, and without buffers that its seed draws again.
+
+    Args:
+        content: The checkpoint.
+        source: Its name, for messages.
+        drawn: The buffers of a task that is built with its seed, where they are known.
 
     Raises:
         ValueError: It is no checkpoint of a run of ours.
@@ -85,16 +93,17 @@ def stripped(content: dict[str, Any], source: str) -> dict[str, Any]:
     weights = {name: value.detach().clone().contiguous() for name, value in content["state_dict"].items()}
     new = {"version": record["version"], "sample_rate": record["sample_rate"], "config": config | kept}
     seed = kept.get("seed_everything")
-    if isinstance(seed, int) and (names := _redrawn(config, seed, weights, source)):
-        new["redrawn"] = {"seed": seed, "names": names}
-        weights = {name: value for name, value in weights.items() if name not in names}
+    if isinstance(seed, int):
+        names = _redrawn(drawn_buffers(config, seed, source=source) if drawn is None else drawn, weights)
+        if names:
+            new["redrawn"] = {"seed": seed, "names": names}
+            weights = {name: value for name, value in weights.items() if name not in names}
     progress = {name: content[name] for name in ("epoch", "global_step", "pytorch-lightning_version")}
     return progress | {"state_dict": weights, "drumblender": new}
 
 
-def _redrawn(config: dict[str, Any], seed: int, weights: dict[str, torch.Tensor], source: str) -> list[str]:
+def _redrawn(drawn: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> list[str]:
     """Large buffers that building the task with the seed of the run makes again, bit by bit."""
-    drawn = drawn_buffers(config, seed, source=source)
     return [
         name
         for name, value in drawn.items()
@@ -205,7 +214,9 @@ def write_row(row: Shipped, path: Path) -> None:
     told = {}
     for name in sorted(rows):
         fields = asdict(rows[name])
-        told[name] = {key: value for key, value in fields.items() if key != "name" and value is not None}
+        told[name] = {
+            key: value for key, value in fields.items() if key not in _OF_PLACE and value is not None
+        }
     text = yaml.safe_dump(told, sort_keys=False, width=110, allow_unicode=True)
     with atomic_write(path) as aside:
         aside.write_text("\n".join([*head, text]), encoding="utf-8")

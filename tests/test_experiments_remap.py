@@ -12,15 +12,17 @@ from drumblender.checkpoints import load_checkpoint
 from drumblender.controllers import LinearMapping, MappedControls
 from drumblender.data import RemapDataModule
 from drumblender.features import RMS, CascadingFrameExtractor, FeatureCollection, SpectralCentroid
+from drumblender.shipped import read_index
 from drumblender.synths import Snare808
 from drumblender.synths.preset import load_preset
 from drumblender.tasks import RemapTask
-from experiments.remap import study
+from experiments.remap import shelf, study
 from experiments.remap.direct import DirectSchedule, optimise_directly
 from experiments.remap.ensemble import Ensemble, Schedule, shuffled, train
 from experiments.remap.members import Drum, Member, drum_of, members_of, start_from
 from experiments.remap.optimisers import Plateau
 from experiments.remap.table import build_table
+from experiments.ship import About
 
 PRESETS = "cfg/presets/808_{}.json"
 
@@ -263,13 +265,24 @@ def test_seeds_are_members_with_noise_and_weights_of_their_own():
             assert torch.allclose(both.mapper_state(place)[name], value, atol=1e-6)
 
 
-def test_a_study_writes_metrics_tables_and_checkpoints(tmp_path):
+ABOUT = {
+    "system": "remap",
+    "data": "Made-up hits",
+    "credit": "None.",
+    "licence": "CC0-1.0",
+    "command": "study",
+}
+ABOUT |= {"hardware": "A core", "seconds": 60, "about": "Mappings.", "left_out": "Hits.", "bad_at": "All."}
+
+
+def test_a_study_writes_metrics_tables_and_checkpoints(tmp_path, monkeypatch):
     for name in ("first", "second"):
         (tmp_path / "drums" / name).mkdir(parents=True)
         drum_folder(tmp_path / "drums" / name, hits=6)
     with hydra.initialize(version_base="1.3", config_path="../experiments/remap/config"):
         arguments = [f"drums={tmp_path}/drums", f"output={tmp_path}/out", "presets=[808_snare_1]"]
-        short = hydra.compose("study", [*arguments, "epochs=1", "checkpoints=true"])
+        told = 'overrides=["--optimizer.init_args.lr=0.05","--data.test_split=0.34"]'
+        short = hydra.compose("study", [*arguments, "epochs=9", "minutes=0", "checkpoints=true", told])
         direct = hydra.compose("study", [*arguments, "algorithm=direct", "iterations=2"])
         with pytest.raises(ValueError, match="algorithm is one of linear, mlp"):
             study.run(hydra.compose("study", [*arguments, "algorithm=odd"]))
@@ -283,3 +296,17 @@ def test_a_study_writes_metrics_tables_and_checkpoints(tmp_path):
     assert study.run(short) == metrics and metrics.stat().st_mtime_ns == before
     loaded = load_checkpoint(tmp_path / "out/checkpoints/linear/first-808_snare_1-3608013887.ckpt")
     assert loaded.task.mapping.onset_scale.known and loaded.data.path.name == "first"
+
+    monkeypatch.setattr(shelf, "FOLDER", tmp_path / "shelf")
+    (tmp_path / "shelf" / "sounds").mkdir(parents=True)
+    with pytest.raises(ValueError, match="No run beats its baselines: nothing ships"):
+        shelf.ship_all([tmp_path / "out"], About(**ABOUT))
+    monkeypatch.setattr(shelf.Found, "wins", True)
+    shelf.ship_all([tmp_path / "out"], About(**ABOUT))
+    ships = read_index(tmp_path / "shelf/remap/index.yaml")
+    assert list(ships) == ["remap_first_snare_1_linear", "remap_second_snare_1_linear"]
+    row = ships["remap_first_snare_1_linear"]
+    assert row.family == "remap" and row.size < 20_000 and row.trained["seed"] == 3608013887
+    again = load_checkpoint(tmp_path / "shelf/remap" / row.file).task.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in loaded.task.state_dict().items())
+    assert "| first | 6 |" in (tmp_path / "shelf/remap.md").read_text()

@@ -40,7 +40,8 @@ def file_of(row: Shipped) -> Path:
     if not path.is_file():
         if row.url is None:
             raise ValueError(
-                f"{shipped_dir('checkpoints') / INDEX} names {row.file} ({row.name}), which is not there: "
+                f"{shipped_dir('checkpoints') / row.family / INDEX} names {row.file} ({row.name}), "
+                "which is not there: "
                 "reinstall drumblender."
             )
         path = _fetched(row)

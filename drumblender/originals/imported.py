@@ -37,7 +37,13 @@ class Imported:
 
 
 def save_imported(imported: Imported, path: str | Path, trust: Trust | None = None) -> None:
-    """Check the weights against a task built from the configuration, and write a checkpoint of ours.
+    """Check what was imported, and write a checkpoint of ours. Raises what :func:`check_imported` raises."""
+    check_imported(imported, trust)
+    write_imported(imported, path)
+
+
+def check_imported(imported: Imported, trust: Trust | None = None) -> None:
+    """Build the task of the configuration, and check the weights against it.
 
     Raises:
         UntrustedError: The configuration names what a stranger's file may not name.
@@ -47,6 +53,11 @@ def save_imported(imported: Imported, path: str | Path, trust: Trust | None = No
     check_training(imported.config, source=source)
     task, _ = build(imported.config, source=source, trust=trust)
     load_weights(task, imported.state_dict, source="the original checkpoint")
+
+
+def write_imported(imported: Imported, path: str | Path) -> None:
+    """Write a checkpoint of ours."""
+    kept = ("model", "data", "seed_everything")
     content = {
         "epoch": 0,
         "global_step": 0,
@@ -56,7 +67,7 @@ def save_imported(imported: Imported, path: str | Path, trust: Trust | None = No
         "drumblender": {
             "version": __version__,
             "sample_rate": imported.sample_rate,
-            "config": {key: imported.config[key] for key in ("model", "data")},
+            "config": {key: imported.config[key] for key in kept if key in imported.config},
         },
     }
     save_checkpoint(content, path)

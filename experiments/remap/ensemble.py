@@ -191,9 +191,12 @@ class Ensemble:
 
 
 def train(
-    ensemble: Ensemble, schedule: Schedule, after_epoch: Callable[[int, History], None] = lambda *_: None
+    ensemble: Ensemble, schedule: Schedule, after_epoch: Callable[[int, History], bool] = lambda *_: False
 ) -> History:
-    """Train all members; each sees its hits in the order in which its own run would shuffle them."""
+    """Train all members; each sees its hits in the order in which its own run would shuffle them.
+
+    What ``after_epoch`` answers with True ends the training before its last epoch.
+    """
     optimizer = Adam(ensemble.weights)
     plateau = Plateau(schedule.lr, len(ensemble.members), schedule.factor, schedule.patience)
     orders = [torch.Generator() for _ in ensemble.draws]
@@ -217,7 +220,8 @@ def train(
             _watched(ensemble, history, math.ceil(most / schedule.batch_size), schedule.chunk)
         )
         plateau.step(history.val_loss[-1])
-        after_epoch(epoch, history)
+        if after_epoch(epoch, history):
+            break
     return history
 
 

@@ -6,8 +6,10 @@ Writes ``metrics_<algorithm>.csv``, a row for each run, and the tables of all al
 algorithm that has its metrics is not trained again.
 """
 
+import copy
 import csv
 import logging
+import math
 import sys
 import time
 from pathlib import Path
@@ -23,7 +25,7 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.console import exit_status
-from drumblender.originals.imported import Imported, save_imported
+from drumblender.originals.imported import Imported, check_imported, write_imported
 from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.sound_files import natural_order
 from drumblender.tasks import SynthesisTask
@@ -73,9 +75,9 @@ def run(config: DictConfig) -> Path:
         errors, trained = optimise_directly(ensemble, direct).errors, {"iterations": direct.iterations}
     else:
         schedule = settings.schedule()
-        train(ensemble, schedule, Report(schedule.epochs))
+        history = train(ensemble, schedule, Report(schedule.epochs, config.minutes))
         errors = ensemble.errors([member.drum.test_ids for member in ensemble.members], config.chunk)
-        trained = {"epochs": schedule.epochs}
+        trained = {"epochs": len(history.val_loss)}
     output.mkdir(parents=True, exist_ok=True)
     if config.checkpoints and config.algorithm != "direct":
         settings.save_members(ensemble, starts, output / "checkpoints" / name)
@@ -190,17 +192,22 @@ class Settings:
 
     def save_members(self, ensemble: Ensemble, starts: list[Start], folder: Path) -> None:
         """Write each member as a checkpoint that the commands for single runs read."""
+        parsed = self.parsed(Path(self.config.drums))
+        sections = yaml.safe_load(self.parser.dump(parsed, skip_unset=False))
         for number, member in enumerate(ensemble.members):
-            seed = starts[member.start].seed
-            parsed = self.parsed(Path(self.config.drums) / member.drum.name)
+            config = copy.deepcopy({key: sections[key] for key in ("model", "data")})
+            config["data"]["init_args"]["path"] = str((Path(self.config.drums) / member.drum.name).resolve())
             path = next(path for path in self.presets if Path(path).stem == member.preset_name)
-            parsed.model.init_args.controls.init_args.preset = path
-            sections = yaml.safe_load(self.parser.dump(parsed, skip_unset=False))
-            config = {key: sections[key] for key in ("model", "data")}
-            state = member_state(ensemble, starts, number)
-            rate = parsed.model.init_args.sample_rate
-            name = f"{member.drum.name}-{member.preset_name}-{seed}.ckpt"
-            save_imported(Imported(config, state, rate), folder / name)
+            shipped = f"cfg/presets/{Path(path).name}"
+            path = shipped if find_shipped(shipped) == Path(path) else path
+            config["model"]["init_args"]["controls"]["init_args"]["preset"] = path
+            seed, rate = starts[member.start].seed, parsed.model.init_args.sample_rate
+            imported = Imported(
+                config | {"seed_everything": seed}, member_state(ensemble, starts, number), rate
+            )
+            if number == 0:  # the others differ in numbers only, and building takes a second
+                check_imported(imported)
+            write_imported(imported, folder / f"{member.drum.name}-{member.preset_name}-{seed}.ckpt")
 
 
 def member_state(ensemble: Ensemble, starts: list[Start], number: int) -> dict[str, Tensor]:
@@ -222,18 +229,21 @@ def member_state(ensemble: Ensemble, starts: list[Start], number: int) -> dict[s
 
 
 class Report:
-    """Says how the training goes, ten times."""
+    """Says how the training goes, ten times, and when its time is over."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, minutes: float | None = None) -> None:
         self.epochs, self.begin = epochs, time.monotonic()
+        self.seconds = math.inf if minutes is None else 60 * minutes
 
-    def __call__(self, epoch: int, history: History) -> None:
-        if (epoch + 1) % max(self.epochs // 10, 1) == 0:
-            seconds = time.monotonic() - self.begin
+    def __call__(self, epoch: int, history: History) -> bool:
+        seconds = time.monotonic() - self.begin
+        late = seconds >= self.seconds
+        if late or (epoch + 1) % max(self.epochs // 10, 1) == 0:
             loss = history.val_loss[-1].mean()
             logger.info(
                 "Epoch %d of %d, %.0f s: mean validation loss %.3f.", epoch + 1, self.epochs, seconds, loss
             )
+        return late
 
 
 @hydra.main(version_base="1.3", config_path="config", config_name="study")

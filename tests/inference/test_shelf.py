@@ -35,7 +35,7 @@ def shelf(tmp_path, monkeypatch):
     folder = tmp_path / "shelf"
     folder.mkdir()
     (folder / "kit.ckpt").write_bytes(b"four")
-    for module in ("shipped", "inference.shelf", "inference.shelf_command"):
+    for module in ("shipped", "inference.shelf"):
         monkeypatch.setattr(f"drumblender.{module}.shipped_dir", lambda name: folder)
     monkeypatch.setenv("DRUMBLENDER_CACHE", str(tmp_path / "cache"))
 
@@ -128,6 +128,8 @@ def test_a_fetched_file_of_another_digest_does_not_stay(shelf, tmp_path):
         (yaml.safe_dump({"kit": ROW | {"sha256": "abc"}}), "no digest"),
         (yaml.safe_dump({"kit": ROW | {"file": "../../etc/passwd"}}), "are plain names"),
         (yaml.safe_dump({"../kit": ROW}), "are plain names"),
+        (yaml.safe_dump({"shared": [1], "rows": {}}), "no index of checkpoints"),
+        (yaml.safe_dump({"shared": {}, "rows": {"kit": {"size": 4}}}), "kit: data is missing"),
     ],
 )
 def test_an_index_that_is_none(tmp_path, text, told):
@@ -183,6 +185,30 @@ def test_the_table_and_its_json(shelf, capfd):
     assert run(["checkpoints", "kit", "--json"]) == 0
     (told,) = json.loads(capfd.readouterr().out)
     assert Shipped(**told) == shipped_row("kit") and told == asdict(shipped_row("kit"))
+
+
+def test_a_family_is_one_line_with_one_card_and_many_names(shelf, capfd):
+    folder = shelf()
+    (folder / "snares").mkdir()
+    (folder / "kit.ckpt").rename(folder / "snares" / "s_1.ckpt")
+    shared = {name: ROW[name] for name in ("system", "data", "licence", "trained", "baselines", "metrics")}
+    row = {"file": "s_1.ckpt", "size": 4, "sha256": sha256_of(folder / "snares" / "s_1.ckpt")}
+    index = {"shared": shared, "rows": {"s_1": row, "s_2": row | {"file": "s_2.ckpt"}}}
+    (folder / "snares" / "index.yaml").write_text(yaml.safe_dump(index))
+    assert find_checkpoint("checkpoints/s_1").read_bytes() == b"four"
+    assert shipped_row("s_1").family == "snares"
+    with pytest.raises(ValueError, match="snares/index.yaml names s_2.ckpt .s_2., which is not there"):
+        find_checkpoint("s_2")
+    assert "is a family of 2 checkpoints, such as s_1" in complaint(capfd, "test", "checkpoints/snares")
+    (folder / "snares.md").write_text("# snares\n\nAll of them.\n")
+    assert run(["checkpoints"]) == 0
+    table = capfd.readouterr().out
+    assert "2 x 0" in table and "s_2" in table
+    for name in ("snares", "s_2"):
+        assert run(["checkpoints", name]) == 0
+        assert "All of them." in capfd.readouterr().out
+    assert run(["checkpoints", "snares", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capfd.readouterr().out)] == ["s_1", "s_2"]
 
 
 def test_a_card_is_shown_or_missed(shelf, capfd):

@@ -81,9 +81,12 @@ class HubStore(Store):
     def upload(self, path: Path, key: str) -> str:
         with self._errors(key):
             self._api.create_repo(self.repo, repo_type=self.kind, exist_ok=True)
-            self._api.upload_file(
-                path_or_fileobj=str(path), path_in_repo=key, repo_id=self.repo, repo_type=self.kind
-            )
+            try:
+                self._api.upload_file(
+                    path_or_fileobj=str(path), path_in_repo=key, repo_id=self.repo, repo_type=self.kind
+                )
+            except (RuntimeError, ValueError) as error:  # how its library tells what a large file met
+                raise _of_upload(error, f"{self.url}/{key}") from error
         return f"{self.url}/{key}"
 
     def fetched(self, key: str) -> Path:
@@ -117,6 +120,17 @@ class HubStore(Store):
             raise StorageError(f"{address} is no name that the hub allows.") from error
         except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:
             raise DroppedError(f"{address}: no connection ({type(error).__name__}).") from error
+
+
+def _of_upload(error: Exception, address: str) -> Exception:
+    """What a failed upload of a large file means; answers of the server are told as such."""
+    from huggingface_hub import errors
+
+    for known in (error, error.__cause__):
+        if isinstance(known, (errors.HfHubHTTPError, errors.HTTPError, errors.HFValidationError)):
+            return known
+    reason = " ".join(str(error).split())[:150]
+    return StorageError(f"{address}: the hub took no upload ({reason}).")
 
 
 def _of_answer(error: Any, address: str) -> StorageError:

@@ -1,8 +1,12 @@
 """The Hugging Face hub as a store, against a stand-in server."""
 
-import pytest
-from hub_server import hub_server
+import time
+from types import SimpleNamespace
 
+import pytest
+from hub_server import LARGE, PART, hub_server
+
+from drumblender import dataset_cli
 from drumblender.cli import run
 from drumblender.data.prepare.fetch import Remote, download
 from drumblender.data.prepare.hub import HubStore, split_address
@@ -11,6 +15,14 @@ from drumblender.inference.shelf import from_hub
 
 pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 CONTENT = bytes(range(256)) * 5000  # more than a block
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Retries do not wait, and large files go by git-lfs: the hub's newer protocol needs its own servers."""
+    waits = SimpleNamespace(sleep=lambda seconds: None, time=time.time)
+    monkeypatch.setattr("huggingface_hub.utils._http.time", waits)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
 
 
 @pytest.fixture
@@ -42,6 +54,33 @@ def test_uploads_to_a_repository_that_it_makes(hub, tmp_path, monkeypatch):
     }
     open_store("hf://me/new").upload(tmp_path / "set.tar.gz", "sub/set.tar.gz")
     assert hub["me/new"] == {"sub/set.tar.gz": b"packed"}
+
+
+@pytest.mark.parametrize("size", [LARGE, PART + 5])  # in one piece, in two
+def test_large_files_go_by_git_lfs_and_come_back(hub, tmp_path, size):
+    content = bytes(range(256)) * (size // 256 + 1)
+    (tmp_path / "big.tar.gz").write_bytes(content)
+    store = open_store("hf://datasets/me/kits")
+    assert store.upload(tmp_path / "big.tar.gz", "big.tar.gz") == "hf://datasets/me/kits/big.tar.gz"
+    assert hub["datasets/me/kits"]["big.tar.gz"] == content
+    assert download(store, "big.tar.gz", tmp_path / "back.tar.gz").read_bytes() == content
+
+
+def test_the_data_set_command_uploads_a_large_archive(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kits.tar.gz").write_bytes(CONTENT)
+    address = "--data.remote.url=hf://datasets/me/kits"
+    data = "cfg/data/folder.yaml"
+    assert dataset_cli.main([data, address, "--upload", "kits.tar.gz"]) == 0
+    assert hub["datasets/me/kits"] == {"kits.tar.gz": CONTENT}
+
+
+def test_a_hub_without_room_is_told_in_one_line(monkeypatch, tmp_path):
+    (tmp_path / "big").write_bytes(CONTENT)
+    with hub_server({"me/drums": {}}, full=True) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        with pytest.raises(StorageError, match="hf://me/drums/big: the hub took no upload.*quota exceeded"):
+            open_store("hf://me/drums").upload(tmp_path / "big", "big")
 
 
 def test_the_one_checkpoint_of_a_repository_is_found(hub):
