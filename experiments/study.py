@@ -157,6 +157,7 @@ def share(config: DictConfig, runs: Sequence[Planned]) -> list[Planned]:
 
 
 def record(config: DictConfig, runs: Sequence[Planned]) -> dict[str, Any]:
-    """What the table must know of a study beside its results."""
+    """What the table must know of a study beside its results: the runs that are asked for or done."""
+    runs = [run for run in runs if config.only is None or run.config in config.only or run.done.is_file()]
     better = OmegaConf.to_container(config.study.get("better") or OmegaConf.create({}))
     return {"runs": [{"row": run.row, "seed": run.seed} for run in runs], "better": better}
