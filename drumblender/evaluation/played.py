@@ -10,6 +10,7 @@ from drumblender.callbacks.controls import read_controls
 
 _LINES = 4  # more numbers than these are a picture
 _POINTS = 160  # of a line, and columns of a picture
+_DECADES = 3  # below the highest, of a picture of what reaches over more than two
 
 
 def show_controls(path: Path, pictures: Path, stem: str) -> list[dict[str, Any]]:
@@ -22,9 +23,9 @@ def show_controls(path: Path, pictures: Path, stem: str) -> list[dict[str, Any]]
 
     Returns:
         For each control its name, lowest and highest value and number of numbers; then either its ``values``
-        (held over time), its ``lines`` (SVG points in a box of 100 x 100, a line for each number), or the
-        name of its ``image`` (a row for each number, the first at the bottom, dark to light from the lowest
-        to the highest).
+        (held over time, or all alike), its ``lines`` (SVG points in a box of 100 x 100, a line for each
+        number), or the name of its ``image`` (a row for each number, the first at the bottom, dark to light
+        from the lowest to the highest; ``log``: evenly in ratios).
 
     Raises:
         ValueError: The file is damaged.
@@ -36,13 +37,19 @@ def show_controls(path: Path, pictures: Path, stem: str) -> list[dict[str, Any]]
             continue
         low, high = float(value.min()), float(value.max())
         known: dict[str, Any] = {"name": name, "low": low, "high": high, "size": value.shape[1]}
-        if len(value) == 1 and value.shape[1] <= _LINES:
-            known["values"] = [round(float(one), 4) for one in value[0]]
+        if low == high:
+            known["values"] = [low]
+        elif len(value) == 1 and value.shape[1] <= _LINES:
+            known["values"] = [float(one) for one in value[0]]
         elif value.shape[1] <= _LINES:
             known["lines"] = [_points(line, low, high) for line in value.T]
         else:
             known["image"] = f"{stem}-control{number}.png"
-            _draw(pictures / known["image"], value, low, high)
+            least = float(value[value > 0].min(initial=np.inf))
+            known["log"] = low >= 0 and high > 100 * least
+            if known["log"]:
+                value = np.log10(np.maximum(value, max(least, high * 10**-_DECADES)))
+            _draw(pictures / known["image"], value)
         shown.append(known)
     return shown
 
@@ -55,12 +62,12 @@ def _points(line: Float[np.ndarray, "frames"], low: float, high: float) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
 
 
-def _draw(path: Path, value: Float[np.ndarray, "frames size"], low: float, high: float) -> None:
+def _draw(path: Path, value: Float[np.ndarray, "frames size"]) -> None:
     from matplotlib import colormaps  # slow to import
     from PIL import Image
 
     columns = np.linspace(0, len(value) - 1, min(len(value), _POINTS)).round().astype(int)
-    shade = (value[columns].T[::-1] - low) / max(high - low, 1e-12)
+    shade = (value[columns].T[::-1] - value.min()) / max(np.ptp(value), 1e-12)
     colours = (colormaps["viridis"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
     image = Image.fromarray((shade * 255).astype(np.uint8), mode="P")
     image.putpalette(colours.tobytes())

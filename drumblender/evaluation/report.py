@@ -131,6 +131,8 @@ def _item(number: int, name: str, runs: Sequence[Run], metrics: list[str], folde
         if name in run.controls
         for known in show_controls(run.controls[name], folder / "pictures", f"{number:05}-{place}")
     ]
+    order = list(dict.fromkeys(known["name"] for known in played))
+    played.sort(key=lambda known: (order.index(known["name"]), known["run"]))  # runs beside each other
     scaled_db = round(20 * math.log10(scale), 1)
     return {"name": name, "values": values, "sounds": sounds, "controls": played, "scaled_db": scaled_db}
 

@@ -129,8 +129,10 @@ def _has(folder: Path) -> bool:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The last parts of the paths, as few as tell them apart."""
+    """The last parts of the paths, as few as tell them apart; without an end that all share."""
     parts = [folder.resolve().parts for folder in folders]
+    while len(parts) > 1 and len({part[-1:] for part in parts}) == 1 and all(len(part) > 1 for part in parts):
+        parts = [part[:-1] for part in parts]
     for count in range(1, max(map(len, parts), default=1) + 1):
         names = ["/".join(part[-count:]) for part in parts]
         if len(set(names)) == len(names):

@@ -54,7 +54,7 @@ def test_a_run_is_read_with_its_voices_and_curves(tmp_path):
 
 def test_runs_are_named_by_what_tells_them_apart(tmp_path):
     folders = [make_run(tmp_path / name / "version_0") for name in "ab"]
-    assert [one.name for one in read_runs(folders)] == ["a/version_0", "b/version_0"]
+    assert [one.name for one in read_runs(folders)] == ["a", "b"]
     with pytest.raises(ValueError, match="named twice"):
         read_runs([folders[0], folders[0]])
 

@@ -63,7 +63,7 @@
   function control(item, known) {
     const figure = document.createElement("figure");
     const title = known.name + (numRuns > 1 ? ` · ${data.runs[known.run]}` : "");
-    const reach = known.low === known.high ? short(known.low) : `${short(known.low)} to ${short(known.high)}`;
+    const reach = `${short(known.low)} to ${short(known.high)}${known.log ? ", in ratios" : ""}`;
     const caption = document.createElement("figcaption");
     caption.append(make("span", title), make("small", known.values ? "held" : reach, { className: "quiet" }));
     figure.append(caption);
