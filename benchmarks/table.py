@@ -31,6 +31,7 @@ BENCHMARKS = {  # and the row that README shows of each: how its title starts
     "strings": "resynthesis",
     "harmonic": "",
     "noise": "",
+    "resample": "44100 to 48000 Hz",
     "transport": "transport, tones, against sorting",
     "losses": "Multi-resolution",
     "remap": "Snare808",

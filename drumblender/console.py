@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,6 +76,28 @@ def log_to_terminal(*, debug: bool = False) -> None:
     """Show what the package logs on stderr, as plain lines."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("drumblender").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def quieten() -> None:
+    """Keep to what a user acts on: Lightning's device lists and hints about workers stay out."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of calls that Lightning makes
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The dirpath has changed from.*",
+        ".*ended before the epoch ended and your dataloader is not resumable.*",  # ResumeExactly does it
+        ".*conditioned on metric .* which is not available.*",  # before the first validation
+        ".*`ModelCheckpoint.monitor=.*` could not find the monitored key.*",
+        ".*`torch.jit.*` is (deprecated|not supported).*",
+        ".*The `srun` command is available.*",
+        ".*Using `DistributedSampler` with the dataloaders.*",  # DealBatches gives each item once
+        ".*Experiment logs directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def one_line(error: BaseException) -> str:

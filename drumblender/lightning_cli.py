@@ -1,9 +1,6 @@
 """The Lightning verbs: `fit`, `validate`, `test` and `predict`."""
 
-import logging
-import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +20,8 @@ from drumblender.callbacks import (
     TrainingBar,
 )
 from drumblender.checkpoints import check_weights, read_whole
-from drumblender.console import UsageError, is_interrupt, show_rows
+from drumblender.console import UsageError, is_interrupt, quieten, show_rows
 from drumblender.data.base import AudioDataModule
-from drumblender.data.nsynth_published import is_published
-from drumblender.data.prepare.preparation import is_complete
 from drumblender.option_order import in_order
 from drumblender.run_files import (
     SaveRunConfig,
@@ -60,7 +55,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
         Exit status: 0, or 130 after an interruption that was saved.
     """
     if not debug:
-        _quieten()
+        quieten()
     name_shipped_parts()
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
     settings = {"subcommands": staticmethod(lambda: one_verb), "prepared_only": prepared_only}
@@ -245,9 +240,7 @@ def _check_prepared(data: L.LightningDataModule) -> None:
     Raises:
         UsageError: They would first be downloaded or prepared, to a folder that the checkpoint names.
     """
-    if isinstance(data, AudioDataModule) and not (
-        is_complete(data.data_dir, data.meta_file) or is_published(data.data_dir)
-    ):
+    if isinstance(data, AudioDataModule) and not data.is_ready:
         raise UsageError(
             f"The data that the checkpoint names are not in {data.data_dir}: give your own with --data "
             "cfg/data/NAME.yaml, or let it download or prepare them there with --allow-download."
@@ -262,25 +255,3 @@ def _saved(trainer: L.Trainer) -> str:
             if path.is_file():
                 return f"saved {path}, and the same command with --resume goes on from there"
     return "nothing was saved"
-
-
-def _quieten() -> None:
-    """Keep to what a user acts on: Lightning's device lists and hints about workers stay out."""
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of calls that Lightning makes
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
-        ".*number of training batches .* is smaller than the logging interval.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*The dirpath has changed from.*",
-        ".*ended before the epoch ended and your dataloader is not resumable.*",  # ResumeExactly does it
-        ".*conditioned on metric .* which is not available.*",  # before the first validation
-        ".*`ModelCheckpoint.monitor=.*` could not find the monitored key.*",
-        ".*`torch.jit.*` is (deprecated|not supported).*",
-        ".*The `srun` command is available.*",
-        ".*Using `DistributedSampler` with the dataloaders.*",  # DealBatches gives each item once
-        ".*Experiment logs directory .* exists and is not empty.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)

@@ -1,7 +1,5 @@
 """What a test or a prediction sounds like, in files."""
 
-import csv
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,8 +21,9 @@ from drumblender.callbacks.followed import (
     widened,
     write_followed,
 )
+from drumblender.callbacks.item_metrics import gather, measure, write_metrics
 from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
-from drumblender.types import ComparesBaselines, FollowsFeatures, MakesControls, MeasuresItems
+from drumblender.types import ComparesBaselines, FollowsFeatures, MakesControls
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
@@ -99,7 +98,7 @@ class ExportWavs(L.Callback):
         if trainer.global_rank and getattr(pl_module, "every_batch", False):
             return  # the first process has the same
         names = self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
-        self._rows += _measure(pl_module, outputs, names)
+        self._rows += measure(pl_module, outputs, names)
         if self.voices and names:
             self._write_voices(pl_module, batch, batch_idx, names)
         if self.controls and names and isinstance(pl_module, MakesControls):
@@ -125,8 +124,8 @@ class ExportWavs(L.Callback):
         self._write(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        rows, compared = _gather(self._rows, trainer), _gather(self._compared, trainer)
-        followed = _gather(self._followed, trainer)
+        rows, compared = gather(self._rows, trainer), gather(self._compared, trainer)
+        followed = gather(self._followed, trainer)
         if trainer.is_global_zero and followed:
             hits = joined(followed)
             reach = widened(pl_module.reach(), hits)
@@ -135,8 +134,7 @@ class ExportWavs(L.Callback):
         if trainer.is_global_zero and compared:
             write_baselines(self.folder / "baselines.csv", compared)
         if trainer.is_global_zero and rows:
-            _write_table(self.folder / "metrics.csv", rows)
-            _write_table(self.folder / "metrics_mean.csv", [_means(rows) | _logged(rows, trainer)])
+            write_metrics(self.folder, rows, trainer)
 
     def rows(self) -> list[tuple[str, str]]:
         """Where everything went, and the means: a name and a value each; nothing before a test has ended."""
@@ -235,47 +233,3 @@ def _sounds(outputs: Any) -> list[dict[str, Tensor]]:
     if not isinstance(prediction, Tensor) or prediction.ndim != 2:
         return []
     return [{"pred": sound} for sound in prediction.detach().float().cpu()]
-
-
-def _measure(module: L.LightningModule, outputs: Any, names: list[str]) -> list[dict[str, Any]]:
-    """The metrics of each item of a batch, by name."""
-    if not names:
-        return []
-    columns = {name: values.tolist() for name, values in outputs.get("item_metrics", {}).items()}
-    with torch.no_grad():
-        columns |= {
-            name: metric.per_item(outputs["prediction"].detach(), outputs["target"].detach()).tolist()
-            for name, metric in module.metrics.items()
-            if isinstance(metric, MeasuresItems)
-        }
-    return [
-        {"name": name, **{metric: values[index] for metric, values in columns.items()}}
-        for index, name in enumerate(names)
-    ]
-
-
-def _gather(rows: list[Any], trainer: L.Trainer) -> list[Any]:
-    if trainer.world_size == 1:
-        return rows
-    gathered: list[list[Any]] = [[] for _ in range(trainer.world_size)]
-    torch.distributed.all_gather_object(gathered, rows)
-    return [row for part in gathered for row in part]
-
-
-def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    names = [name for name in rows[0] if name != "name"]
-    return {"items": len(rows), **{name: math.fsum(row[name] for row in rows) / len(rows) for name in names}}
-
-
-def _logged(rows: list[dict[str, Any]], trainer: L.Trainer) -> dict[str, float]:
-    """What the test logged of the columns of ``rows``."""
-    metrics = trainer.callback_metrics
-    return {name: metrics[f"test/{name}"].item() for name in rows[0] if f"test/{name}" in metrics}
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

@@ -1,7 +1,5 @@
-"""What every prepared set is: files on disk that become batches, and the road from raw recordings to them."""
+"""What every prepared set is: files on disk that become batches."""
 
-import copy
-import logging
 from pathlib import Path
 
 import lightning as L
@@ -11,23 +9,17 @@ from torch.utils.data import DataLoader
 from drumblender.audio_io import LONGEST_S, Channel, Offset
 from drumblender.data.items import AudioItems, FeatureItems
 from drumblender.data.prepare import preparation
-from drumblender.data.prepare.archive import pack
 from drumblender.data.prepare.fetch import Remote
-from drumblender.data.prepare.lock import folder_lock
-from drumblender.data.prepare.manifest import Manifest, interrupted, load_manifest, load_rejected
+from drumblender.data.prepare.folder import PreparedFolder
+from drumblender.data.prepare.manifest import Manifest
 from drumblender.data.prepare.one_shot import SILENCE_DB
-from drumblender.data.prepare.parallel import Backend
-from drumblender.data.prepare.raw import Labels, Recording, find_recordings, keyed
-from drumblender.data.prepare.recipe import Recipe
-from drumblender.data.prepare.verify import problems_of
+from drumblender.data.prepare.raw import Labels
 from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, why_empty
-
-_log = logging.getLogger(__name__)
 
 NOWHERE, BY_FOLDER, AT_RANDOM = Remote(), Labels(), Splitting()
 
 
-class AudioDataModule(Recipe, L.LightningDataModule):
+class AudioDataModule(PreparedFolder, L.LightningDataModule):
     """Recordings of one sample rate and length, in batches ``AudioBatch``.
 
     ``prepare_data`` does what is missing and nothing else: it takes the prepared folder as it is, or fetches
@@ -106,110 +98,10 @@ class AudioDataModule(Recipe, L.LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self._items: dict[str, AudioItems] = {}
 
-    def find_recordings(self) -> list[Recording]:
-        """The raw recordings, in order; downloads them where they are absent and a store is known."""
-        if self.raw_dir is None:
-            raise ValueError("No raw recordings to prepare from: give their folder with --data.raw_dir.")
-        self.remote.fetch_raw(self.raw_dir, self.meta_file)
-        return find_recordings(self.raw_dir, self.meta_file, self.labels)
-
-    def keyed_recordings(self) -> dict[str, Recording]:
-        """The raw recordings by the key that each item will have; here a number made from its path."""
-        return keyed(self.find_recordings(), self.raw_dir)
-
-    # From raw to prepared
-
-    def prepare_data(self, backend: Backend = "local", jobs: int | None = None) -> None:
-        """Make the prepared folder complete: nothing where it is, else what is missing.
-
-        Args:
-            backend: Where recordings are prepared: processes of this machine, or a cluster.
-            jobs: Workers; None takes every core.
-        """
-        if preparation.is_complete(self.data_dir, self.meta_file):
-            return
-        with folder_lock(self.data_dir):
-            if preparation.is_complete(self.data_dir, self.meta_file):
-                return  # by the process that we waited for
-            begun = interrupted(self.data_dir)
-            if begun is None and self.remote.archive is not None:
-                self.remote.fetch_archive(self.data_dir, self.meta_file)
-                return
-        resume = self.preprocess_features if begun and "features" in begun else self.preprocess
-        _log.info("%s", resume(backend, jobs))
-
-    def preprocess(self, backend: Backend = "local", jobs: int | None = None) -> preparation.Report:
-        """Prepare every raw recording that is not prepared yet.
-
-        Goes on where a killed run stopped; in a complete folder, takes in new recordings and tries rejected
-        ones again.
-        """
-        with folder_lock(self.data_dir):
-            recordings = self.keyed_recordings()
-            settings = self.settings()
-            kept = preparation.prepared_so_far(self.data_dir, self.meta_file, settings)
-            work = self._worker().prepare_recording
-            return preparation.prepare(
-                self.data_dir,
-                self.meta_file,
-                settings,
-                work,
-                recordings,
-                kept=kept,
-                backend=backend,
-                jobs=jobs,
-            )
-
-    def preprocess_features(self, backend: Backend = "local", jobs: int | None = None) -> preparation.Report:
-        """Analyse every prepared recording again, with the present settings, and overwrite its features."""
-        if not self.has_features:
-            raise ValueError(f"{type(self).__name__} stores no features.")
-        with folder_lock(self.data_dir):
-            items = load_manifest(self.data_dir / self.meta_file)
-            earlier = load_rejected(self.data_dir)
-            work = self._worker().prepare_features
-            return preparation.prepare(
-                self.data_dir,
-                self.meta_file,
-                self.settings(),
-                work,
-                items,
-                rejected=earlier,
-                mark={"features": True},
-                backend=backend,
-                jobs=jobs,
-            )
-
     def _worker(self) -> "AudioDataModule":
-        """A copy that travels light: without trainer, model and loaded items."""
-        worker = copy.copy(self)
+        worker = super()._worker()
         worker.trainer, worker._items = None, {}
         return worker
-
-    def summary(self) -> str:
-        """How many recordings the prepared folder holds, and how many were rejected."""
-        return (
-            preparation.summary(self.data_dir, len(self._manifest()), len(load_rejected(self.data_dir))) + "."
-        )
-
-    # Archives
-
-    def verify(self) -> list[str]:
-        """Read every file of the prepared folder; one sentence for each that is not as the manifest says."""
-        manifest = self._manifest()
-        return problems_of(self._items_of(manifest, list(manifest)))  # missing files are among the problems
-
-    def pack_archive(self, path: str) -> Path:
-        """Pack the complete prepared folder into a ``.tar.gz``."""
-        self._manifest()
-        with folder_lock(self.data_dir):
-            return pack(self.data_dir, Path(path))
-
-    def upload(self, path: str) -> str:
-        """Upload a file, such as the archive, under the same relative path; returns where it lies."""
-        return self.remote.upload(path)
-
-    # Batches
 
     def setup(self, stage: str | None = None) -> None:
         """Read the manifest and split it. ``stage``: fit, validate, test, predict, or None for all."""
@@ -263,21 +155,6 @@ class AudioDataModule(Recipe, L.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
-
-    def _manifest(self) -> Manifest:
-        if not preparation.is_complete(self.data_dir, self.meta_file):
-            state = "is half prepared" if interrupted(self.data_dir) else f"holds no {self.meta_file}"
-            raise FileNotFoundError(f"{self.data_dir} {state}. Run drumblender-dataset on it.")
-        return load_manifest(self.data_dir / self.meta_file)
-
-    def _check_files(self, manifest: Manifest, keys: list[str]) -> None:
-        names = [(manifest[key].filename, manifest[key].feature_file) for key in keys]
-        missing = [name for both in names for name in both if name and not (self.data_dir / name).is_file()]
-        if missing:
-            raise FileNotFoundError(
-                f"{self.data_dir / self.meta_file} names {len(missing)} files that are missing, such as "
-                f"{missing[0]}. Restore them, or prepare again with --preprocess."
-            )
 
     def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:
         arguments = {

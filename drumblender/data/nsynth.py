@@ -175,6 +175,10 @@ class NSynthDataModule(AudioDataModule):
 
     # Batches
 
+    @property
+    def is_ready(self) -> bool:
+        return super().is_ready or is_published(self.data_dir)
+
     def prepare_data(self, backend: Backend = "local", jobs: int | None = None) -> None:
         if not is_published(self.data_dir):
             super().prepare_data(backend, jobs)

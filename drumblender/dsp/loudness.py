@@ -1,13 +1,14 @@
 """Loudness: A-weighting, and K-weighted power."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.filters import biquad_plain
+from drumblender.dsp.filters import biquad, biquad_plain
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.tables import frames_of, table
@@ -16,6 +17,7 @@ from drumblender.types import Audio
 # Corners of the analogue A-weighting curve in Hz, and the dB that lift it to 0 dB at 1 kHz (IEC 61672).
 CORNERS_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
 LIFT_DB = 1.9997
+_SIDE_BY_SIDE = 8  # frames from which on filtering many at once is faster, and holds less than they are long
 
 
 @table
@@ -129,19 +131,27 @@ def k_weighted_power(
         torch.Size([2, 8])
     """
     b, a = k_weighting_coefficients(sample_rate)
-    if served(audio):
+    num_frames = (audio.shape[-1] - frame_size) // hop_length + 1
+    if served(audio) and num_frames >= _SIDE_BY_SIDE:
         from drumblender.dsp.kernels.loudness import KPower  # numba is slow to import
 
         return KPower.apply(audio, b, a, frame_size, hop_length, 1.0 if clamp else math.inf)
-    return k_weighted_power_plain(audio, b, a, frame_size, hop_length, clamp=clamp)
+    return k_weighted_power_plain(audio, b, a, frame_size, hop_length, clamp=clamp, filter=biquad)
 
 
 def k_weighted_power_plain(
-    audio: Audio, b: Tensor, a: Tensor, frame_size: int, hop_length: int, *, clamp: bool = True
+    audio: Audio,
+    b: Tensor,
+    a: Tensor,
+    frame_size: int,
+    hop_length: int,
+    *,
+    clamp: bool = True,
+    filter: Callable[..., Audio] = biquad_plain,
 ) -> Float[Tensor, "batch frames"]:
     """What :func:`k_weighted_power` computes: any device, any precision."""
     frames = frames_of(audio, frame_size, hop_length)
     weighted = frames.flatten(0, 1)
     for stage_b, stage_a in zip(b.to(audio), a.to(audio), strict=True):
-        weighted = biquad_plain(weighted, stage_b[None], stage_a[None], clamp=clamp)
+        weighted = filter(weighted, stage_b[None], stage_a[None], clamp=clamp)
     return weighted.square().mean(dim=-1).view(frames.shape[:2])

@@ -1,17 +1,34 @@
 """Change of sample rate with a windowed sinc: a long one for synths, a short one for recordings."""
 
 import math
-from functools import lru_cache
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.tables import frames_of, table
 
-_MAX_TABLE = 1 << 22  # weights held at once: 16 MB
+KAISER = {"width": 32, "rolloff": 0.9475937167399596, "beta": 14.0}
+"""The long sinc of the synths: a transition of 5 % of the band, what is beyond 100 dB down."""
+_MOST_WEIGHTS = 1 << 22  # that are held at once: 16 MB
+
+Settings = tuple[int, int, int, float, float | None]
+"""Rates in and out, zero crossings, roll-off and the shape of a Kaiser window."""
+
+
+class Sinc(NamedTuple):
+    """A windowed sinc for each place (phase) that an output can have between two inputs.
+
+    Output ``q phases + j`` is the sum of ``rows[j]`` times the inputs from ``q step + starts[j] - reach`` on.
+    """
+
+    rows: Float[Tensor, "phases taps"]
+    starts: Int[Tensor, "phases"]
+    reach: int
+    step: int
 
 
 @in_full_precision
@@ -45,57 +62,14 @@ def kaiser_resample(
         >>> kaiser_resample(torch.randn(2, 44100), 44100, 16000).shape
         torch.Size([2, 16000])
     """
-    if min(sr_in, sr_out) < 1:
-        raise ValueError(f"Sample rates are whole numbers of Hz above 0, got {sr_in=}, {sr_out=}.")
+    _check_rates(sr_in, sr_out)
     dtype = dtype or x.dtype
     if sr_in == sr_out:
         return (x if num_samples is None else x[..., :num_samples]).to(dtype)
-    kernel, reach, step = resampling_kernel(sr_in, sr_out, width, beta, rolloff)
-    count = -(-x.shape[-1] * kernel.shape[1] // step)
-    count = count if num_samples is None else min(count, num_samples)
-    if served(x):
-        from drumblender.dsp.kernels.resample import Resample  # numba is slow to import
-
-        rows = Resample.apply(x.reshape(-1, x.shape[-1]), kernel, reach, step, count, dtype)
-        return rows.view(*x.shape[:-1], count)
-    return _resample_plain(x, kernel, reach, step)[..., :count].to(dtype)
+    return _resample(x, (sr_in, sr_out, width, rolloff, beta), num_samples, dtype)
 
 
-@table
-def resampling_kernel(
-    sr_in: int,
-    sr_out: int,
-    width: int = 32,
-    beta: float = 14.0,
-    rolloff: float = 0.9475937167399596,
-) -> tuple[Float[Tensor, "taps phases"], int, int]:
-    """One windowed sinc for each output phase, the samples it reaches back, and the input samples a step.
-
-    Examples:
-        >>> kernel, reach, step = resampling_kernel(48000, 16000)
-        >>> kernel.shape == (2 * reach + step, 1), step
-        (True, 3)
-    """
-    divisor = math.gcd(sr_in, sr_out)
-    step, phases = sr_in // divisor, sr_out // divisor
-    cutoff = min(step, phases) * rolloff
-    reach = math.ceil(width * step / cutoff)
-    taps = torch.arange(-reach, reach + step, dtype=torch.float64)[:, None] / step
-    delay = torch.arange(phases, dtype=torch.float64) / phases
-    crossings = (cutoff * (taps - delay)).clamp(-width, width)
-    shape = torch.special.i0(beta * (1 - (crossings / width) ** 2).sqrt())
-    window = (
-        shape / torch.special.i0(torch.tensor(beta, dtype=torch.float32)).double()
-    )  # as torchaudio has it
-    return torch.sinc(crossings) * window * (cutoff / step), reach, step
-
-
-def _resample_plain(x: Tensor, kernel: Tensor, reach: int, step: int) -> Tensor:
-    """The formula in torch, for every device: one matrix product over all phases."""
-    padded = torch.nn.functional.pad(x, (reach, reach + step))
-    return (frames_of(padded, kernel.shape[0], step) @ kernel.to(x)).flatten(-2)
-
-
+@in_full_precision
 def hann_resample(
     audio: Float[Tensor, "batch samples"], from_rate: int, to_rate: int
 ) -> Float[Tensor, "batch resampled"]:
@@ -104,45 +78,122 @@ def hann_resample(
     The numbers of ``torchaudio.transforms.Resample`` for any pair of rates. The length is that of the sound,
     rounded up.
 
+    Raises:
+        ValueError: A rate is not above 0.
+
     Examples:
         >>> hann_resample(torch.randn(2, 44100), 44100, 16000).shape
         torch.Size([2, 16000])
     """
-    if min(from_rate, to_rate) < 1:
-        raise ValueError(f"Sample rates are at least 1, got {from_rate=} and {to_rate=}.")
+    _check_rates(from_rate, to_rate)
     if from_rate == to_rate:
         return audio
-    divisor = math.gcd(from_rate, to_rate)
-    if (from_rate // divisor) * (to_rate // divisor) <= _MAX_TABLE:
-        return _hann_table(from_rate, to_rate)(audio)
-    return _hann_unrelated(audio, from_rate, to_rate)
+    return _resample(audio, (from_rate, to_rate, 6, 0.99, None), None, audio.dtype)
 
 
-@lru_cache(maxsize=16)
-def _hann_table(from_rate: int, to_rate: int):
-    # torchaudio takes half a second to import.
-    from torchaudio.transforms import Resample
+@table
+def windowed_sinc(
+    sr_in: int, sr_out: int, width: int, rolloff: float, beta: float | None = None, adjoint: bool = False
+) -> Sinc:
+    """The weights of a change of rate, no more of them than are not 0.
 
-    return Resample(from_rate, to_rate)
+    torchaudio lays all phases over the inputs of a whole step, which for 44.1 to 48 kHz are three times as
+    many, and for rates without a common divisor gigabytes.
 
+    Args:
+        sr_in, sr_out: The rates.
+        width: Zero crossings on either side.
+        rolloff: Cutoff as a share of the lower Nyquist frequency.
+        beta: Shape of a Kaiser window; None takes a Hann window.
+        adjoint: The same weights the other way, from outputs to inputs: the gradient.
 
-def _hann_unrelated(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
-    """The same sum for rates like 44100 and 47999, whose table of weights would take gigabytes.
-
-    Each output sample gets its own few weights instead of one row of a table.
+    Examples:
+        >>> sinc = windowed_sinc(48000, 16000, width=32, rolloff=0.95, beta=14.0)
+        >>> sinc.rows.shape == (1, 2 * sinc.reach + 2), sinc.step
+        (True, 3)
     """
-    width, rolloff = 6, 0.99
-    base = min(from_rate, to_rate) * rolloff
-    reach = math.ceil(width * from_rate / base)
-    num_samples = audio.shape[-1]
-    taps = torch.arange(-reach, reach + 1)
+    divisor = math.gcd(sr_in, sr_out)
+    inputs, outputs = sr_in // divisor, sr_out // divisor  # in the same time, which is 1 long below
+    given, wanted = (outputs, inputs) if adjoint else (inputs, outputs)
+    cutoff = min(inputs, outputs) * rolloff
+    reach = math.ceil(width * given / cutoff)
+    phase = torch.arange(wanted)
+    starts = phase * given // wanted
+    near = starts[:, None] + torch.arange(-reach, reach + 2)
+    input_index, output_index = (phase[:, None], near) if adjoint else (near, phase[:, None])
+    output_place = output_index // outputs + _share(output_index % outputs, outputs, exact=beta is not None)
+    crossings = (cutoff * (input_index.double() / inputs - output_place)).clamp(-width, width)
+    weights = torch.sinc(crossings) * _window(crossings / width, beta) * (cutoff / inputs)
+    return Sinc(weights, starts, reach, given)
+
+
+def _share(index: Tensor, whole: int, *, exact: bool) -> Tensor:
+    """``index / whole``; not exact, it is rounded to float32 as torchaudio does it for recordings."""
+    return index.double() / whole if exact else (index / whole).double()
+
+
+def _window(place: Float[Tensor, "phases taps"], beta: float | None) -> Float[Tensor, "phases taps"]:
+    """Of the places from -1 to 1."""
+    if beta is None:
+        return (place * (torch.pi / 2)).cos() ** 2
+    highest = torch.special.i0(torch.tensor(beta, dtype=torch.float32)).double()  # as torchaudio has it
+    return torch.special.i0(beta * (1 - place**2).sqrt()) / highest
+
+
+def dense_sinc(sinc: Sinc) -> Float[Tensor, "taps phases"]:
+    """All phases over the inputs of a whole step: one matrix product makes the outputs of the step.
+
+    Examples:
+        >>> dense_sinc(windowed_sinc(2, 3, width=1, rolloff=1.0)).shape
+        torch.Size([6, 3])
+    """
+    phases, taps = sinc.rows.shape
+    dense = sinc.rows.new_zeros(phases, taps + sinc.step - 1)
+    return dense.scatter(1, sinc.starts[:, None] + torch.arange(taps), sinc.rows).T
+
+
+def _resample(x: Tensor, settings: Settings, num_samples: int | None, dtype: torch.dtype) -> Tensor:
+    sinc = windowed_sinc(*settings)
+    phases, taps = sinc.rows.shape
+    count = -(-x.shape[-1] * phases // sinc.step)
+    count = count if num_samples is None else min(count, num_samples)
+    if served(x):
+        from drumblender.dsp.kernels.resample import Resample  # numba is slow to import
+
+        back = windowed_sinc(*settings, adjoint=True) if x.requires_grad else None
+        rows = Resample.apply(x.reshape(-1, x.shape[-1]), sinc, back, count, dtype)
+        return rows.view(*x.shape[:-1], count)
+    if phases * (taps + sinc.step) <= _MOST_WEIGHTS:
+        return resample_plain(x, sinc)[..., :count].to(dtype)
+    return _resample_gathered(x, sinc, count).to(dtype)
+
+
+def resample_plain(x: Float[Tensor, "*batch samples"], sinc: Sinc) -> Float[Tensor, "*batch resampled"]:
+    """The formula in torch, for every device: one matrix product over all phases.
+
+    Examples:
+        >>> resample_plain(torch.randn(441), windowed_sinc(441, 480, width=6, rolloff=0.99)).shape[0] >= 480
+        True
+    """
+    kernel = dense_sinc(sinc)
+    padded = torch.nn.functional.pad(x, (sinc.reach, len(kernel) - sinc.reach))
+    return (frames_of(padded, len(kernel), sinc.step) @ kernel.to(x)).flatten(-2)
+
+
+def _resample_gathered(x: Tensor, sinc: Sinc, count: int) -> Tensor:
+    """The same sum where the matrix would take gigabytes: the inputs of each output, in blocks."""
+    phases, taps = sinc.rows.shape
+    rows, starts = sinc.rows.to(x), sinc.starts.to(x.device)
+    padded = torch.nn.functional.pad(x, (sinc.reach, taps + sinc.step * -(-count // phases)))
     blocks = []
-    for place in torch.arange(math.ceil(num_samples * to_rate / from_rate)).split(_MAX_TABLE // len(taps)):
-        numerator = place * from_rate  # exact: input position = numerator / to_rate
-        index = (numerator // to_rate)[:, None] + taps
-        offset = taps - (numerator % to_rate)[:, None].double() / to_rate
-        time = (offset * (base / from_rate)).clamp(-width, width)
-        weight = torch.sinc(time) * torch.cos(time * (torch.pi / width / 2)) ** 2 * (base / from_rate)
-        weight = weight.float() * ((index >= 0) & (index < num_samples))
-        blocks.append((audio[:, index.clamp(0, num_samples - 1)] * weight).sum(dim=-1))
+    for place in torch.arange(count, device=x.device).split(max(_MOST_WEIGHTS // taps, 1)):
+        phase = place % phases
+        first = place // phases * sinc.step + starts[phase]
+        heard = padded[..., first[:, None] + torch.arange(taps, device=x.device)]
+        blocks.append((heard * rows[phase]).sum(dim=-1))
     return torch.cat(blocks, dim=-1)
+
+
+def _check_rates(sr_in: int, sr_out: int) -> None:
+    if min(sr_in, sr_out) < 1:
+        raise ValueError(f"Sample rates are whole numbers of Hz above 0, got {sr_in=}, {sr_out=}.")

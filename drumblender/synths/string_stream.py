@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.all_pole import final_state, sparse_all_pole, sparse_all_pole_inverse
-from drumblender.dsp.resample import resampling_kernel
+from drumblender.dsp.resample import KAISER, dense_sinc, windowed_sinc
 from drumblender.dsp.strings import fractional_delay_taps, state_size
 from drumblender.dsp.windows import place_windows
 from drumblender.synths.string import SHORTEST_PERIOD, StringSynth
@@ -128,7 +128,8 @@ class _Resampler:
     def __init__(self, sr_in: int, sr_out: int) -> None:
         self.kernel = None
         if sr_in != sr_out:
-            self.kernel, self.reach, self.step = resampling_kernel(sr_in, sr_out)
+            sinc = windowed_sinc(sr_in, sr_out, **KAISER)
+            self.kernel, self.reach, self.step = dense_sinc(sinc), sinc.reach, sinc.step
         self.waiting: Tensor | None = None
 
     def push(self, block: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch resampled"]:

@@ -4,21 +4,16 @@ import inspect
 import warnings
 from abc import ABC
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torchmetrics import Metric
 
 from drumblender import __version__
-from drumblender.dsp.coloured_noise import coloured_noise
 from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
-from drumblender.tasks.exchange import exchanged, mean_of_others, of_another
-from drumblender.tasks.measures import measured
+from drumblender.tasks.compared import ComparedTask
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, AudioBatch, Controls, HasLoudnessStatistics, NormalisesLoudness
 from drumblender.upgrade import is_earlier, upgrade
@@ -27,7 +22,7 @@ Step = dict[str, Tensor]
 """``loss`` with its graph, ``prediction`` and ``target`` without."""
 
 
-class SynthesisTask(L.LightningModule, ABC):
+class SynthesisTask(ComparedTask, ABC):
     """Plays voices in order and learns to make their mix, the ``prediction``, sound like ``target``.
 
     Each voice hears the mix so far and adds to it or replaces it. A final task says what only it can do. Its
@@ -43,6 +38,7 @@ class SynthesisTask(L.LightningModule, ABC):
             a repeated run gives the same numbers; the training's own draws are not touched. None: as drawn.
 
     Examples:
+        >>> import torch
         >>> from drumblender.controllers import FreeControls
         >>> from drumblender.losses import MultiResolutionSTFTLoss
         >>> from drumblender.synths import NoiseSynth
@@ -57,9 +53,6 @@ class SynthesisTask(L.LightningModule, ABC):
 
     verb = "synth"
     """The command that plays a trained task: ``drumblender <verb> CKPT in.wav out.wav``."""
-
-    every_batch = False
-    """Whether each of several processes is given every batch, not only its share of them."""
 
     hears_any_rate = False
     """Whether its data may have another sample rate than what it plays."""
@@ -127,52 +120,6 @@ class SynthesisTask(L.LightningModule, ABC):
     ) -> dict[str, Audio]:
         """The sound of each voice alone, by name; ``controls`` instead of those that the voices make."""
         return dict(self._play(batch, controls or self.voice_controls(batch), noise))
-
-    @torch.no_grad()
-    def baselines(self, batch: AudioBatch) -> dict[str, Audio]:
-        """What a model has to beat, none of it trained: the sounds of each, as the batch.
-
-        Silence, coloured noise, the task as it was built, and, where the batch has several items, the mean of
-        the controls that were made for the others, and those made for another: if they sound no worse, then
-        nothing of the recording was heard. A final task adds what its system can do without training.
-        """
-        controls = self.voice_controls(batch)
-        target = batch["audio"]
-        found = {
-            "silence": torch.zeros_like(target),
-            "coloured noise": coloured_noise(target, sample_rate=self.sample_rate),
-            "untrained": self.untrained(batch),
-        }
-        if len(target) > 1:
-            found["mean controls"] = self.render(batch, exchanged(controls, batch, mean_of_others))
-            found["controls of another"] = self.render(batch, exchanged(controls, batch, of_another))
-        return found
-
-    @torch.no_grad()
-    def untrained(self, batch: AudioBatch) -> Audio:
-        """What the task made of a batch when it was built."""
-        now = dict(self.named_parameters()) | dict(self.named_buffers())  # where and how precise
-        start = {name: value.to(now[name]) for name, value in self.start.items() if name in now}
-        return functional_call(self, start, (batch,))
-
-    @torch.no_grad()
-    def compare(self, batch: AudioBatch, batch_idx: int = 0) -> dict[str, dict[str, Tensor]]:
-        """Figures of the ``model`` and of each of its baselines: a value for every item, by measure.
-
-        All are better when smaller; the first decides.
-        """
-        with self.repeatable(batch_idx):
-            sounds = {"model": self(batch)}
-        with self.repeatable(batch_idx):
-            sounds |= self.baselines(batch)
-        target = self.judged(batch["audio"])
-        return {
-            name: measured(self.judged(sound), target, self.sample_rate) for name, sound in sounds.items()
-        }
-
-    def judged(self, audio: Audio) -> Audio:
-        """The part of a sound that figures are taken of; a final task leaves out what it was given."""
-        return audio
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         return self._step(batch, "train")
@@ -251,24 +198,6 @@ class SynthesisTask(L.LightningModule, ABC):
     def length_of(self, batch: AudioBatch) -> int:
         """Samples to render: as many as the recordings have."""
         return batch["audio"].shape[-1]
-
-    @contextmanager
-    def repeatable(self, batch_idx: int) -> Iterator[None]:
-        """Draw noise from ``eval_seed`` within, as validation and test do for this batch."""
-        if self.eval_seed is None:
-            yield
-            return
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(self.eval_seed + self._number_in_one_process(batch_idx))
-            yield
-
-    def _number_in_one_process(self, batch_idx: int) -> int:
-        """Which batch this is of all that the processes are dealt in turn: its noise is seeded by that."""
-        trainer = self._trainer
-        if trainer is None or self.every_batch:
-            return batch_idx
-        return batch_idx * trainer.world_size + trainer.global_rank
 
 
 def _check_voices(voices: dict[str, Voice], sample_rate: int) -> None:

@@ -1,36 +1,39 @@
-"""Compiled polyphase resampling and its adjoint.
+"""Compiled polyphase resampling; its adjoint is the same loop with other weights.
 
-Step q makes the outputs ``q phases`` to ``(q + 1) phases`` from the ``taps`` inputs at ``q step``; the input
-carries zeros on both sides. Either way the inner sum runs through memory in order.
+Output ``q phases + j`` is the sum of ``rows[j]`` times the inputs from ``q step + starts[j]`` on; the input
+carries zeros on both sides.
 """
 
 from drumblender.dsp.kernels.jit import FAST, jit
 
 
 @jit(fastmath=FAST)
-def resample_forward(padded, rows, step, out, start, stop):
-    """Fill ``out``, of whole steps, for items ``start`` to ``stop``; ``rows`` is ``(phases, taps)``."""
+def resample(padded, rows, starts, step, out, start, stop):
+    """Fill ``out`` for items ``start`` to ``stop``. Four steps at a time share each weight that is loaded."""
     phases, taps = rows.shape
-    for b in range(start, stop):
-        for q in range(out.shape[1] // phases):
-            heard = padded[b, q * step : q * step + taps]
+    count = out.shape[1]
+    in_fours = count // phases // 4 * 4
+    zero = rows[0, 0] - rows[0, 0]  # of their type
+    for item in range(start, stop):
+        heard = padded[item]
+        for q in range(0, in_fours, 4):
             for j in range(phases):
-                row = rows[j]
-                total = 0.0
+                row, first, n = rows[j], q * step + starts[j], q * phases + j
+                a = heard[first : first + taps]  # views: an index that could be negative is not vectorised
+                b = heard[first + step : first + step + taps]
+                c = heard[first + 2 * step : first + 2 * step + taps]
+                d = heard[first + 3 * step : first + 3 * step + taps]
+                one, two, three, four = zero, zero, zero, zero
                 for i in range(taps):
-                    total += row[i] * heard[i]
-                out[b, q * phases + j] = total
-
-
-@jit(fastmath=FAST)
-def resample_backward(grad, kernel, step, grad_padded, start, stop):
-    """Add the adjoint to ``grad_padded``; ``kernel`` is ``(taps, phases)``."""
-    taps, phases = kernel.shape
-    for b in range(start, stop):
-        for q in range(grad.shape[1] // phases):
-            given = grad[b, q * phases : (q + 1) * phases]
+                    one += row[i] * a[i]
+                    two += row[i] * b[i]
+                    three += row[i] * c[i]
+                    four += row[i] * d[i]
+                out[item, n], out[item, n + phases] = one, two
+                out[item, n + 2 * phases], out[item, n + 3 * phases] = three, four
+        for n in range(in_fours * phases, count):
+            row, first, total = rows[n % phases], n // phases * step + starts[n % phases], zero
+            a = heard[first : first + taps]
             for i in range(taps):
-                total = 0.0
-                for j in range(phases):
-                    total += kernel[i, j] * given[j]
-                grad_padded[b, q * step + i] += total
+                total += row[i] * a[i]
+            out[item, n] = total
