@@ -21,6 +21,7 @@ _DAMPINGS = torch.tensor([0.1, 1.0, 10.0, 100.0])  # times the last that helped,
 _EDGE = 0.005
 _CHUNK = 32  # sounds rendered at once
 _PROGRESS = 1e-4
+_CLEARLY = 0.7  # of the squares of the ends so far: those of an end that another start has to reach to count
 
 
 class Shape:
@@ -80,6 +81,9 @@ def newton_search(
 ) -> None:
     """Go from each start, and from others around them, to where no step comes nearer, until the budget ends.
 
+    An end of another start around them counts only if it is clearly nearer: with other noise than the
+    target's, controls far off can be nearer by chance.
+
     A slope is the difference of two renders. What a control does not change stays where it is, because its
     step is damped to nothing; so it suits controls that a sound says little of.
 
@@ -95,15 +99,20 @@ def newton_search(
     """
     walk = _Walk(objective, Shape(objective.target, sample_rate), renders)
     starts = objective.space.genes(free).sigmoid()
-    number = 0
+    number, nearest = 0, float("inf")
     while walk.can_step():
         start = starts[number % len(starts)]
         if number >= len(starts):
             moved = torch.rand(start.shape, generator=generator).to(start)
             start = (start + 0.5 * moved - 0.25).clamp(0.01, 0.99)
         part = max(renders // 4, 6 * walk.cost)
-        walk.hear(walk.descend(start, places=False, renders=part))
-        walk.hear(walk.descend(walk.descend(start, places=True, renders=part), places=False, renders=part))
+        ends = [walk.descend(start, places=False, renders=part)]
+        placed, _ = walk.descend(start, places=True, renders=part)
+        ends.append(walk.descend(placed, places=False, renders=part))
+        for point, square in ends:
+            if number < len(starts) or square < _CLEARLY * nearest:
+                walk.hear(point)
+        nearest = min(nearest, *(square for _, square in ends))
         number += 1
 
 
@@ -131,8 +140,8 @@ class _Walk:
                 self.objective(self.objective.space.from_genes(point.logit()[None]))
 
     @torch.no_grad()
-    def descend(self, point: Point, *, places: bool, renders: int) -> Point:
-        """Step until nothing comes nearer, or a part of the budget is used."""
+    def descend(self, point: Point, *, places: bool, renders: int) -> tuple[Point, float]:
+        """Step until nothing comes nearer, or a part of the budget is used; also the sum of squares there."""
         since, damping, step = self.objective.renders, 1e-2, _STEP
         (apart,) = self.apart(point[None], places)
         while self.can_step(since, renders):
@@ -149,7 +158,7 @@ class _Walk:
             damping, step = 10 * damping, max(step / 2, _STEP / 5)
             if damping > 100:
                 break
-        return point
+        return point, float(apart.square().sum())
 
     def apart(self, points: Float[Tensor, "sounds numbers"], places: bool) -> Apart:
         """How far the sounds of points are from the target."""
