@@ -1,7 +1,7 @@
 """Audio, controls and batches: all that data and tasks share."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -124,6 +124,16 @@ class MeasuresItems(Protocol):
 
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         """The number of each item."""
+
+
+@runtime_checkable
+class MakesControls(Protocol):
+    """A task whose voices say what they are played with."""
+
+    voices: Mapping[str, Any]
+
+    def voice_controls(self, batch: AudioBatch) -> dict[str, Controls]:
+        """The controls of each voice, by its name."""
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from drumblender.audio_io import write_wav
 from drumblender.callbacks.baselines import Row, means, rows_of, told, worst, write_baselines
+from drumblender.callbacks.controls import write_controls
 from drumblender.callbacks.followed import (
     Hits,
     follow_table,
@@ -22,7 +23,7 @@ from drumblender.callbacks.followed import (
 )
 from drumblender.callbacks.item_metrics import gather, measure, write_metrics
 from drumblender.callbacks.sounds import pairs_of, run_folder, sample_rate_of
-from drumblender.types import ComparesBaselines, FollowsFeatures
+from drumblender.types import ComparesBaselines, FollowsFeatures, MakesControls
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
@@ -48,6 +49,7 @@ class ExportWavs(L.Callback):
         output_dir: Where the folders go; by default ``test/`` or ``predict/`` in the folder of the run.
         max_items: Items whose sounds each process writes at most; None for all. The metrics are of all items.
         voices: Write each voice of a test as ``voices/<voice>/<name>.wav`` as well, where there are several.
+        controls: Write what each item of a test is played with, in real units, as ``controls/<name>.npz``.
         baselines: Compare the model with what needs no training, on all items of a test.
 
     Raises:
@@ -64,12 +66,13 @@ class ExportWavs(L.Callback):
         output_dir: str | None = None,
         max_items: int | None = None,
         voices: bool = False,
+        controls: bool = False,
         baselines: bool = True,
     ) -> None:
         if max_items is not None and max_items < 1:
             raise ValueError(f"max_items starts at 1, got {max_items}; None writes all.")
         self.output_dir, self.max_items = output_dir, max_items
-        self.voices, self.baselines = voices, baselines
+        self.voices, self.controls, self.baselines = voices, controls, baselines
         self.folder = Path()
         self._names: set[str] = set()
         self._rows: list[dict[str, Any]] = []
@@ -98,6 +101,8 @@ class ExportWavs(L.Callback):
         self._rows += measure(pl_module, outputs, names)
         if self.voices and names:
             self._write_voices(pl_module, batch, batch_idx, names)
+        if self.controls and names and isinstance(pl_module, MakesControls):
+            self._write_controls(trainer, pl_module, batch, names)
         if self.baselines and isinstance(pl_module, ComparesBaselines) and names:
             batch = trainer.precision_plugin.convert_input(batch)
             with trainer.precision_plugin.forward_context():  # as in a step
@@ -158,6 +163,15 @@ class ExportWavs(L.Callback):
                 if (self.folder / "pred" / f"{name}.wav").is_file():
                     path = self.folder / "voices" / safe_name(voice) / f"{name}.wav"
                     write_wav(path, sound, sample_rate_of(module))
+
+    def _write_controls(
+        self, trainer: L.Trainer, module: MakesControls, batch: Any, names: Sequence[str]
+    ) -> None:
+        written = self.max_items is None or all((self.folder / "pred" / f"{n}.wav").is_file() for n in names)
+        if written:
+            with trainer.precision_plugin.forward_context():  # as in a step
+                batch = trainer.precision_plugin.convert_input(batch)
+                write_controls(module, batch, names, self.folder / "controls")
 
     def _start(self, stage: str, trainer: L.Trainer) -> None:
         default = run_folder(trainer) / stage  # asked for by all processes

@@ -18,6 +18,7 @@ from drumblender.atomic import atomic_write
 from drumblender.audio_io import read_audio
 from drumblender.console import track
 from drumblender.evaluation.pictures import draw_curves, draw_spectrogram, levels_db, outline
+from drumblender.evaluation.played import show_controls
 from drumblender.evaluation.runs import Run, read_runs
 
 _log = logging.getLogger(__name__)
@@ -124,7 +125,16 @@ def _item(number: int, name: str, runs: Sequence[Run], metrics: list[str], folde
             }
         )
     values = [[_number(run.metrics.get(name, {}).get(metric)) for metric in metrics] for run in runs]
-    return {"name": name, "values": values, "sounds": sounds, "scaled_db": round(20 * math.log10(scale), 1)}
+    played = [
+        {"run": place, **known, "image": quote(f"pictures/{known['image']}") if "image" in known else None}
+        for place, run in enumerate(runs)
+        if name in run.controls
+        for known in show_controls(run.controls[name], folder / "pictures", f"{number:05}-{place}")
+    ]
+    order = list(dict.fromkeys(known["name"] for known in played))
+    played.sort(key=lambda known: (order.index(known["name"]), known["run"]))  # runs beside each other
+    scaled_db = round(20 * math.log10(scale), 1)
+    return {"name": name, "values": values, "sounds": sounds, "controls": played, "scaled_db": scaled_db}
 
 
 def _write_sound(path: Path, audio: Tensor, rate: int) -> None:

@@ -20,6 +20,7 @@ class Run:
         sounds: For each item the file of each of its sounds: ``target`` where there is one, ``pred``, then
             the voices of ``voices/<voice>/`` where there are some.
         metrics: For each item the number of each metric.
+        controls: For each item the file of what its voices were played with, where there is one.
         curves: What was logged in training, over steps.
     """
 
@@ -27,6 +28,7 @@ class Run:
     sounds: dict[str, dict[str, Path]]
     metrics: dict[str, dict[str, float]]
     curves: dict[str, Curve]
+    controls: dict[str, Path]
 
     def means(self) -> dict[str, float]:
         """The mean of each metric over the items that have a finite one."""
@@ -66,7 +68,9 @@ def read_run(folder: Path, name: str) -> Run:
     for kind, place in kinds.items():
         for path in _audio(place):
             sounds.setdefault(path.stem, {})[kind] = path
-    return Run(name, dict(sorted(sounds.items())), read_metrics(where / "metrics.csv"), read_curves(folder))
+    metrics, curves = read_metrics(where / "metrics.csv"), read_curves(folder)
+    controls = {path.stem: path for path in (where / "controls").glob("*.npz")}
+    return Run(name, dict(sorted(sounds.items())), metrics, curves, controls)
 
 
 def read_metrics(path: Path) -> dict[str, dict[str, float]]:
@@ -125,8 +129,10 @@ def _has(folder: Path) -> bool:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The last parts of the paths, as few as tell them apart."""
+    """The last parts of the paths, as few as tell them apart; without an end that all share."""
     parts = [folder.resolve().parts for folder in folders]
+    while len(parts) > 1 and len({part[-1:] for part in parts}) == 1 and all(len(part) > 1 for part in parts):
+        parts = [part[:-1] for part in parts]
     for count in range(1, max(map(len, parts), default=1) + 1):
         names = ["/".join(part[-count:]) for part in parts]
         if len(set(names)) == len(names):

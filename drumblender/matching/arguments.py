@@ -42,7 +42,12 @@ def match_parser() -> ArgumentParser:
 
 def _add_search(add: Callable[..., Any]) -> None:
     """How to search, and for how long."""
-    add("--method", choices=["gradient", "genetic", "hybrid"], default="gradient", help="how to search")
+    add(
+        "--method",
+        choices=["gradient", "genetic", "hybrid", "newton"],
+        default="gradient",
+        help="how to search",
+    )
     add("--renders", type=int, default=300, help="budget: how many sounds to render at most")
     add("--restarts", type=int, default=1, help="starts of the gradient search, which share the budget")
     add("--lr", type=float, default=0.1, help="learning rate of the gradient search, on logits")

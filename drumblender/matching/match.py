@@ -99,7 +99,8 @@ def match(
         synth: Any synth.
         loss: ``(prediction, target) -> scalar``; None: the multi-resolution STFT loss.
         method: ``gradient``: Adam from one or more starts at once. ``genetic``: PyGAD. ``hybrid``: genetic
-            for half of the renders, then gradient from its fittest.
+            for half of the renders, then gradient from its fittest. ``newton``: damped least squares on the
+            levels of bands, whose slopes are differences of renders; for controls of few numbers.
         renders: Budget: sounds rendered, at most. An audio that needs a gradient counts as one as well.
         restarts: Starts of the gradient search; they share the budget.
         lr: Its learning rate, on logits of the controls.
@@ -141,15 +142,15 @@ def match(
         torch.manual_seed(seed)
         if start is None and analyse and rate is not None:
             start = start_in(target, synth, space, rate)
-        skipped, interrupted = _run(search, objective, start)
+        skipped, interrupted = _run(search, objective, start, rate)
         return _result(objective, match_level, rate, skipped, interrupted, seed)
 
 
-def _run(search: Search, objective: Objective, start: Controls | None) -> tuple[int, bool]:
+def _run(search: Search, objective: Objective, start: Controls | None, rate: int | None) -> tuple[int, bool]:
     """Search; how many gradient steps were left out, and whether Ctrl+C ended it."""
     skipped, interrupted = 0, False
     try:
-        skipped = search.run(objective, start)
+        skipped = search.run(objective, start, rate)
     except KeyboardInterrupt:
         if objective.best_audio is None:
             raise

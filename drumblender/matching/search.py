@@ -7,11 +7,12 @@ import torch
 
 from drumblender.matching.descent import gradient_search
 from drumblender.matching.genetic import GeneticSettings, genetic_search
+from drumblender.matching.newton import newton_search
 from drumblender.matching.objective import Objective
 from drumblender.matching.patience import Patience
 from drumblender.types import Controls
 
-Method = Literal["gradient", "genetic", "hybrid"]
+Method = Literal["gradient", "genetic", "hybrid", "newton"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Search:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.method not in ("gradient", "genetic", "hybrid"):
-            raise ValueError(f"method is gradient, genetic or hybrid, got {self.method!r}.")
+        if self.method not in ("gradient", "genetic", "hybrid", "newton"):
+            raise ValueError(f"method is gradient, genetic, hybrid or newton, got {self.method!r}.")
         needed = {
             "gradient": self.restarts,
+            "newton": self.restarts,
             "genetic": self.genetic.population,
             "hybrid": 2 * max(self.genetic.population, self.restarts),
         }[self.method]
@@ -49,10 +51,16 @@ class Search:
                 f"Needs patience of 1 and more and lr above 0, got patience={self.patience}, lr={self.lr}."
             )
 
-    def run(self, objective: Objective, start: Controls | None) -> int:
+    def run(self, objective: Objective, start: Controls | None, sample_rate: int | None = None) -> int:
         """Search from a start in (0, 1), or from draws; returns how many gradient steps were left out."""
         generator = torch.Generator().manual_seed(self.seed)
         space, device = objective.space, objective.target.device
+        if self.method == "newton":
+            if sample_rate is None:
+                raise ValueError("A newton search needs the sample_rate of the target.")
+            free = space.free(self.restarts, generator, start).to(device)
+            newton_search(objective, free, self.renders, sample_rate, generator)
+            return 0
         if self.method != "gradient":
             share = self.renders if self.method == "genetic" else self.renders // 2
             first = space.free(self.genetic.population, generator, start).to(device)

@@ -32,7 +32,7 @@ from drumblender.tasks import SynthesisTask
 from experiments.remap.direct import DirectSchedule, optimise_directly
 from experiments.remap.ensemble import Ensemble, History, Schedule, train
 from experiments.remap.members import Drum, Start, drum_of, members_of, start_from
-from experiments.remap.table import write_tables
+from experiments.remap.table import row_name, write_tables
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ def run(config: DictConfig) -> Path:
         settings.save_members(ensemble, starts, output / "checkpoints" / name)
     described = {"algorithm": name} | trained
     write_metrics(metrics, ensemble, starts, errors, described, config.preset_baseline)
+    write_items(metrics, output / "metrics.csv")
     write_tables(output)
     return metrics
 
@@ -125,6 +126,23 @@ def write_metrics(
             }
         rows.append(row)
     with atomic_write(path) as aside, aside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_items(metrics: Path, output: Path) -> None:
+    """The errors of each run of the algorithm, as ``experiments.table`` compares algorithms by them."""
+    with metrics.open(newline="") as file:
+        runs = list(csv.DictReader(file))
+    keys = [key for key in runs[0] if key.startswith("test/") and not key.startswith("test/preset_")]
+    names = {key: row_name(key.removeprefix("test/")).strip("$") for key in keys if key != "test/loss"}
+    rows = [
+        {"name": f"{run['drum']}-{run['preset']}-{run['seed']}", "loss": run["test/loss"]}
+        | {name: run[key] for key, name in names.items()}
+        for run in runs
+    ]
+    with atomic_write(output) as aside, aside.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

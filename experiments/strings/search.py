@@ -7,6 +7,7 @@ A note that is done is not searched again, so a study that was stopped goes on w
 
 import json
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from experiments.strings.report import mean_and_deviation, write_rows, write_sum
 
 logger = logging.getLogger(__name__)
 COLUMNS = {"MR-STFT": "stft", "MR-STFT, synthetic": "synth_stft", "parameter L1": "param"}
+ERRORS = ("stft", "synth_stft", "param")
 COLUMNS |= {"renders": "total_renders", "s": "method_total_time"}
 
 
@@ -135,6 +137,17 @@ def study(config: DictConfig, notes: list[Note], method: str, excitation: str) -
     return summary
 
 
+def write_items(output: Path, searched: str) -> None:
+    """The errors of each note of one search, as ``experiments.table`` compares searches by them."""
+    rows = []
+    for kind, columns in (("real", {"stft": "stft"}), ("synth", {"stft": "synth_stft", "param": "param"})):
+        for path in sorted((output / searched / kind / "done").glob("*.json")):
+            found = json.loads(path.read_text())
+            errors = {column: found[key] for key, column in columns.items()}
+            rows.append({"name": found["name"], **dict.fromkeys(ERRORS, math.nan), **errors})
+    write_rows(output / "metrics.csv", rows)
+
+
 def summarise(real: list[dict], synthetic: list[dict], everything: list[dict]) -> dict[str, float | None]:
     """The published numbers, and the renders, which compare methods as iterations cannot."""
     summary: dict[str, float | None] = {}
@@ -165,6 +178,8 @@ def main(config: DictConfig) -> None:
         for excitation in config.excitations
     }
     write_table(Path(config.output), summaries, COLUMNS)
+    if len(summaries) == 1:
+        write_items(Path(config.output), next(iter(summaries)))
     logger.info("Wrote %s.", Path(config.output) / "table.csv")
 
 

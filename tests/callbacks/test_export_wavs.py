@@ -1,14 +1,20 @@
 import csv
 
+import numpy as np
 import pytest
 import torch
 from callbacks.runs import RATE, Scale, sounds, trainer
 from scipy.io import wavfile
 
 from drumblender.callbacks import ExportWavs
+from drumblender.callbacks.controls import read_controls
 from drumblender.callbacks.export_wavs import safe_name
+from drumblender.controllers import FreeControls
+from drumblender.dsp.units import Range
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.metrics import LogSpectralDistance, LossMetric
+from drumblender.synths import DampedModalSynth
+from drumblender.tasks.voices import Voice
 
 NAMES = ["kicks/One.wav", "kicks/one.wav", "../snare 2", "tom", "tom"]
 FILES = {"kicks_One.wav", "kicks_one-2.wav", "snare_2.wav", "tom.wav", "tom-2.wav"}
@@ -116,3 +122,48 @@ def test_two_processes_write_all_items_and_one_table(tmp_path):
 def test_a_limit_starts_at_one():
     with pytest.raises(ValueError, match="max_items"):
         ExportWavs(max_items=0)
+
+
+class Played(Scale):
+    """Says what its one voice is played with: two modes that fall, one amplitude that is held."""
+
+    def __init__(self):
+        super().__init__()
+        freq_hz, t60_s = Range(50, 800, log=True), Range(0.1, 1)
+        self.voices = {
+            "modal": Voice(DampedModalSynth(2, RATE, freq_hz=freq_hz, t60_s=t60_s), FreeControls())
+        }
+
+    def voice_controls(self, batch):
+        rows = len(batch["audio"])
+        falling = torch.tensor([[1.0, 0.5], [0.5, 0.0]]).expand(rows, 2, 2)
+        return {"modal": {"freq": falling, "t60": torch.full((1, 1, 2), 0.5), "amp": falling}}
+
+
+def test_a_test_leaves_what_each_item_was_played_with_in_units(tmp_path):
+    export = ExportWavs(controls=True)
+    trainer(tmp_path, export).test(Played(), sounds(names=NAMES), verbose=False)
+    folder = tmp_path / "test" / "controls"
+    assert {path.with_suffix(".wav").name for path in folder.iterdir()} == FILES
+    found = read_controls(folder / "tom-2.npz")
+    assert list(found) == ["modal.freq_hz", "modal.t60_s", "modal.amp"]
+    assert found["modal.freq_hz"].tolist() == [[pytest.approx(800), 200], [200, pytest.approx(50)]]
+    assert found["modal.t60_s"].tolist() == [[pytest.approx(0.55)] * 2]
+
+
+@pytest.mark.parametrize("content", [b"odd", b"PK\x03\x04 cut off"])
+def test_a_damaged_file_of_controls_is_one_line(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="no file of controls"):
+        read_controls(tmp_path / "a.npz")
+
+
+def test_a_file_of_controls_that_holds_objects_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", odd=np.array([{"a": 1}]))
+    with pytest.raises(ValueError, match="no file of controls"):
+        read_controls(tmp_path / "a.npz")
+
+
+def test_controls_of_a_task_without_voices_are_not_asked_for(tmp_path):
+    trainer(tmp_path, ExportWavs(controls=True)).test(Scale(), sounds(), verbose=False)
+    assert not (tmp_path / "test" / "controls").exists()

@@ -4,16 +4,25 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from drumblender.audio_io import read_audio, write_wav
 from drumblender.cli import run
 from drumblender.evaluation.pictures import HEIGHT, WIDTH, draw_curves, draw_spectrogram, levels_db, outline
+from drumblender.evaluation.played import show_controls
 from drumblender.evaluation.runs import read_run, read_runs
 
 RATE = 16000
 ITEMS = {"kick": 3.0, "snare <b>&": 1.0, "tom": 2.0, "äther": float("nan")}
+
+
+def write_played(path):
+    path.parent.mkdir(exist_ok=True)
+    fall = np.linspace(1, 0, 50, dtype=np.float32)[:, None]
+    bands = np.linspace(-60, 0, 12, dtype=np.float32) + 20 * fall
+    np.savez(path, **{"noise.level_db": bands, "tone.f0_hz": 100 + 50 * fall, "tone.decay_s": fall[:1] / 2})
 
 
 def make_run(folder, gain=0.5, voices=False):
@@ -25,6 +34,7 @@ def make_run(folder, gain=0.5, voices=False):
         write_wav(folder / "test" / "pred" / f"{name}.wav", gain * sound, RATE)
         if voices:
             write_wav(folder / "test" / "voices" / "noise" / f"{name}.wav", 0.1 * sound, RATE)
+            write_played(folder / "test" / "controls" / f"{name}.npz")
     with (folder / "test" / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["name", "mss"], *([n, v / gain] for n, v in ITEMS.items())])
     (folder / "metrics.csv").write_text("step,train/loss,validation/loss\n0,4,\n0,,5\n10,2,\n10,,3\n20,1,\n")
@@ -44,7 +54,7 @@ def test_a_run_is_read_with_its_voices_and_curves(tmp_path):
 
 def test_runs_are_named_by_what_tells_them_apart(tmp_path):
     folders = [make_run(tmp_path / name / "version_0") for name in "ab"]
-    assert [one.name for one in read_runs(folders)] == ["a/version_0", "b/version_0"]
+    assert [one.name for one in read_runs(folders)] == ["a", "b"]
     with pytest.raises(ValueError, match="named twice"):
         read_runs([folders[0], folders[0]])
 
@@ -79,6 +89,18 @@ def test_outlines_keep_the_largest_sample_of_each_part():
     peaks = outline(audio, 10)
     assert peaks == [0, 0.5, 0, 0, 0, -1, 0, 0, 0, 0]
     assert outline(torch.zeros(3), 10) == [0, 0, 0]
+
+
+def test_controls_are_numbers_lines_or_a_picture(tmp_path):
+    from PIL import Image
+
+    write_played(tmp_path / "controls" / "a.npz")
+    bands, pitch, decay = show_controls(tmp_path / "controls" / "a.npz", tmp_path / "pictures", "00001-0")
+    assert (bands["name"], bands["low"], bands["high"], bands["size"]) == ("noise.level_db", -60, 20, 12)
+    assert pitch["lines"][0].startswith("0.0,0.0 ") and pitch["lines"][0].endswith(" 100.0,100.0")
+    assert decay["values"] == [0.5] and "lines" not in decay
+    image = Image.open(tmp_path / "pictures" / bands["image"]).convert("L")
+    assert image.size == (50, 12) and image.getpixel((0, 0)) > image.getpixel((49, 11))
 
 
 def test_curves_fall_from_the_top_left_to_the_bottom_right():
@@ -178,6 +200,16 @@ def test_the_browser_plays_one_sound_at_a_time(page):
     page.get_by_role("button", name="Play target of kick").click()
     page.wait_for_function("heard[2].volume < 1")
     assert page.evaluate("heard[2].volume") == pytest.approx(0.1, rel=0.01)  # the voice is the softest
+
+
+def test_the_browser_shows_controls_over_time(page):
+    page.get_by_role("button", name="kick", exact=True).click()
+    page.get_by_text("Controls over time (3)").click()
+    assert page.get_by_role("img", name="tone.f0_hz · a of kick over time, from 100 to 150").is_visible()
+    picture = page.get_by_role("img", name="noise.level_db · a of kick over time: 12 rows, from -60 to 20")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('img.played')].every((i) => i.naturalWidth === 50)")
+    assert page.locator(".held").inner_text() == "0.5"
 
 
 @pytest.mark.parametrize("kind, hits", [("abx", "right"), ("ab", "nearer")])

@@ -34,7 +34,7 @@ def struck(synth, *values):
     return controls, synth(controls, 2000)[0]
 
 
-@pytest.mark.parametrize("method", ["gradient", "genetic", "hybrid"])
+@pytest.mark.parametrize("method", ["gradient", "genetic", "hybrid", "newton"])
 def test_a_search_finds_the_sound_of_its_own_synth(method):
     synth = modes(1)
     truth, target = struck(synth, [0.4], [0.6], [0.7])

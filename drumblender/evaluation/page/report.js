@@ -57,6 +57,47 @@
     return figure;
   }
 
+  // What the voices were played with: numbers, lines or a picture over time.
+  const drawing = "http://www.w3.org/2000/svg";
+  const short = (number) => Number(number.toPrecision(4)).toString();
+  function control(item, known) {
+    const figure = document.createElement("figure");
+    const title = known.name + (numRuns > 1 ? ` · ${data.runs[known.run]}` : "");
+    const reach = `${short(known.low)} to ${short(known.high)}${known.log ? ", in ratios" : ""}`;
+    const caption = document.createElement("figcaption");
+    caption.append(make("span", title), make("small", known.values ? "held" : reach, { className: "quiet" }));
+    figure.append(caption);
+    if (known.values) figure.append(make("p", known.values.map(short).join(" · "), { className: "held" }));
+    else if (known.image) {
+      figure.append(make("img", "", { src: known.image, className: "played", loading: "lazy",
+        alt: `${title} of ${item.name} over time: ${known.size} rows, from ${reach}` }));
+    } else {
+      const svg = document.createElementNS(drawing, "svg");
+      for (const [name, text] of Object.entries({ viewBox: "-1 -2 102 104", preserveAspectRatio: "none", role: "img",
+        "aria-label": `${title} of ${item.name} over time, from ${reach}` })) svg.setAttribute(name, text);
+      known.lines.forEach((points, place) => {
+        const line = document.createElementNS(drawing, "polyline");
+        line.setAttribute("points", points);
+        line.setAttribute("class", `curve c${place % 6}`);
+        svg.append(line);
+      });
+      svg.classList.add("played");
+      figure.append(svg);
+    }
+    return figure;
+  }
+  function controlsOf(item) {
+    const details = document.createElement("details");
+    details.append(make("summary", `Controls over time (${item.controls.length})`));
+    details.addEventListener("toggle", () => {
+      if (details.childElementCount > 1) return;
+      const grid = make("div", "", { className: "sounds" });
+      grid.append(...item.controls.map((known) => control(item, known)));
+      details.append(grid);
+    });
+    return details;
+  }
+
   // Items open below their row; players are made only then.
   function toggle(body, open) {
     const button = body.querySelector("button.open");
@@ -74,6 +115,7 @@
     const figures = item.sounds.map((sound) => player(item, sound));
     sounds.append(...figures);
     cell.append(sounds);
+    if (item.controls.length) cell.append(controlsOf(item));
     body.insertRow().append(cell);
     figures.forEach((figure) => figure.draw());
   }
