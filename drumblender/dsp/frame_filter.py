@@ -27,7 +27,7 @@ def filter_frame(
 def real_filter_frame(
     frame: Float[Tensor, "*batch n_fft"], gain: Float[Tensor, "*batch bins"]
 ) -> Float[Tensor, "*batch n_fft"]:
-    """What :func:`filter_frame` computes, as matrices of the two factors of ``n_fft`` (Cooley and Tukey 1965).
+    """What :func:`filter_frame` computes, in matrices of the factors of ``n_fft`` (Cooley and Tukey 1965).
 
     1024 points are two steps of 32: 0.3 million products there and back, where one matrix has 2 million.
 

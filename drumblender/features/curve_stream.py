@@ -65,7 +65,7 @@ class CurveStream:
 
     @torch.no_grad()
     def push(self, block: Float[Tensor, "samples"]) -> dict[str, Float[Tensor, "frames"]]:
-        """Curves of the frames that this block completes, perhaps none; samples that are no numbers count as 0.
+        """Curves of the frames that this block completes, perhaps none; what is no number counts as 0.
 
         Raises:
             ValueError: The block is not mono.
@@ -84,7 +84,9 @@ class CurveStream:
             return {name: torch.zeros(0) for name in names}
         pitch, sure = self._yin.frames(self._under(self._yin.frame, frames).double().numpy(), self.hop_length)
         periodicity = torch.from_numpy(np.nan_to_num(sure).clip(0, 1)).float()
-        f0_hz = self._hold(torch.from_numpy(pitch).float().clamp(LOWEST_HZ, self.sample_rate / 2), periodicity)
+        f0_hz = self._hold(
+            torch.from_numpy(pitch).float().clamp(LOWEST_HZ, self.sample_rate / 2), periodicity
+        )
         size = self.loudness.frame_size
         loudness_db = self.loudness.level(self._under(size, frames).square().unfold(0, size, self.hop_length))
         age_s, peak_db, _ = self._position.advance(f0_hz, loudness_db, periodicity)

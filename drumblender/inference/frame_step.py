@@ -18,7 +18,7 @@ State = tuple[Tensor, ...]
 
 
 def play_frames(player: Player, state: Any, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Any]:
-    """Controls of the next frames by role (``amp``, perhaps ``magnitude``), and the encoder's state after them.
+    """Controls of the next frames by role (``amp``, perhaps ``magnitude``), and the encoder's state.
 
     Raises:
         ValueError: A curve that the controller hears is missing.
@@ -79,10 +79,23 @@ class FrameStep(nn.Module):
         hears = () if encoder is None else encoder.hears
         self.inputs = tuple(dict.fromkeys(("f0_hz", "loudness_db", *hears)))
         self.late_samples = n_fft // 2 if self.has_noise else hop_length
+        hops = -(-n_fft // hop_length)  # a sample of the noise lies in so many frames
+        window = torch.hann_window(n_fft)
+        weights = torch.nn.functional.pad(window.square(), (0, hops * hop_length - n_fft))
         share = torch.arange(hop_length, dtype=torch.float64) / hop_length
-        self.register_buffer("share", share, persistent=False)
-        self.register_buffer("ramp", share.cumsum(0), persistent=False)  # a pitch that moves on a line, summed
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        size = player.control_sizes[player.names["amp"]]
+        constants = {
+            "window": window,
+            "weights": weights.view(hops, hop_length),
+            "ages": torch.arange(hops),
+            "share": share,
+            "ramp": share.cumsum(0),  # a pitch that moves on a line, summed
+            "steps": torch.arange(1, hop_length + 1, dtype=torch.float64),
+            "order": torch.arange(1, size + 1, dtype=torch.float64)[:, None],
+            "speed": 2 * torch.pi * torch.arange(1.0, size + 1)[:, None],
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
         self.eval()
 
     def initial(self, noise: Float[Tensor, "samples"]) -> State:
@@ -91,11 +104,18 @@ class FrameStep(nn.Module):
         hidden = torch.zeros(1, 1, 1)
         if encoder is not None:
             hidden = torch.zeros(encoder.gru.num_layers, 1, encoder.gru.hidden_size)
-        harmonics = (hidden, torch.zeros(1, dtype=torch.float64), torch.zeros(1), torch.zeros(size), torch.zeros(1))
+        harmonics = (
+            hidden,
+            torch.zeros(1),
+            torch.zeros(1, dtype=torch.float64),
+            torch.zeros(1),
+            torch.zeros(size),
+        )
         if not self.has_noise:
             return harmonics
-        under = torch.cat([noise[1 : self.n_fft // 2 + 1].flip(0), noise[: self.n_fft // 2]])
-        return *harmonics, torch.zeros(self.n_fft // 2), under, torch.zeros(self.n_fft), torch.zeros(self.n_fft)
+        half = self.n_fft // 2
+        under = torch.cat([noise[1 : half + 1].flip(0), noise[:half]])
+        return *harmonics, torch.zeros(half), under, torch.zeros(self.n_fft)
 
     def forward(
         self, curves: Float[Tensor, "1 inputs"], noise: Float[Tensor, "samples"], *state: Tensor
@@ -107,39 +127,48 @@ class FrameStep(nn.Module):
             noise: The next ``hop_length`` samples of white noise, half an FFT ahead; none without noise.
             state: From ``initial``, or from the last call.
         """
-        hidden, turns, last_hz, last_amp, begun = state[:5]
+        hidden, count, turns, last_hz, last_amp = state[:5]
         batch = {name: curves[:, place, None] for place, name in enumerate(self.inputs)}
         controls, after = play_frames(self.player, hidden, batch)
         f0_hz, amp = curves[0, :1], controls["amp"][0, 0]
-        played, turns = self._harmonics(turns, last_hz * begun, f0_hz * begun, last_amp * begun, amp * begun)
-        hidden = hidden if after is None else after
-        harmonics = (hidden, turns, f0_hz, amp, torch.ones_like(begun))
+        played, turns = self._harmonics(turns, last_hz, f0_hz * count.clamp(max=1), last_amp, amp)
+        harmonics = (hidden if after is None else after, count + 1, turns, f0_hz, amp)
         if not self.has_noise:
             return played, *harmonics
-        waiting, under, sound, weight = state[5:]
-        waiting = torch.cat([waiting[self.hop_length :], played])
+        waiting, under, sound = state[5:]
+        hop = self.hop_length
+        waiting = torch.cat([waiting[hop:], played])
         gain = upsample_frames(controls["magnitude"][0, 0], self.n_fft // 2 + 1, "ends")
         sound = sound + filter_frame(under * self.window, gain) * self.window
-        weight = weight + self.window.square()
-        hop = self.hop_length
-        ready = waiting[:hop] + sound[:hop] / weight[:hop].clamp(min=1e-11)
-        under = torch.cat([under[hop:], noise])
-        none = torch.zeros_like(sound[:hop])
-        return ready, *harmonics, waiting, under, torch.cat([sound[hop:], none]), torch.cat([weight[hop:], none])
+        ready = waiting[:hop] + sound[:hop] / self._weight(count, hop)
+        sound = torch.cat([sound[hop:], sound.new_zeros(hop)])
+        return ready, *harmonics, waiting, torch.cat([under[hop:], noise]), sound
+
+    def rest(self, *state: Tensor) -> Float[Tensor, "samples"]:
+        """What is left up to the last frame, from the state after it."""
+        if not self.has_noise:
+            return torch.zeros(0)
+        left, count, hop = self.n_fft // 2 - self.hop_length, state[1], self.hop_length
+        weights = [self._weight(count + later, hop, missing=1 + later) for later in range(-(-left // hop))]
+        return state[5][hop:] + state[7][:left] / torch.cat(weights)[:left]
+
+    def _weight(self, count: Tensor, hop: int, missing: int = 0) -> Float[Tensor, "hop"]:
+        """Squares of the windows that overlap in the hop that leaves, with ``count`` frames before."""
+        there = (self.ages <= count) & (self.ages >= missing)
+        return (there.to(self.weights)[None] @ self.weights)[0].clamp(min=1e-11)
 
     def _harmonics(
         self, turns: Tensor, last_hz: Tensor, f0_hz: Tensor, last_amp: Tensor, amp: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """A hop from one frame to the next; of frequency 0 where there is none before."""
         rate = self.player.sample_rate
         last_hz, step_hz = last_hz.double(), (f0_hz - last_hz).double()
-        turns = turns + (last_hz * torch.arange(1, self.hop_length + 1) + step_hz * self.ramp) / rate
-        order = torch.arange(1, amp.shape[-1] + 1, dtype=torch.float64)[:, None]
-        cycle = order * turns
-        phase = (2 * torch.pi * (cycle - cycle.floor())).float()
-        audible = order * (last_hz + step_hz * self.share) < rate / 2
-        level = last_amp[:, None] + (amp - last_amp)[:, None] * self.share.float()
-        played = (torch.where(audible, level, 0.0) * phase.sin()).sum(dim=0)
-        return played, turns[-1:] - turns[-1:].floor()
+        turns = turns + (last_hz * self.steps + step_hz * self.ramp) / rate
+        turns = turns - turns.floor()
+        audible = self.order < rate / 2 / (last_hz + step_hz * self.share)
+        level = torch.lerp(last_amp[:, None], amp[:, None], self.share.float())
+        played = torch.where(audible, level, 0.0) * (self.speed * turns.float()).sin()
+        return played.sum(dim=0), turns[-1:]
 
 
 class SteppedStream:
@@ -159,7 +188,7 @@ class SteppedStream:
         first = self._source.draw(step.n_fft // 2 + 1)
         self._early = first[-1:]  # drawn for the mirror at the start, and heard once more
         self._state: Sequence[Tensor] = step.initial(first)
-        self._drop = step.late_samples
+        self._drop, self._begun = step.late_samples, False
 
     @torch.no_grad()
     def push(self, curves: dict[str, Float[Tensor, "frames"]]) -> Float[Tensor, "samples"]:
@@ -168,6 +197,7 @@ class SteppedStream:
             raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")
         frames = torch.stack([curves[name] for name in self.step.inputs], dim=-1)
         parts = [torch.zeros(0)]
+        self._begun = self._begun or len(frames) > 0
         for frame in frames:
             sound, *self._state = self._call(frame[None], self._noise(), *self._state)
             dropped = min(self._drop, len(sound))
@@ -177,12 +207,7 @@ class SteppedStream:
 
     def finish(self) -> Float[Tensor, "samples"]:
         """The rest, up to the last frame."""
-        if not self.step.has_noise or self._drop > self.step.n_fft // 2 - self.step.hop_length:
-            return torch.zeros(0)
-        left = self.step.n_fft // 2 - self.step.hop_length
-        waiting, _, sound, weight = self._state[5:]
-        rest = waiting[self.step.hop_length :] + sound[:left] / weight[:left].clamp(min=1e-11)
-        return rest[self._drop :]
+        return self.step.rest(*self._state)[self._drop :] if self._begun else torch.zeros(0)
 
     def _noise(self) -> Tensor:
         if not self.step.has_noise:
