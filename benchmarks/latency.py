@@ -51,7 +51,7 @@ def engines(player: HarmonicControls, folder: Path) -> dict[str, Callable[[], ob
 
 
 def timed(pushes: Callable[[], tuple[Callable, list]]) -> tuple[float, float, float]:
-    """Milliseconds that half and 99 % of the blocks take, and CPU seconds of all; of each block the best round.
+    """Milliseconds that half and 99 % of the blocks take, and CPU seconds of all; the best round of each.
 
     The rounds do the same, so that of every block the least is what it takes where nothing else runs.
     """

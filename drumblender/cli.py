@@ -34,6 +34,7 @@ HELP = """\
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
   remap CKPT IN OUT             play a drum synth from a recording of another drum
   transfer CKPT VOICE OUT       play a voice as the instrument of a model, or a folder of them
+  app \\[CKPT]                   the same in the browser: record or upload, before and after
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
   pitch IN OUT.csv              the pitch and the notes of a recording, or of a folder of them
   import \\[OLD.yaml] OLD.ckpt OUT
@@ -68,6 +69,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "render": ("matching.render", playing.render),
     "remap": ("inference.remap", playing.remap),
     "transfer": ("inference.transfer_command", playing.transfer),
+    "app": ("inference.app", playing.app),
     "export": ("inference.export", converting.export),
     "import": ("originals.command", converting.importing),
     "checkpoints": ("inference.shelf_command", playing.checkpoints),
