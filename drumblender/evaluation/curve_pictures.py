@@ -44,7 +44,8 @@ def draw_melodies(
     """
     from matplotlib.figure import Figure  # slow to import
 
-    figure = Figure(figsize=(9 * len(melodies), 6), layout="constrained", facecolor="white")
+    width = 10 if len(melodies) == 1 else 6 * len(melodies)
+    figure = Figure(figsize=(width, 6), layout="constrained", facecolor="white")
     panels = figure.subplots(3, len(melodies), squeeze=False, sharex="col", height_ratios=(1, 3, 1.4))
     for column, (title, (audio, curves)) in zip(panels.T, melodies.items(), strict=True):
         sound = audio[:, : int(longest_s * sample_rate)]

@@ -118,7 +118,7 @@ def build_app(models: dict[str, str], trust: Trust | None = None) -> "gradio.Blo
                 button = gradio.Button("Transfer", variant="primary")
             with gradio.Column():
                 after = gradio.Audio(label="After", type="filepath", interactive=False)
-                picture = gradio.Plot(label="Before and after")
+                picture = gradio.Plot(show_label=False)
                 told = gradio.Markdown()
         button.click(play, inputs, [after, picture, told], api_name="transfer")
     return page
