@@ -4,9 +4,9 @@
 
 plays every recording of a folder as ``drumblender transfer`` does and measures what comes out, by another
 pitch tracker than the model's own. Share of the voiced frames whose pitch is within 20 cents of the input's,
-shifted as the model shifted it: against what the model heard, and by the other tracker at both ends. The other
-tracker should hear no longer than the model's: librosa's pYIN and YIN, of 128 ms, err by 22 cents on a vibrato
-of 60, CREPE by 7, PESTO by 10. Correlation of the level in dB with that of the voice, and with the curve that
+shifted as the model shifted it: against what the model heard, and by the other tracker at both ends. That one
+should hear no longer than the model's: on a vibrato of 60 cents librosa's pYIN and YIN, hearing 128 ms, err by
+22, CREPE by 7, PESTO by 10. Correlation of the level in dB with that of the voice, and with the curve that
 was asked for, which has the quantiles of the training. Largest step from sample to sample as a share of the
 peak, beside the largest of the phrases that it trained with: a click would be larger. The table below the
 network does as well: following says nothing about learning.
