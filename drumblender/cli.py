@@ -35,7 +35,7 @@ HELP = """\
   remap CKPT IN OUT             play a drum synth from a recording of another drum
   transfer CKPT VOICE OUT       play a voice as the instrument of a model, or a folder of them
   app \\[CKPT]                   the same in the browser: record or upload, before and after
-  export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
+  export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in, or a frame of transfer
   pitch IN OUT.csv              the pitch and the notes of a recording, or of a folder of them
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base

@@ -131,7 +131,7 @@ def _examined(
         1 - _share(heard, torch.ones_like(heard)),
         1 - _share(sure, heard) if heard.any() else 0.0,
         _share(limit, sure),
-        _share(_many_notes(audio, rate, measure.hop_length, f0_hz), sure),
+        _share(_many_notes(audio, rate, measure.hop_length, f0_hz), heard),
         _plateaus(audio[0]),
     )
 

@@ -5,10 +5,10 @@
 plays every recording of a folder as ``drumblender transfer`` does and measures what comes out, by another
 pitch tracker than the model's own. Share of the voiced frames whose pitch is within 20 cents of the input's,
 shifted as the model shifted it: against what the model heard, and by the other tracker at both ends. That one
-should hear no longer than the model's: on a vibrato of 60 cents librosa's pYIN and YIN, hearing 128 ms, err by
-22, CREPE by 7, PESTO by 10. Correlation of the level in dB with that of the voice, and with the curve that
-was asked for, which has the quantiles of the training. Largest step from sample to sample as a share of the
-peak, beside the largest of the phrases that it trained with: a click would be larger. The table below the
+should resolve what is asked: on a vibrato of 60 cents librosa's pYIN and YIN, of 128 ms, err by 22, and CREPE
+tiny tells pitches of 20 cents apart. Correlation of the level in dB with that of the voice, and with the curve
+that was asked for, which has the quantiles of the training. Largest step from sample to sample as a share of
+the peak, beside the largest of the phrases that it trained with: a click would be larger. The table below the
 network does as well: following says nothing about learning.
 """
 
@@ -121,7 +121,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("voices", type=Path, help="a folder of recordings")
     parser.add_argument("--phrases", type=Path, required=True, help="the prepared folder of the training")
     parser.add_argument("--checkpoint", default="checkpoints/guitar")
-    parser.add_argument("--tracker", default="crepe", help="measures what comes out (default: crepe)")
+    parser.add_argument("--tracker", default="swift-f0", help="measures what comes out (default: swift-f0)")
     parser.add_argument("--loudness", choices=("match", "keep"), default="match", help="as of transfer")
     parser.add_argument("--output", type=Path, default=Path("results/guitar"))
     parser.add_argument("--sounds", type=Path, help="where the sounds go (default: in the output)")

@@ -1,9 +1,12 @@
 """Timbre transfer live: what blocks give is what the whole gives, and what its exported forms give."""
 
+import json
+
 import pytest
 import torch
 from made_up_voice import GUITAR, player, voice
 
+from drumblender.cli import run
 from drumblender.dsp.frame_filter import filter_frame, real_filter_frame
 from drumblender.features import NoteCurves
 from drumblender.features.curve_stream import CurveStream
@@ -111,6 +114,16 @@ def test_a_frame_filtered_by_matrices_is_that_of_the_fft(generator):
     assert torch.allclose(real_filter_frame(frame, gain), filter_frame(frame, gain), atol=1e-5)
     with pytest.raises(ValueError, match="n_fft=6"):
         real_filter_frame(torch.zeros(6), torch.zeros(4))
+
+
+def test_the_verb_exports_the_model_that_ships(tmp_path, capsys):
+    assert run(["export", "checkpoints/guitar", str(tmp_path / "guitar.pt")]) == 0
+    extra = {"metadata": ""}
+    torch.jit.load(tmp_path / "guitar.pt", _extra_files=extra)
+    told = json.loads(extra["metadata"])
+    assert told["curves"] == ["f0_hz", "loudness_db", "age_s", "peak_db"] and told["tracker"] == "pesto"
+    assert run(["export", "checkpoints/guitar", str(tmp_path / "x.onnx"), "--any-size"]) == 1
+    assert "--any-size are for mappers" in capsys.readouterr().err
 
 
 def test_the_model_that_ships_is_played_live():
