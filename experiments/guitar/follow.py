@@ -3,13 +3,13 @@
     python -m experiments.guitar.follow VOICE_FOLDER --phrases PREPARED --output experiments/guitar/results
 
 plays every recording of a folder as ``drumblender transfer`` does and measures what comes out, by another
-pitch tracker than the model's own. Share of the voiced frames whose pitch is within 20 cents of the input's,
-shifted as the model shifted it: against what the model heard, and by the other tracker at both ends. That one
-should resolve what is asked: on a vibrato of 60 cents librosa's pYIN and YIN, of 128 ms, err by 22, and CREPE
-tiny tells pitches of 20 cents apart. Correlation of the level in dB with that of the voice, and with the curve
-that was asked for, which has the quantiles of the training. Largest step from sample to sample as a share of
-the peak, beside the largest of the phrases that it trained with: a click would be larger. The table below the
-network does as well: following says nothing about learning.
+pitch tracker than the model's own. Share of the voiced frames whose pitch is within 20 cents of the
+input's, shifted as the model shifted it: against what the model heard, and by the other tracker at both
+ends. That one should resolve what is asked: on a vibrato of 60 cents librosa's pYIN and YIN, of 128 ms, err
+by 22, and CREPE tiny tells pitches of 20 cents apart. Correlation of the level in dB with that of the
+voice, and with the curve that was asked for, which has the quantiles of the training. Largest step from
+sample to sample as a share of the peak, beside the largest of the phrases that it trained with: a click
+would be larger. The table below the network does as well: following says nothing about learning.
 """
 
 import argparse
