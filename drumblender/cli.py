@@ -34,7 +34,8 @@ HELP = """\
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
   remap CKPT IN OUT             play a drum synth from a recording of another drum
   transfer CKPT VOICE OUT       play a voice as the instrument of a model, or a folder of them
-  export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in
+  app \\[CKPT]                   the same in the browser: record or upload, before and after
+  export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in, or a frame of transfer
   pitch IN OUT.csv              the pitch and the notes of a recording, or of a folder of them
   import \\[OLD.yaml] OLD.ckpt OUT
                                 bring a checkpoint of an original code base
@@ -68,6 +69,7 @@ VERBS = {  # the module of drumblender whose `command` runs each, and the parser
     "render": ("matching.render", playing.render),
     "remap": ("inference.remap", playing.remap),
     "transfer": ("inference.transfer_command", playing.transfer),
+    "app": ("inference.app", playing.app),
     "export": ("inference.export", converting.export),
     "import": ("originals.command", converting.importing),
     "checkpoints": ("inference.shelf_command", playing.checkpoints),

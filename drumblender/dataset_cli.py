@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lightning import LightningDataModule
 
+    from drumblender.data.base import AudioDataModule
     from drumblender.data.prepare.preparation import Report
 
 PROGRAM = "drumblender-dataset"
@@ -62,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument(
         "--verify", action="store_true", help="read every prepared file and check its digest"
     )
+    actions.add_argument(
+        "--plot", metavar="DIR", help="draw each melody: waveform, spectrogram, pitch, periodicity, loudness"
+    )
+    actions.add_argument(
+        "--doctor", metavar="FILE.csv", help="report what is wrong with melodies: silence, chords, twins ..."
+    )
     actions.add_argument("--archive", metavar="FILE", help="pack the prepared folder into a .tar.gz")
     actions.add_argument("--upload", metavar="FILE", help="upload a file to the store of CONFIG")
     parser.add_argument(
@@ -95,6 +102,8 @@ def _run(options: argparse.Namespace, overrides: list[str]) -> int:
                 f"{data.data_dir}: {len(problems)} problems. --preprocess mends them, from the raw audio."
             )
         _say(f"{data.data_dir}: every file is as it was prepared.")
+    if options.plot or options.doctor:
+        asked = _look_at(data, options)
     if options.archive:
         asked = _say(f"{data.pack_archive(options.archive)}: packed.")
     if options.upload:
@@ -108,13 +117,36 @@ def _run(options: argparse.Namespace, overrides: list[str]) -> int:
 def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> int:
     """For data that is made or read anew in every run: there is no prepared folder to work on."""
     name = type(data).__name__
-    for action in ("preprocess", "features", "verify", "archive", "upload"):
+    for action in ("preprocess", "features", "verify", "plot", "doctor", "archive", "upload"):
         if vars(options)[action]:
             raise UsageError(f"{name} keeps no prepared folder, so --{action} does not apply.")
     data.prepare_data()
     data.setup("fit")
     _say(f"{name}: ready; nothing needs to be prepared.")
     return 0
+
+
+def _look_at(data: "AudioDataModule", options: argparse.Namespace) -> bool:
+    """Pictures and report of a set of melodies."""
+    from pathlib import Path
+
+    from drumblender.data.phrases import PhraseDataModule
+    from drumblender.evaluation.data_doctor import examine, plot_items, write_report
+
+    if not isinstance(data, PhraseDataModule):
+        raise UsageError(f"{type(data).__name__} has no curves of melodies: --plot and --doctor need them.")
+    data.prepare_data(backend=options.backend, jobs=options.jobs)
+    if options.plot:
+        _say(f"{options.plot}: {plot_items(data, Path(options.plot))} pictures.")
+    if options.doctor:
+        found = examine(data)
+        write_report(found, Path(options.doctor))
+        for one in found:
+            for complaint in one.complaints():
+                _say(f"{one.source}: {complaint}.")
+        sound = sum(not one.complaints() for one in found)
+        _say(f"{options.doctor}: {sound} of {len(found)} recordings give no cause to look.")
+    return True
 
 
 def _report(report: "Report") -> bool:

@@ -113,7 +113,7 @@ class CorrectedSpectra(Controller):
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         harmonic_db, noise_db = self.levels_db(features, batch)
         amp = db_to_gain(harmonic_db)
-        amp = torch.where(below_nyquist(batch["f0_hz"], amp.shape[-1], self.sample_rate), amp, 0.0)
+        amp = torch.where(below_nyquist(batch["f0_hz"], self.base.num_harmonics, self.sample_rate), amp, 0.0)
         magnitude = db_to_gain(self._between_bands(noise_db))
         gain = db_to_gain(batch["loudness_db"])[..., None] / rms_of(amp, magnitude)
         made = {"f0_hz": batch["f0_hz"][..., None], "amp": amp * gain, "magnitude": magnitude * gain}

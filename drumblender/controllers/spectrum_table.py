@@ -183,6 +183,6 @@ def _even(name: str, curve: Tensor) -> Tensor:
 def _between(grid: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """The cell before each value, and the share of the one after it with an axis for the lines."""
     place = (value - grid[0]) / (grid[1] - grid[0])
-    place = place.clamp(0, len(grid) - 1)
+    place = place.nan_to_num().clamp(0, len(grid) - 1)  # no number is no place: its level tells
     before = place.floor().long().clamp(max=len(grid) - 2)
     return before, (place - before)[..., None]

@@ -72,11 +72,14 @@ class FrameLoudness(Feature):
         after = max(0, (num_frames - 1) * self.hop_length + self.frame_size - before - audio.shape[-1])
         power = torch.nn.functional.pad(rows.square(), (before, after))
         frames = power.unfold(-1, self.frame_size, self.hop_length)[:, :num_frames]
+        return self.level(frames).view(*audio.shape[:-1], num_frames)
+
+    def level(self, power: Float[Tensor, "*frames size"]) -> Float[Tensor, "*frames"]:
+        """Level of frames that are cut, squared and weighted by the curve of hearing already."""
         if self.window == "hann":
-            window = torch.hann_window(self.frame_size, dtype=rows.dtype, device=rows.device)
-            mean = frames @ (window / window.sum())
+            window = torch.hann_window(self.frame_size, dtype=power.dtype, device=power.device)
+            mean = power @ (window / window.sum())
         else:
-            mean = frames.mean(dim=-1)
+            mean = power.mean(dim=-1)
         level = (mean + self.epsilon).sqrt()
-        level = 20 * torch.log10(level) if self.db else level
-        return level.view(*audio.shape[:-1], num_frames)
+        return 20 * torch.log10(level) if self.db else level

@@ -14,7 +14,7 @@ from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Tracker
 from drumblender.types import Audio
 
-_LOWEST_HZ = 30.0
+LOWEST_HZ = 30.0
 _SURE = {
     "pesto": 0.1
 }  # of its pitches on plucked notes 1 % are wrong with 0.1 and 17 % held with its own 0.4
@@ -85,9 +85,20 @@ class NoteCurves(nn.Module):
 @in_full_precision
 def brightness_hz(audio: Audio, sample_rate: int, hop_length: int) -> Float[Tensor, "batch frames"]:
     """Centroid of the power spectrum of 64 ms around every hop; half of Nyquist in silence."""
-    n_fft = 1 << int(0.064 * sample_rate - 1).bit_length()
-    spectra = power(stft(audio, n_fft, hop_length, hann_window(n_fft), pad_mode="constant")) + 1e-10
-    freq_hz = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, device=audio.device)
+    n_fft = brightness_points(sample_rate)
+    spectra = power(stft(audio, n_fft, hop_length, hann_window(n_fft), pad_mode="constant"))
+    return centroid_hz(spectra, sample_rate)
+
+
+def brightness_points(sample_rate: int) -> int:
+    """Samples that a frame of :func:`brightness_hz` hears."""
+    return 1 << int(0.064 * sample_rate - 1).bit_length()
+
+
+def centroid_hz(spectra: Float[Tensor, "*frames bins"], sample_rate: int) -> Float[Tensor, "*frames"]:
+    """Centroid of power spectra from 0 Hz to Nyquist; half of Nyquist in silence."""
+    spectra = spectra + 1e-10
+    freq_hz = torch.linspace(0, sample_rate / 2, spectra.shape[-1], device=spectra.device)
     return (spectra * freq_hz).sum(dim=-1) / spectra.sum(dim=-1)
 
 
@@ -101,7 +112,7 @@ def pitch_of(
     tracks = [_tracker(name, hop_length / sample_rate)(row, sample_rate) for row in padded]
     f0_hz = torch.stack([track.f0_hz[:num_frames] for track in tracks])
     confidence = torch.stack([track.confidence[:num_frames] for track in tracks])
-    return f0_hz.clamp(min=_LOWEST_HZ, max=sample_rate / 2).to(audio), confidence.to(audio)
+    return f0_hz.clamp(min=LOWEST_HZ, max=sample_rate / 2).to(audio), confidence.to(audio)
 
 
 @cache

@@ -116,33 +116,37 @@ class YINTracker(Tracker):
     threshold, lowest_hz, highest_hz, frame = 0.8, 55.0, HIGHEST_HZ, 2048
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        hop = max(1, round(self.hop_s * self.sample_rate))
+        padded = np.pad(audio.double().numpy(), self.frame // 2)
+        pitch, sure = self.frames(padded, hop)
+        return np.arange(len(pitch)) * hop / self.sample_rate, pitch, sure
+
+    def frames(self, audio: np.ndarray, hop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pitch and periodicity of each frame that lies whole in ``audio``, float64, one on every hop.
+
+        A frame knows nothing of the others, so that those of a stream are those of the whole.
+        """
         from librosa import yin  # slow to import
 
-        hop = max(1, round(self.hop_s * self.sample_rate))
         pitch = yin(
-            audio.double().numpy(),
+            audio,
             fmin=self.lowest_hz,
             fmax=self.highest_hz,
             sr=self.sample_rate,
             frame_length=self.frame,
             hop_length=hop,
+            center=False,
         )
-        return (
-            np.arange(len(pitch)) * hop / self.sample_rate,
-            pitch,
-            self._periodicity(audio.double(), pitch, hop),
-        )
+        return pitch, self._periodicity(audio, pitch, hop)
 
-    def _periodicity(self, audio: Tensor, pitch: np.ndarray, hop: int) -> np.ndarray:
+    def _periodicity(self, audio: np.ndarray, pitch: np.ndarray, hop: int) -> np.ndarray:
         """How like itself a period later each frame is, from 0 to 1; 0 in silence."""
-        half = self.frame // 2
+        inside = np.arange(self.frame // 2)
+        first = np.arange(len(pitch))[:, None] * hop + inside
         lags = np.rint(self.sample_rate / pitch).astype(int)
-        padded = np.pad(audio.numpy(), half)
-        starts = np.arange(len(pitch)) * hop
-        frames = padded[np.minimum(starts[:, None] + np.arange(half), len(padded) - 1)]
-        later = padded[np.minimum(starts[:, None] + lags[:, None] + np.arange(half), len(padded) - 1)]
-        energy = np.sqrt((frames**2).sum(axis=1) * (later**2).sum(axis=1))
-        return np.where(energy > 1e-8, (frames * later).sum(axis=1) / np.maximum(energy, 1e-8), 0.0)
+        now, later = audio[first], audio[first + lags[:, None]]
+        energy = np.sqrt((now**2).sum(axis=1) * (later**2).sum(axis=1))
+        return np.where(energy > 1e-8, (now * later).sum(axis=1) / np.maximum(energy, 1e-8), 0.0)
 
 
 TRACKERS: dict[str, Callable[..., Tracker]] = {

@@ -101,7 +101,7 @@ class Tracker(ABC):
                 first += per_span
                 gone = max(0, round(first * self.hop_s * rate) - reach - start)
                 held, start = held[gone:].clone(), start + gone
-        last = int((start + len(held) - 1) / rate / self.hop_s)
+        last = int((start + len(held) - 1) / rate / self.hop_s + 1e-6)  # 2.05 s are 205 hops of 10 ms
         if start + len(held) and first <= last:
             yield self._on_grid(held, rate, np.arange(first, last + 1) * self.hop_s - start / rate)
 

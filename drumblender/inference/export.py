@@ -1,4 +1,5 @@
-"""`drumblender export`: a trained mapper for the TorchDrum plug-in (TorchScript), or as ONNX."""
+"""`drumblender export`: what leaves Python, as TorchScript or ONNX: a mapper for the TorchDrum plug-in, or a
+frame of timbre transfer."""
 
 import argparse
 import json
@@ -9,8 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.checkpoints import load_checkpoint
+from drumblender.checkpoints import Loaded, load_checkpoint
 from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
+from drumblender.inference.frame_export import export_step
+from drumblender.inference.frame_step import FrameStep
 from drumblender.inference.remap import remapping_parts
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
@@ -157,6 +160,9 @@ def export(
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender export CKPT OUT.pt|OUT.onnx`; see :func:`drumblender.options.converting.export`."""
+    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
+    if loaded.task.verb == "transfer":
+        return _export_transfer(loaded, given)
     export(
         given.checkpoint,
         given.output,
@@ -166,4 +172,16 @@ def command(given: argparse.Namespace) -> int:
         trust=trusted(given.trust),
     )
     log.info("Wrote %s.", given.output)
+    return 0
+
+
+def _export_transfer(loaded: Loaded, given: argparse.Namespace) -> int:
+    """A frame of timbre transfer, and how far the file is from the model."""
+    if given.center is not None or given.plugin_ranges or given.any_size:
+        raise ValueError("--center, --plugin-ranges and --any-size are for mappers of cfg/remap.yaml.")
+    curves = loaded.data.curves
+    step = FrameStep(loaded.task.player, curves.hop_length)
+    told = {"sample_rate": curves.sample_rate, "tracker": curves.tracker, "hold_below": curves.hold_below}
+    worst = export_step(step, given.output, told)
+    log.info("Wrote %s: a frame a call; %.1g from the model at most.", given.output, worst)
     return 0

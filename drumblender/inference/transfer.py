@@ -11,17 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.dsp.resample import hann_resample
 from drumblender.features.note_curves import NoteCurves
+from drumblender.inference.frame_step import Player, play_frames
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
 from drumblender.open_sound import BadAudioError
 from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
 from drumblender.synths.reverb import Room
 
 log = logging.getLogger(__name__)
-
-Player = HarmonicControls | CorrectedSpectra
 
 _BLOCK_S, _MARGIN_S = 20, 1  # whole seconds are whole samples at every rate
 _FRAMES = 512  # rendered at once
@@ -64,20 +62,11 @@ class TransferStream:
             ValueError: A curve that the controller hears is missing.
         """
         batch = {name: curve[None] for name, curve in curves.items()}
-        features, encoder = None, self.player.encoder
-        if encoder is not None:
-            if missing := sorted(set(encoder.hears) - set(batch)):
-                raise ValueError(f"The model hears {missing}; the curves are {sorted(batch)}.")
-            features, self._state = encoder.advance(self._state, *(batch[name] for name in encoder.hears))
-        if isinstance(self.player, CorrectedSpectra):
-            controls = self.player.controls(features, batch)
-        else:
-            controls = self.player.controls(features, batch["f0_hz"], batch["loudness_db"])
-        names = self.player.names
-        played = self._harmonics.push(curves["f0_hz"], controls[names["amp"]][0])
+        controls, self._state = play_frames(self.player, self._state, batch)
+        played = self._harmonics.push(curves["f0_hz"], controls["amp"][0])
         if self._noise is None:
             return self._around(played)
-        return self._around(self._join(played, self._noise.push(controls[names["magnitude"]][0])))
+        return self._around(self._join(played, self._noise.push(controls["magnitude"][0])))
 
     def finish(self) -> Float[Tensor, "samples"]:
         """The rest, up to the last frame."""

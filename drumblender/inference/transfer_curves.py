@@ -15,9 +15,9 @@ from drumblender.features.note_position import NotePosition
 Curves = dict[str, Tensor]
 Curve = Float[Tensor, "frames"]
 
-_SILENT_DB = -80.0
+SILENT_DB = -80.0
+FADE_FRAMES = 2  # at either side of what is unvoiced
 _AUDIBLE_DB = -60.0
-_FADE_FRAMES = 2
 _QUANTILES = 101
 
 
@@ -138,16 +138,17 @@ def adapt(
         + 12 * octaves(curves, options, instrument)
     )
     if options.loudness == "match" and instrument is not None and audible(loudness_db).any():
-        loudness_db = _match(loudness_db, torch.tensor(instrument.loudness_db))
+        own = quantiles_of(loudness_db[audible(loudness_db)])
+        loudness_db = match_loudness(loudness_db, own, torch.tensor(instrument.loudness_db))
     if options.pluck:
         loudness_db = _plucked(loudness_db, onsets, options.pluck_db_s * frame_s)
     voiced = (periodicity >= options.unvoiced_below).float()
     gate = torch.nn.functional.avg_pool1d(
-        voiced[None], 2 * _FADE_FRAMES + 1, 1, _FADE_FRAMES, count_include_pad=False
+        voiced[None], 2 * FADE_FRAMES + 1, 1, FADE_FRAMES, count_include_pad=False
     )[0]
     gate = torch.minimum(gate, voiced) if options.unvoiced_below > 0 else torch.ones_like(gate)
     loudness_db = loudness_db + options.gain_db + 20 * torch.log10(gate.clamp(min=1e-6))
-    loudness_db = loudness_db.clamp(min=_SILENT_DB)
+    loudness_db = loudness_db.clamp(min=SILENT_DB)
     f0_hz = 440 * torch.exp2((pitch - 69) / 12)
     age_s, peak_db, _ = NotePosition(frame_s).advance(f0_hz, loudness_db, periodicity)
     played = {"f0_hz": f0_hz, "loudness_db": loudness_db, "age_s": age_s, "peak_db": peak_db}
@@ -173,19 +174,25 @@ def _swing(pitch: Curve, onsets: list[int], options: Transfer, frame_s: float) -
                 [pitch[:start], middle + options.vibrato * (pitch[start:stop] - middle), pitch[stop:]]
             )
     if options.glide_s > 0:
-        keep = math.exp(-frame_s / (options.glide_s / 3))
-        value, glided = float(pitch[0]), []
-        for target in pitch.tolist():
-            value = target + keep * (value - target)
-            glided.append(value)
-        pitch = torch.tensor(glided, dtype=pitch.dtype)
+        pitch, _ = glided(pitch, options.glide_s, frame_s)
     return pitch
 
 
-def _match(loudness_db: Curve, wanted: Float[Tensor, "quantiles"]) -> Curve:
+def glided(pitch: Curve, glide_s: float, frame_s: float, last: float | None = None) -> tuple[Curve, float]:
+    """The pitch on its way from note to note, from where it was last, and where it is then."""
+    keep = math.exp(-frame_s / (glide_s / 3))
+    value, path = float(pitch[0]) if last is None else last, []
+    for target in pitch.tolist():
+        value = target + keep * (value - target)
+        path.append(value)
+    return torch.tensor(path, dtype=pitch.dtype), value
+
+
+def match_loudness(
+    loudness_db: Curve, own: Float[Tensor, "quantiles"], wanted: Float[Tensor, "quantiles"]
+) -> Curve:
     """Map loudness through the quantiles of both; silence goes on falling below the softest sound."""
-    own = quantiles_of(loudness_db[audible(loudness_db)]).double()
-    own = own + torch.arange(_QUANTILES) * 1e-6  # strictly rising
+    own = own.double() + torch.arange(_QUANTILES) * 1e-6  # strictly rising
     place = torch.searchsorted(own, loudness_db.double()).clamp(1, _QUANTILES - 1)
     share = ((loudness_db - own[place - 1]) / (own[place] - own[place - 1])).clamp(0, 1)
     mapped = wanted[place - 1] + share * (wanted[place] - wanted[place - 1])

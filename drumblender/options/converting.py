@@ -20,8 +20,11 @@ def importing() -> Parser:
 
 def export() -> Parser:
     """`drumblender export CKPT OUT.pt|OUT.onnx`."""
-    parser = Parser("export", "Write a trained mapper for the TorchDrum plug-in, or as ONNX.")
-    parser.add_checkpoint("drumblender fit -c cfg/remap.yaml")
+    parser = Parser(
+        "export",
+        "Write a mapper for the TorchDrum plug-in, or a frame of timbre transfer, as TorchScript or ONNX.",
+    )
+    parser.add_checkpoint("drumblender fit -c cfg/remap.yaml, or cfg/guitar.yaml")
     parser.add_argument("output", type=Path, help="the file to write: .pt (TorchScript) or .onnx")
     parser.add_argument(
         "--center",

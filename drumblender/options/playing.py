@@ -143,6 +143,29 @@ def transfer() -> Parser:
     return parser
 
 
+def app() -> Parser:
+    """`drumblender app [CKPT]`."""
+    parser = Parser(
+        "app",
+        "Play an instrument with the voice in the browser: record or upload, hear and see before and after. "
+        "Needs the extra drumblender[app]; nobody else can reach it.",
+    )
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="a checkpoint of `drumblender fit -c cfg/guitar.yaml` (default: those that ship)",
+    )
+    parser.add_argument("--port", type=count, help="of 127.0.0.1 (default: the first free one from 7860)")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="also give it a public address for a week, by gradio: whoever has it can use it",
+    )
+    parser.add_trust()
+    return parser
+
+
 def checkpoints() -> Parser:
     """`drumblender checkpoints [NAME]`."""
     parser = Parser(

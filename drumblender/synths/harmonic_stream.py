@@ -114,15 +114,16 @@ class NoiseStream:
         """The noise under the next frames; before the start it is mirrored."""
         needed = (count - 1) * self.hop_length + self.n_fft
         if self._frame == 0:
-            first = self._draw(self.n_fft // 2 + 1)
+            first = self.draw(self.n_fft // 2 + 1)
             self._held = torch.cat([first[1:].flip(0), first])
         if len(self._held) < needed:
-            self._held = torch.cat([self._held, self._draw(needed - len(self._held))])
+            self._held = torch.cat([self._held, self.draw(needed - len(self._held))])
         under = self._held[:needed]
         self._held = self._held[count * self.hop_length :]
         return under
 
-    def _draw(self, count: int) -> Tensor:
+    def draw(self, count: int) -> Float[Tensor, "{count}"]:
+        """The next samples of its noise."""
         start, self._drawn = self._drawn, self._drawn + count
         if self._given is not None:
             return self._given[start : self._drawn]

@@ -1,5 +1,7 @@
 """Timbre transfer: an instrument that is played by the pitch and loudness of another sound."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -10,6 +12,7 @@ from drumblender.controllers.harmonic import below_nyquist, rms_of
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.dsp.units import db_to_gain
 from drumblender.losses.calling import call_loss
+from drumblender.metrics.following import following_errors
 from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, HasPhrases, NoteBatch
@@ -99,6 +102,13 @@ class GuitarTask(SynthesisTask):
         self.range_loudness_db.copy_(loudness_db[loud].sort().values[even])
 
     def training_step(self, batch: NoteBatch, batch_idx: int) -> Step:
+        step = self._training_step(batch, batch_idx)
+        if not step["loss"].isfinite():
+            where = self._not_finite(batch)
+            raise ValueError(f"Training stops at step {self.global_step}: {where} is not finite.")
+        return step
+
+    def _training_step(self, batch: NoteBatch, batch_idx: int) -> Step:
         if self.global_step < self.supervised_steps:
             loss = self.player.error_db(batch)
             self.log("train/levels_db", loss, prog_bar=True, batch_size=len(batch["audio"]))
@@ -112,6 +122,31 @@ class GuitarTask(SynthesisTask):
         loss = call_loss(self.loss, prediction[:, start:], target[:, start:])
         self.log_loss(stage, loss, len(target))
         return {"loss": loss, "prediction": prediction.detach(), "target": target}
+
+    def validation_step(self, batch: NoteBatch, batch_idx: int) -> Step:
+        """The loss, and how far pitch and level of the resynthesis are from what it was given."""
+        step = super().validation_step(batch, batch_idx)
+        given = [batch[name] for name in ("f0_hz", "loudness_db", "periodicity") if name in batch]
+        if len(given) == 3:
+            found = following_errors(step["prediction"], *given, self.sample_rate)
+            for name, value in found.items():
+                if math.isfinite(value):  # not where all is silent
+                    self.log(f"validation/{name}", value, batch_size=len(batch["audio"]), sync_dist=True)
+        return step
+
+    def _not_finite(self, batch: NoteBatch) -> str:
+        """Which tensor is the first that is no number: of the batch, the weights, or what they made."""
+        weights = {f"the weights {name}": value for name, value in self.named_parameters()}
+        known = {f"{name} of the batch": value for name, value in batch.items()} | weights
+        with torch.no_grad():
+            for name, value in known.items():
+                if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+                    return name
+            for voice, controls in self.voice_controls(batch).items():
+                for name, value in controls.items():
+                    if not value.isfinite().all():
+                        return f"the control {name} of {voice}"
+        return "the sound" if not self(batch).isfinite().all() else "the loss"
 
     @torch.no_grad()
     def baselines(self, batch: NoteBatch) -> dict[str, Audio]:

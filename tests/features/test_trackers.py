@@ -72,3 +72,11 @@ def test_rejects(unchecked):
     for audio in (torch.zeros(0), torch.zeros(2, 5), torch.tensor([torch.nan])):
         with pytest.raises(ValueError, match="mono|finite"):
             tracker("yin")(audio, 16000)
+
+
+def test_a_frame_lies_on_the_end_whatever_the_length():
+    from drumblender.features.note_curves import pitch_of
+
+    for hops in (205, 41, 100):
+        f0_hz, _ = pitch_of(torch.zeros(1, 160 * hops), 16000, 160, "yin")
+        assert f0_hz.shape == (1, hops + 1)

@@ -4,49 +4,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from made_up import SynthOf
+from made_up_voice import GUITAR, player, voice
 
-from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
-from drumblender.encoders import ControlGRU, ControlTransformer
 from drumblender.features import NoteCurves, note_curves
 from drumblender.inference.transfer import TransferStream, curves_of, render, transfer_file
 from drumblender.inference.transfer_curves import Instrument, Transfer, adapt, median_midi, octaves
 from drumblender.open_sound import BadAudioError
 from drumblender.synths import FilteredNoiseSynth, HarmonicSynth
-
-SIZES = {"f0_hz": 1, "amp": 20, "magnitude": 17}
-HEARS = ("f0_hz", "loudness_db", "age_s", "peak_db")
-
-
-def player(kind="gru"):
-    torch.manual_seed(0)
-    if kind == "table":
-        table = SpectrumTable(20, 6)
-        table.known.fill_(True)
-        table.values.copy_(-20 * torch.rand(table.values.shape))
-        made = CorrectedSpectra(table, ControlGRU(8, inputs=HEARS, loudness="db"))
-    elif kind == "transformer":
-        made = HarmonicControls(ControlTransformer(16, context_frames=30))
-    else:
-        made = HarmonicControls(ControlGRU(16))
-    made.serve(SynthOf(**SIZES))
-    torch.nn.init.normal_(made.layer.weight, std=0.3)
-    return made.eval()
-
-
-def voice(frames=301, midi=57.0):
-    """A voice that sings two notes with vibrato, a breath between them."""
-    frame = torch.arange(frames)
-    pitch = midi + torch.where(frame < 150, 0.0, 3.0) + 0.3 * torch.sin(frame * 0.35)
-    level_db = torch.full((frames,), -25.0)
-    level_db[:20] = -80
-    sure = torch.ones(frames)
-    sure[140:150] = 0
-    curves = {"f0_hz": 440 * 2 ** ((pitch - 69) / 12), "loudness_db": level_db, "periodicity": sure}
-    return curves | {"age_s": 0.01 * frame.float(), "peak_db": level_db.cummax(0).values}
-
-
-GUITAR = Instrument(52.0, tuple(np.linspace(-50, -10, 101).tolist()))
 
 
 @pytest.mark.parametrize("kind", ["gru", "transformer", "table"])

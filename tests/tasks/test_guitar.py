@@ -86,3 +86,25 @@ def test_the_sawtooth_beside_it_is_as_loud_as_the_phrase_says():
 def test_levels_need_controls_that_were_measured():
     with pytest.raises(ValueError, match="supervised_steps is for CorrectedSpectra"):
         task(HarmonicControls(ControlGRU(8)), supervised_steps=3)
+
+
+def test_a_step_that_is_no_number_stops_with_the_name_of_what_is_not():
+    made = task()
+    made.learn_from([phrase()])
+    bad = batch()
+    bad["loudness_db"][0, 3] = torch.nan
+    with pytest.raises(ValueError, match="step 0: loudness_db of the batch is not finite"):
+        made.training_step(bad, 0)
+    torch.nn.init.constant_(made.player.layer.bias, torch.nan)
+    with pytest.raises(ValueError, match="the weights .*layer.bias is not finite"):
+        made.training_step(batch(), 0)
+
+
+def test_validation_tells_how_far_pitch_and_level_are_from_what_was_given():
+    made, logged = task(), {}
+    made.learn_from([phrase()])
+    made.log = lambda name, value, **settings: logged.update({name: float(torch.as_tensor(value).detach())})
+    made.validation_step(batch(), 0)
+    assert logged["validation/f0_cents"] < 10 and logged["validation/loudness_db"] < 2
+    made.validation_step(batch() | {"f0_hz": torch.full((1, 101), 233.08)}, 0)
+    assert logged["validation/f0_cents"] < 10  # it plays what it is given

@@ -1,0 +1,129 @@
+"""Timbre transfer that leaves Python: one frame as TorchScript or ONNX, its state in and out."""
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from drumblender.atomic import atomic_write
+from drumblender.inference.frame_step import FrameStep, Player, SteppedStream
+from drumblender.inference.transfer import TransferStream
+
+STATE = ("hidden", "count", "turns", "last_hz", "last_amp", "waiting", "under", "sound")
+_OPSET = 17
+_LOUDEST_DIFFERENCE = 1e-3
+_CHECKED_FRAMES = 200
+
+
+def traced(step: FrameStep) -> torch.jit.ScriptModule:
+    """The step as TorchScript: called as the step is."""
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():  # of sizes, which do not change
+        return torch.jit.freeze(torch.jit.trace(step, _example(step), check_trace=False))
+
+
+def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) -> float:
+    """Write the step as ``.pt`` (TorchScript) or ``.onnx``, once what the file plays is what the step plays.
+
+    Inputs are ``curves`` (a row in the order of the metadata's ``curves``), ``noise`` (a hop of white noise)
+    and the state; outputs are ``audio`` (a hop) and the next state, ``next_`` before each name. The state
+    starts as zeros of the shapes that the metadata tells.
+
+    Args:
+        step: Of a trained model.
+        path: Its suffix decides the format; onnx and onnxruntime are needed for ``.onnx``.
+        metadata: Goes into the file.
+
+    Returns:
+        The largest difference between both over two seconds of moving curves.
+
+    Raises:
+        ValueError: Another suffix, or what was exported plays something else.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".pt", ".onnx"):
+        raise ValueError(f"A model is written as .pt or .onnx, not as {path.name}.")
+    noise = torch.zeros(step.n_fft // 2 + 1)
+    state = dict(zip(STATE, step.initial(noise), strict=False))
+    told = metadata | {
+        "curves": list(step.inputs),
+        "hop_length": step.hop_length,
+        "late_samples": step.late_samples,
+        "state": {name: list(value.shape) for name, value in state.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as aside:
+        if path.suffix.lower() == ".pt":
+            torch.jit.save(traced(step), str(aside), _extra_files={"metadata": json.dumps(told)})
+        else:
+            _write_onnx(step, aside, list(state), told)
+        call = _session(step, aside) if path.suffix.lower() == ".onnx" else torch.jit.load(str(aside))
+        worst = _difference(step, call)
+        if not worst < _LOUDEST_DIFFERENCE:
+            raise ValueError(f"{path} would not play what the model plays: {worst:.2g} apart.")
+    return worst
+
+
+def load_step(player: Player, path: str | Path, hop_length: int = 160) -> tuple[FrameStep, Callable]:
+    """A step and what its file plays it by, for ``SteppedStream(step, call)``."""
+    step = FrameStep(player, hop_length)
+    onnx = Path(path).suffix.lower() == ".onnx"
+    return step, _session(step, Path(path)) if onnx else torch.jit.load(str(path))
+
+
+def _example(step: FrameStep) -> tuple[Tensor, ...]:
+    curves = torch.tensor([[{"f0_hz": 220.0}.get(name, -20.0) for name in step.inputs]])
+    noise = torch.zeros(step.hop_length if step.has_noise else 0)
+    return curves, noise, *step.initial(torch.zeros(step.n_fft // 2 + 1))
+
+
+def _write_onnx(step: FrameStep, path: Path, state: list[str], metadata: dict[str, object]) -> None:
+    import onnx
+
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            step,
+            _example(step),
+            str(path),
+            input_names=["curves", "noise", *state],
+            output_names=["audio", *(f"next_{name}" for name in state)],
+            dynamo=False,
+            opset_version=_OPSET,
+        )
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {"metadata": json.dumps(metadata)})
+    onnx.save(model, str(path))
+
+
+def _session(step: FrameStep, path: Path) -> Callable[..., list[Tensor]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a frame is too small to share
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names, heard = ("curves", "noise", *STATE), {value.name for value in session.get_inputs()}
+
+    def call(*given: Tensor) -> list[Tensor]:
+        inputs = {name: value.numpy() for name, value in zip(names, given, strict=False) if name in heard}
+        return [torch.from_numpy(value) for value in session.run(None, inputs)]
+
+    return call
+
+
+def _difference(step: FrameStep, call: Callable) -> float:
+    """Of two seconds of curves that move over all that the model may hear, started from silence."""
+    even = torch.linspace(0, 1, _CHECKED_FRAMES)
+    curves = {
+        "f0_hz": 60 * 20**even,
+        "loudness_db": -60 + 50 * even,
+        "periodicity": even,
+        "age_s": 2 * even,
+        "peak_db": -50 + 40 * even,
+        "brightness_hz": 300 * 10**even,
+    }
+    kept = {name: curve for name, curve in curves.items() if name in step.inputs or name == "f0_hz"}
+    streams = TransferStream(step.player, step.hop_length, n_fft=step.n_fft), SteppedStream(step, call)
+    whole, other = (torch.cat([stream.push(kept), stream.finish()]) for stream in streams)
+    return float((whole - other).abs().max())

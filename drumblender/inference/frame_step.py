@@ -1,0 +1,218 @@
+"""One frame of timbre transfer as a function of tensors, state in and state out: what leaves Python."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from drumblender.controllers import CorrectedSpectra, HarmonicControls
+from drumblender.dsp.envelopes import upsample_frames
+from drumblender.dsp.frame_filter import filter_frame
+from drumblender.encoders import ControlGRU
+from drumblender.synths.harmonic_stream import NoiseStream
+
+Player = HarmonicControls | CorrectedSpectra
+State = tuple[Tensor, ...]
+
+
+def play_frames(player: Player, state: Any, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Any]:
+    """Controls of the next frames by role (``amp``, perhaps ``magnitude``), and the encoder's state.
+
+    Raises:
+        ValueError: A curve that the controller hears is missing.
+    """
+    features, encoder = None, player.encoder
+    if encoder is not None:
+        if missing := sorted(set(encoder.hears) - set(batch)):
+            raise ValueError(f"The model hears {missing}; the curves are {sorted(batch)}.")
+        features, state = encoder.advance(state, *(batch[name] for name in encoder.hears))
+    if isinstance(player, CorrectedSpectra):
+        controls = player.controls(features, batch)
+    else:
+        controls = player.controls(features, batch["f0_hz"], batch["loudness_db"])
+    return {role: controls[name] for role, name in player.names.items()}, state
+
+
+class FrameStep(nn.Module):
+    """Plays the hop before a frame, from its curves and the state that the frame before it left.
+
+    All that moves is in the state, so that ``torch.jit.trace`` and ONNX can have it; :class:`SteppedStream`
+    carries it. Gives what :class:`~drumblender.inference.transfer.TransferStream` gives.
+
+    Args:
+        player: A trained controller that was told its synth; its encoder is a GRU, or none.
+        hop_length: Samples from frame to frame.
+        n_fft: Points of the noise's FFT, a power of two.
+
+    Attributes:
+        inputs: The curves of a frame, in the order of ``forward``.
+        late_samples: How far the sound lies behind the latest frame; so many samples at the start are none.
+
+    Raises:
+        ValueError: An encoder whose state grows.
+
+    Examples:
+        >>> from drumblender.synths import HarmonicSynth
+        >>> player = HarmonicControls(ControlGRU(8))
+        >>> player.serve(HarmonicSynth(num_harmonics=20))
+        >>> step = FrameStep(player)
+        >>> state = step.initial(torch.zeros(0))
+        >>> curves = torch.tensor([[220.0, -20.0]])
+        >>> for _ in range(3):
+        ...     sound, *state = step(curves, torch.zeros(0), *state)
+        >>> sound.shape, bool(sound.any())
+        (torch.Size([160]), True)
+    """
+
+    def __init__(self, player: Player, hop_length: int = 160, n_fft: int = 1024) -> None:
+        super().__init__()
+        encoder = player.encoder
+        if encoder is not None and not isinstance(encoder, ControlGRU):
+            raise ValueError(
+                f"A frame alone is for a GRU, whose state has one size; {type(encoder).__name__} is streamed "
+                "by TransferStream."
+            )
+        self.player, self.hop_length, self.n_fft = player, hop_length, n_fft
+        self.has_noise = "magnitude" in player.names
+        hears = () if encoder is None else encoder.hears
+        self.inputs = tuple(dict.fromkeys(("f0_hz", "loudness_db", *hears)))
+        self.late_samples = n_fft // 2 if self.has_noise else hop_length
+        hops = -(-n_fft // hop_length)  # a sample of the noise lies in so many frames
+        window = torch.hann_window(n_fft)
+        weights = torch.nn.functional.pad(window.square(), (0, hops * hop_length - n_fft))
+        share = torch.arange(hop_length, dtype=torch.float64) / hop_length
+        size = player.control_sizes[player.names["amp"]]
+        constants = {
+            "window": window,
+            "weights": weights.view(hops, hop_length),
+            "ages": torch.arange(hops),
+            "share": share,
+            "ramp": share.cumsum(0),  # a pitch that moves on a line, summed
+            "steps": torch.arange(1, hop_length + 1, dtype=torch.float64),
+            "order": torch.arange(1, size + 1, dtype=torch.float64)[:, None],
+            "speed": 2 * torch.pi * torch.arange(1.0, size + 1)[:, None],
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
+        self.eval()
+
+    def initial(self, noise: Float[Tensor, "samples"]) -> State:
+        """The state before the first frame, with the first ``n_fft // 2 + 1`` samples of noise."""
+        encoder, size = self.player.encoder, self.player.control_sizes[self.player.names["amp"]]
+        hidden = torch.zeros(1, 1, 1)
+        if encoder is not None:
+            hidden = torch.zeros(encoder.gru.num_layers, 1, encoder.gru.hidden_size)
+        harmonics = (
+            hidden,
+            torch.zeros(1),
+            torch.zeros(1, dtype=torch.float64),
+            torch.zeros(1),
+            torch.zeros(size),
+        )
+        if not self.has_noise:
+            return harmonics
+        half = self.n_fft // 2
+        under = torch.cat([noise[1 : half + 1].flip(0), noise[:half]])
+        return *harmonics, torch.zeros(half), under, torch.zeros(self.n_fft)
+
+    def forward(
+        self, curves: Float[Tensor, "1 inputs"], noise: Float[Tensor, "samples"], *state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Sound of a hop, ``late_samples`` behind the frame, and the state after it.
+
+        Args:
+            curves: Of one frame, in the order of ``inputs``.
+            noise: The next ``hop_length`` samples of white noise, half an FFT ahead; none without noise.
+            state: From ``initial``, or from the last call.
+        """
+        hidden, count, turns, last_hz, last_amp = state[:5]
+        batch = {name: curves[:, place, None] for place, name in enumerate(self.inputs)}
+        controls, after = play_frames(self.player, hidden, batch)
+        f0_hz, amp = curves[0, :1], controls["amp"][0, 0]
+        played, turns = self._harmonics(turns, last_hz, f0_hz * count.clamp(max=1), last_amp, amp)
+        harmonics = (hidden if after is None else after, count + 1, turns, f0_hz, amp)
+        if not self.has_noise:
+            return played, *harmonics
+        waiting, under, sound = state[5:]
+        hop = self.hop_length
+        waiting = torch.cat([waiting[hop:], played])
+        gain = upsample_frames(controls["magnitude"][0, 0], self.n_fft // 2 + 1, "ends")
+        sound = sound + filter_frame(under * self.window, gain) * self.window
+        ready = waiting[:hop] + sound[:hop] / self._weight(count, hop)
+        sound = torch.cat([sound[hop:], sound.new_zeros(hop)])
+        return ready, *harmonics, waiting, torch.cat([under[hop:], noise]), sound
+
+    def rest(self, *state: Tensor) -> Float[Tensor, "samples"]:
+        """What is left up to the last frame, from the state after it."""
+        if not self.has_noise:
+            return torch.zeros(0)
+        left, count, hop = self.n_fft // 2 - self.hop_length, state[1], self.hop_length
+        weights = [self._weight(count + later, hop, missing=1 + later) for later in range(-(-left // hop))]
+        return state[5][hop:] + state[7][:left] / torch.cat(weights)[:left]
+
+    def _weight(self, count: Tensor, hop: int, missing: int = 0) -> Float[Tensor, "hop"]:
+        """Squares of the windows that overlap in the hop that leaves, with ``count`` frames before."""
+        there = (self.ages <= count) & (self.ages >= missing)
+        return (there.to(self.weights)[None] @ self.weights)[0].clamp(min=1e-11)
+
+    def _harmonics(
+        self, turns: Tensor, last_hz: Tensor, f0_hz: Tensor, last_amp: Tensor, amp: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A hop from one frame to the next; of frequency 0 where there is none before."""
+        rate = self.player.sample_rate
+        last_hz, step_hz = last_hz.double(), (f0_hz - last_hz).double()
+        turns = turns + (last_hz * self.steps + step_hz * self.ramp) / rate
+        turns = turns - turns.floor()
+        audible = self.order < rate / 2 / (last_hz + step_hz * self.share)
+        level = torch.lerp(last_amp[:, None], amp[:, None], self.share.float())
+        played = torch.where(audible, level, 0.0) * (self.speed * turns.float()).sin()
+        return played.sum(dim=0), turns[-1:]
+
+
+class SteppedStream:
+    """Frames of curves in, sound out, by a :class:`FrameStep` or what it was traced or exported to.
+
+    Args:
+        step: Its sizes.
+        call: What is called with tensors; None: the step itself.
+        seed: Of the noise, as of ``TransferStream``.
+    """
+
+    def __init__(
+        self, step: FrameStep, call: Callable[..., Sequence[Tensor]] | None = None, seed: int = 0
+    ) -> None:
+        self.step, self._call = step, step if call is None else call
+        self._source = NoiseStream(step.hop_length, step.n_fft, seed)
+        first = self._source.draw(step.n_fft // 2 + 1)
+        self._early = first[-1:]  # drawn for the mirror at the start, and heard once more
+        self._state: Sequence[Tensor] = step.initial(first)
+        self._drop, self._begun = step.late_samples, False
+
+    @torch.no_grad()
+    def push(self, curves: dict[str, Float[Tensor, "frames"]]) -> Float[Tensor, "samples"]:
+        """The sound as far as it is final."""
+        if missing := sorted(set(self.step.inputs) - set(curves)):
+            raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")
+        frames = torch.stack([curves[name] for name in self.step.inputs], dim=-1)
+        parts = [torch.zeros(0)]
+        self._begun = self._begun or len(frames) > 0
+        for frame in frames:
+            sound, *self._state = self._call(frame[None], self._noise(), *self._state)
+            dropped = min(self._drop, len(sound))
+            self._drop -= dropped
+            parts.append(sound[dropped:])
+        return torch.cat(parts)
+
+    def finish(self) -> Float[Tensor, "samples"]:
+        """The rest, up to the last frame."""
+        return self.step.rest(*self._state)[self._drop :] if self._begun else torch.zeros(0)
+
+    def _noise(self) -> Tensor:
+        if not self.step.has_noise:
+            return torch.zeros(0)
+        count = self.step.hop_length - len(self._early)
+        drawn = torch.cat([self._early, self._source.draw(count)])
+        self._early = torch.zeros(0)
+        return drawn

@@ -1,0 +1,134 @@
+"""Timbre transfer live: what blocks give is what the whole gives, and what its exported forms give."""
+
+import json
+
+import pytest
+import torch
+from made_up_voice import GUITAR, player, voice
+
+from drumblender.cli import run
+from drumblender.dsp.frame_filter import filter_frame, real_filter_frame
+from drumblender.features import NoteCurves
+from drumblender.features.curve_stream import CurveStream
+from drumblender.features.frame_loudness import FrameLoudness
+from drumblender.inference.frame_export import export_step, load_step
+from drumblender.inference.frame_step import FrameStep, SteppedStream
+from drumblender.inference.live import LiveTransfer, open_live
+from drumblender.inference.live_curves import Live
+from drumblender.inference.transfer import render
+from drumblender.inference.transfer_curves import Instrument, Transfer, adapt
+from drumblender.synths import Room
+
+BLOCKS = (64, 256, 1000, 4096)
+
+
+def song(seconds=2.0):
+    """A voice of four harmonics, vibrato and two notes, a breath of noise between them."""
+    time_s = torch.arange(int(16000 * seconds)) / 16000
+    pitch = torch.where(time_s < 1, 220.0, 330.0) * (1 + 0.01 * torch.sin(35 * time_s))
+    turns = (pitch / 16000).cumsum(0)
+    tone = sum(torch.sin(2 * torch.pi * k * turns) / k for k in range(1, 5))
+    breath = 0.02 * torch.randn(len(time_s), generator=torch.Generator().manual_seed(0))
+    loud = (0.2 + 0.1 * torch.sin(5 * time_s)) * ((time_s > 0.1) & ((time_s - 1).abs() > 0.08))
+    return loud * tone + breath
+
+
+def in_blocks(live, sound, size):
+    live.reset()
+    return torch.cat([live.process(block) for block in sound.split(size)])
+
+
+@pytest.mark.parametrize("kind", ["gru", "table"])
+def test_blocks_of_any_size_are_the_offline_rendering(kind):
+    made, measure = player(kind), NoteCurves(tracker="yin")
+    known = Instrument.of({name: curve[0] for name, curve in measure(song()[None]).items()})
+    live = LiveTransfer(made, measure, Live(transpose=-5, voice=known, glide_s=0.05), GUITAR)
+    sound = torch.nn.functional.pad(song(), (0, live.latency_samples))
+    whole = in_blocks(live, sound, len(sound))
+    for size in BLOCKS:
+        assert torch.allclose(in_blocks(live, sound, size), whole, atol=5e-5), size
+    offline = {name: curve[0] for name, curve in measure(sound[None]).items()}
+    first = int((offline["periodicity"] >= measure.hold_below).float().argmax())
+    offline["f0_hz"][:first] = CurveStream(measure).push(sound)["f0_hz"][:first]  # not known yet
+    shift = Transfer(transpose=-5, octave=live._adapter._shift // 12 + 1, glide_s=0.05, unvoiced_below=0.8)
+    played = torch.cat(list(render(made, adapt(offline, shift, GUITAR, 0.01), 160)))
+    delayed = whole[live.latency_samples :]
+    assert delayed.abs().max() > 0.01 and not whole[: live.latency_samples].any()
+    assert torch.allclose(delayed[:30000], played[:30000], atol=1e-3)
+
+
+def test_curves_of_a_stream_are_those_of_the_whole_once_a_pitch_is_sure():
+    measure, sound = NoteCurves(tracker="yin"), song()
+    whole = {name: curve[0] for name, curve in measure(sound[None]).items()}
+    stream = CurveStream(measure)
+    parts = [stream.push(block) for block in sound.split(100)]
+    curves = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    first, count = int((whole["periodicity"] >= 0.8).float().argmax()), len(curves["f0_hz"])
+    assert count == (len(sound) - stream.reach_samples) // 160 + 1
+    for name, curve in curves.items():
+        assert torch.allclose(curve[first:], whole[name][first:count], rtol=1e-4, atol=1e-3), name
+    assert stream.push(torch.tensor([torch.nan, torch.inf]))["f0_hz"].isfinite().all()
+
+
+def test_a_stream_refuses_what_it_cannot_hear(unchecked):
+    with pytest.raises(ValueError, match="weighting='none'"):
+        CurveStream(NoteCurves(loudness=FrameLoudness(weighting="a"), tracker="yin"))
+    with pytest.raises(ValueError, match="16000 Hz, the curves at 8000"):
+        CurveStream(NoteCurves(8000, 80, tracker="yin"))
+    with pytest.raises(ValueError, match="even number"):
+        CurveStream(NoteCurves(tracker="yin"), yin_frame=256)
+    with pytest.raises(ValueError, match="mono"):
+        CurveStream(NoteCurves(tracker="yin")).push(torch.zeros(2, 10))
+    with pytest.raises(ValueError, match="unvoiced_below"):
+        Live(unvoiced_below=2.0)
+    with pytest.raises(ValueError, match="ControlTransformer"):
+        FrameStep(player("transformer"))
+
+
+def test_the_room_goes_with_it():
+    made, measure, room = player(), NoteCurves(tracker="yin"), Room(length_s=0.05)
+    torch.nn.init.normal_(room.taps, std=0.02, generator=torch.Generator().manual_seed(0))
+    sound = song(1.0)
+    wet, dry = (LiveTransfer(made, measure, room=each) for each in (room, None))
+    heard = in_blocks(wet, sound, 300)
+    assert torch.allclose(heard, in_blocks(wet, sound, 16000), atol=1e-5)
+    assert not torch.allclose(heard, in_blocks(dry, sound, 300), atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["pt", "onnx"])
+@pytest.mark.parametrize("kind", ["gru", "table"])
+def test_what_leaves_python_plays_the_same(tmp_path, kind, form):
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+    made, curves, path = player(kind), voice(), tmp_path / f"guitar.{form}"
+    assert export_step(FrameStep(made), path, {"sample_rate": 16000}) < 1e-4
+    whole = torch.cat(list(render(made, curves, 160, seed=3)))
+    stream = SteppedStream(*load_step(made, path), seed=3)
+    blocks = zip(*(curve.split(7) for curve in curves.values()), strict=True)
+    parts = [stream.push(dict(zip(curves, block, strict=True))) for block in blocks]
+    assert torch.allclose(torch.cat([*parts, stream.finish()]), whole, atol=1e-4)
+
+
+def test_a_frame_filtered_by_matrices_is_that_of_the_fft(generator):
+    frame, gain = torch.randn(3, 512, generator=generator), torch.rand(3, 257, generator=generator)
+    assert torch.allclose(real_filter_frame(frame, gain), filter_frame(frame, gain), atol=1e-5)
+    with pytest.raises(ValueError, match="n_fft=6"):
+        real_filter_frame(torch.zeros(6), torch.zeros(4))
+
+
+def test_the_verb_exports_the_model_that_ships(tmp_path, capsys):
+    assert run(["export", "checkpoints/guitar", str(tmp_path / "guitar.pt")]) == 0
+    extra = {"metadata": ""}
+    torch.jit.load(tmp_path / "guitar.pt", _extra_files=extra)
+    told = json.loads(extra["metadata"])
+    assert told["curves"] == ["f0_hz", "loudness_db", "age_s", "peak_db"] and told["tracker"] == "pesto"
+    assert run(["export", "checkpoints/guitar", str(tmp_path / "x.onnx"), "--any-size"]) == 1
+    assert "--any-size are for mappers" in capsys.readouterr().err
+
+
+def test_the_model_that_ships_is_played_live():
+    live = open_live("checkpoints/guitar", Live(octave=-1))
+    played = in_blocks(live, song(1.0), 256)
+    assert played.shape == (16000,) and 0.001 < played.abs().max() < 1
+    with pytest.raises(ValueError, match="not played live"):
+        open_live("checkpoints/quickstart")
