@@ -2,8 +2,8 @@
 
     python -m benchmarks.strings [--batch 1] [--seconds 4]
 
-Two comparisons in one run, forward and backward: the whole of resynthesis (splines, loop, inverse, loop; the
-dense form in float32, ours in float64), and the recursion alone.
+The whole of resynthesis, forward and backward: splines, loop, inverse, loop; the dense form in float32, ours
+in float64.
 """
 
 import argparse
@@ -13,7 +13,6 @@ from torch import Tensor
 from torchlpc import sample_wise_lpc
 
 from benchmarks.measure import compare, cost
-from drumblender.dsp.all_pole import sparse_all_pole
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.splines import _hermite_plain, _slope_matrix
 from drumblender.dsp.strings import _taps_plain, constrain_loop_coefficients
@@ -80,20 +79,6 @@ def main() -> None:
         error = (synth(controls, num_samples, source) - expected).abs().max() / expected.abs().max()
     print(f"batch {options.batch}, {options.seconds} s; the two differ by {error:.1e} of the peak at most\n")
     compare("resynthesis, forward and backward", cost(ours, 7), cost(plain, 2))
-
-    shape = options.batch, int(options.seconds * synth.internal_rate)
-    excitation = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
-    lag = torch.randint(180, 220, shape, generator=generator)
-    taps = (-0.24 * torch.rand(*shape, 4, generator=generator, dtype=torch.float64)).requires_grad_()
-    rows = dense_rows(lag, taps, synth.max_delay + 4).detach().requires_grad_()
-    grad = torch.randn(shape, generator=generator, dtype=torch.float64)
-    compare(
-        "recursion alone, float64, forward and backward",
-        cost(
-            lambda: torch.autograd.grad(sparse_all_pole(excitation, lag, taps), [excitation, taps], grad), 7
-        ),
-        cost(lambda: torch.autograd.grad(sample_wise_lpc(excitation, rows), [excitation, rows], grad), 2),
-    )
 
 
 if __name__ == "__main__":
