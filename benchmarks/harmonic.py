@@ -34,7 +34,7 @@ def forward_backward(render, inputs: list[Tensor], **settings) -> list[Tensor]:
 
 
 def careful_way(f0_hz: Tensor, amp: Tensor, *, num_samples: int, sample_rate: int, **settings: str) -> Tensor:
-    """The formula in float32 as a careful engineer writes it: one running phase, which all harmonics share."""
+    """The formula in float32 as a careful engineer writes it: one phase, which all harmonics share."""
     order = torch.arange(1, amp.shape[-1] + 1.0)[:, None]
     f0_hz = upsample_frames(f0_hz, num_samples, settings["f0_upsampling"])[:, None]
     level = upsample_frames(amp.mT, num_samples, settings["amp_upsampling"])
