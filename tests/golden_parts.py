@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from drumblender import controllers, features
+from drumblender.dsp.onsets import OnsetSettings
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapTask
 from drumblender.upgrade import upgrade
@@ -71,3 +72,22 @@ def original_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     scale = controllers.OnsetScale(size).state_dict()
     renamed |= {f"onset_scale.{key}": value for key, value in scale.items()}
     return upgrade({"model": {"class_path": "drumblender.tasks.RemapTask"}}, renamed)[1]
+
+
+def plugin_settings(case) -> OnsetSettings:
+    """What the plug-in's golden file says of its detector."""
+    return OnsetSettings(
+        on_db=case.config["on_threshold"],
+        off_db=case.config["off_threshold"],
+        wait_samples=case.config["wait_samples"],
+        eps=case.parameters["epsilon"],
+        rearm_early=case.parameters["rearm_early"],
+    )
+
+
+def check_features(case, name: str, features: torch.Tensor) -> None:
+    """The seven published features, of which the flatness (columns 4 and 5) is the least exact."""
+    flat = torch.zeros(features.shape[-1], dtype=torch.bool)
+    flat[4:6] = True
+    case.check(name, features[:, ~flat], at=(slice(None), ~flat))
+    case.check(name, features[:, flat], at=(slice(None), flat), within="flatness")

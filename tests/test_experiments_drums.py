@@ -43,7 +43,7 @@ def test_tables_are_the_published_ones(golden, name, tmp_path):
     table = build_table(tmp_path, TABLES[name])
     assert list(table.columns) == file[f"out_{name}_columns"].tolist()
     assert list(table.rows) == file[f"out_{name}_rows"].tolist()
-    assert [list(row) for row in table.values] == file[f"out_{name}"].tolist()
+    file.check(f"out_{name}", [list(row) for row in table.values])
     assert table.text() == file[f"out_{name}_text"].tolist()
 
 

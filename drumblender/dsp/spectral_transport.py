@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from drumblender.dsp.kernels import read_along, served
 from drumblender.dsp.kernels.sharing import plain_array
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.precision import in_full_precision, widen
@@ -64,14 +65,14 @@ def spectral_transport(
     if not 0 < share <= 1:
         raise ValueError(f"share lies in (0, 1], got {share}.")
     limit = math.inf if share == 1 and cutoff is None else share
-    if prediction.device.type == "cpu" and prediction.dtype == target.dtype and cutoff != "drop":
+    if served(prediction, target) and prediction.dtype == target.dtype and cutoff != "drop":
         distance = _SpectralTransport.apply(prediction, target, positions, target_positions, *settings, limit)
     else:
         tensors = (prediction, target, positions, target_positions)
         if cutoff != "drop":
             tensors = tuple(map(widen, tensors))
         distance = spectral_transport_plain(*tensors, *settings, cutoff, limit).to(prediction.dtype)
-    if not distance.isfinite().all():
+    if not read_along() and not distance.isfinite().all():
         raise ValueError("Magnitudes must be finite and not negative; some frame is not.")
     return distance
 
@@ -116,7 +117,7 @@ def _check_spectra(prediction: Tensor, target: Tensor, positions: Tensor, others
             raise ValueError(
                 f"The {name} has {spectra.shape[1]} bins but positions of shape {tuple(places.shape)}."
             )
-        if not places.isfinite().all():
+        if not read_along() and not places.isfinite().all():
             raise ValueError(f"Positions must be finite; those of the {name} are not.")
 
 

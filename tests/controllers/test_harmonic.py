@@ -1,6 +1,5 @@
 import re
 
-import numpy as np
 import pytest
 import torch
 from made_up import SynthOf
@@ -160,40 +159,28 @@ def sound_of(parts, case, noise_key="in_noise"):
         "loudness_db": (20 * case["in_loudness"][..., 0].double().log10()).float(),
     }
     controls = controller(fields)
-    num_samples = fields["f0_hz"].shape[1] * 160
+    num_samples = case["in_target_audio"].shape[1]
     sound = harmonic(controls, num_samples)
     if noise is not None:
         sound = sound + noise(controls, num_samples, noise=case[noise_key])
     return sound, controls
 
 
-def close(value, case, name, tolerance):
-    return any(
-        np.linalg.norm(value.detach().numpy() - np.asarray(case[key]))
-        <= tolerance * max(np.linalg.norm(case[key]), 1e-12)
-        for key in (name, f"ref64_{name}")
-        if key in case
-    )
-
-
-@pytest.mark.parametrize(
-    "name, tolerance, grad_tolerance",
-    [("01_one_layer", 1e-5, 3e-5), ("02_three_layers", 1e-5, 10e-4), ("03_no_noise", 4e-2, 2e-1)],
-)
-def test_golden_decoder_sound_loss_and_gradients(golden, name, tolerance, grad_tolerance):
+@pytest.mark.parametrize("name", ["01_one_layer", "02_three_layers", "03_no_noise"])
+def test_golden_decoder_sound_loss_and_gradients(golden, name):
     case = golden("guitar", f"timbre_{name}")
     parts = published(case)
     sound, controls = sound_of(parts, case)
-    assert close(controls["amp"], case, "out_harm_amps", 1e-5)
+    case.check("out_harm_amps", controls["amp"])
     if "magnitude" in controls:
-        assert close(controls["magnitude"], case, "out_noise_mags", 1e-5)
-    assert close(sound, case, "out_audio", tolerance)
+        case.check("out_noise_mags", controls["magnitude"])
+    case.check("out_audio", sound)
     loss = parts[3](sound, case["in_target_audio"])
-    assert close(loss, case, "out_loss", tolerance)
+    case.check("out_loss", loss)
     loss.backward()
     for key, weight in parts[0].named_parameters():
         theirs = "grad_param_" + key.removeprefix("encoder.").replace("layer.", "mlp.")
-        assert close(weight.grad, case, theirs, grad_tolerance), key
+        case.check(theirs, weight.grad)
 
 
 def test_golden_training(golden):
@@ -209,8 +196,7 @@ def test_golden_training(golden):
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(controller.parameters(), most)
         optimizer.step()
-        assert loss.item() == pytest.approx(float(case["out_losses"][step]), rel=1e-4)
-        assert norm.item() == pytest.approx(float(case["out_grad_norms"][step]), rel=1e-4)
+        case.check("out_losses", loss, at=step)
+        case.check("out_grad_norms", norm, at=step)
     for key, weight in controller.state_dict().items():
-        theirs = case["out_final_" + key.removeprefix("encoder.").replace("layer.", "mlp.")]
-        assert torch.allclose(weight, theirs, atol=1e-4, rtol=0), key
+        case.check("out_final_" + key.removeprefix("encoder.").replace("layer.", "mlp."), weight)

@@ -66,14 +66,21 @@ def test_published_upsampling_of_pitch(golden, name, upsampling):
     frames = case["in_x"].requires_grad_()
     samples = upsample_frames(frames.mT, case.config["call"]["n_timesteps"], upsampling).mT
     samples.backward(case["cot_y"])
-    assert torch.allclose(samples, case["out_y"], atol=1e-6)
-    assert torch.allclose(frames.grad, case["grad_x"], rtol=1e-4, atol=1e-5)
+    case.check("out_y", samples)
+    case.check("grad_x", frames.grad)
 
 
-def test_published_upsampling_of_guitar(golden):
-    case = golden("guitar", "resample_linear")
-    found = upsample_frames(case["in_x"], case.config["call"]["size"], "ends")
-    assert torch.allclose(found, case["out_y"], atol=1e-6)
+@pytest.mark.parametrize(
+    "system, name, size",
+    [("guitar", "resample_linear", "size"), ("pitch", "resample_04_bilinear_noend", "n_timesteps")],
+)
+def test_published_upsampling_from_end_to_end(golden, system, name, size):
+    case = golden(system, name)
+    frames = case["in_x"].requires_grad_()
+    found = upsample_frames(frames, case.config["call"][size], "ends")
+    case.check("out_y", found)
+    found.backward(case["cot_y"])
+    case.check("grad_x", frames.grad)
 
 
 def test_an_unknown_upsampling_is_refused(unchecked):

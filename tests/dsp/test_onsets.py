@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from golden_parts import plugin_settings
 
 from drumblender.dsp.onsets import (
     PLUGIN_SETTINGS,
@@ -38,8 +39,8 @@ def test_onsets_are_the_published_ones(golden, case):
     rate = said.pop("sr")
     settings = OnsetSettings(**{names[key]: value for key, value in said.items()})
     onsets, signal = OnsetDetector(rate, settings).process_with_signal(int16(numbers))
-    assert onsets == numbers[f"out_onsets_{case}"].tolist()
-    assert np.abs(signal[::8] - numbers[f"out_signal_{case}"].numpy()).max() <= 1e-3
+    numbers.check(f"out_onsets_{case}", onsets)
+    numbers.check(f"out_signal_{case}", signal[::8])
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])
@@ -50,15 +51,16 @@ def test_frames_are_the_published_ones(golden, case):
     settings = OnsetSettings(**{new: choice.pop(old) for old, new in names.items()})
     audio = int16(numbers)
     frames = cut_hits(audio, detect_onsets(audio, choice.pop("sr"), settings), **choice)
-    assert np.abs(frames - numbers[f"out_{case}"].numpy()).max() <= 1e-6
+    numbers.check(f"out_{case}", frames)
 
 
 def test_filter_and_follower_are_the_published_ones(golden):
     numbers = golden("remap", "onset_high_pass")
     audio = numbers["in_x_int16"].numpy() / 32768
     for case, choice in numbers.config["cases"].items():
-        y = high_pass(audio, choice["sr"], choice["cutoff"], choice.get("q", 0.707))
-        assert np.abs(y - numbers[f"out_{case}_f64"].numpy()).max() <= 1e-9
+        said = numbers.parameters | choice
+        y = high_pass(audio, said["sr"], said["cutoff"], said["q"])
+        numbers.check(f"out_{case}_f64", y.reshape(1, -1))
     numbers = golden("remap", "onset_envelope_follower")
     for case, choice in numbers.config["cases"].items():
         y = follow_envelope(
@@ -67,14 +69,16 @@ def test_filter_and_follower_are_the_published_ones(golden):
             choice["release_samples"],
             choice.get("call", {}).get("initial", 0.0),
         )
-        assert np.abs(y - numbers[f"out_{case}_f64"].numpy()).max() <= 1e-9
+        numbers.check(f"out_{case}_f64", y[None])
 
 
 def test_plugin_detector_fires_where_the_plugin_does(golden):
     numbers = golden("remap", "plugin_controller")
-    onsets, signal = OnsetDetector(RATE, PLUGIN_SETTINGS).process_with_signal(int16(numbers))
-    assert onsets == numbers["out_detections"].tolist()
-    assert np.abs(signal[::8] - numbers["out_signal_every8"].numpy()).max() <= 1e-3
+    assert plugin_settings(numbers) == PLUGIN_SETTINGS
+    detector = OnsetDetector(numbers.config["sample_rate"], PLUGIN_SETTINGS)
+    onsets, signal = detector.process_with_signal(int16(numbers))
+    numbers.check("out_detections", onsets)
+    numbers.check("out_signal_every8", signal[::8])
 
 
 def test_hits_are_found_where_they_begin():

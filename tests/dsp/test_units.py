@@ -9,6 +9,15 @@ def test_a4_is_note_69():
     assert midi_to_hz(torch.tensor(60.0)).item() == pytest.approx(261.6256, abs=1e-4)
 
 
+def test_units_are_converted_as_published(golden):
+    case = golden("pitch", "unit_maps")
+    audible = case["in_hz"] > 0  # below it the published code gives a note of its own, ours none
+    case.check("out_hz_to_midi", hz_to_midi(case["in_hz"][audible]), at=audible)
+    case.check("out_midi_to_hz", midi_to_hz(case["in_midi"]))
+    heard = Range(case.config["hz_min"], case.config["hz_max"], log=True)
+    case.check("out_unit_to_hz", heard.denormalize(case["in_unit"]))
+
+
 def test_an_octave_is_1200_cents():
     assert cents_between(torch.tensor(880.0), torch.tensor(440.0)) == pytest.approx(1200)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from golden_parts import plugin_settings
 
-from drumblender.dsp.onsets import PLUGIN_SETTINGS, cut_hits, detect_onsets
+from drumblender.dsp.onsets import cut_hits, detect_onsets
 from drumblender.features import (
     RMS,
     CascadingFrameExtractor,
@@ -17,29 +18,29 @@ from drumblender.inference.hits import HitStream, RunningScale
 RATE = 44100
 
 
-def onset_features(window="hann", **epsilon):
+def onset_features(window="hann", floor_db=-80.0, frame_size=256, **epsilon):
     parts = [
-        RMS(db=True, floor_db=-80.0, **epsilon),
+        RMS(db=True, floor_db=floor_db, **epsilon),
         SpectralCentroid(RATE, window, **epsilon),
         SpectralFlatness(window=window, **epsilon),
     ]
-    return CascadingFrameExtractor(parts, [1], frame_size=256, hop_length=256)
+    return CascadingFrameExtractor(parts, [1], frame_size=frame_size, hop_length=frame_size)
 
 
 @pytest.mark.parametrize("block", [64, 441, 52920])
 def test_the_plugin_front_end_is_reproduced(golden, block):
     numbers = golden("remap", "plugin_controller")
     audio = (numbers["in_x_int16"].numpy() / 32768).astype(np.float32)
-    stream = HitStream(
-        onset_features("symmetric_hann", epsilon=0.0), RATE, PLUGIN_SETTINGS, backtrack_samples=-2
-    )
+    said, rate = numbers.parameters, numbers.config["sample_rate"]
+    features = onset_features(said["window"], said["floor_db"], said["frame_size"], epsilon=said["epsilon"])
+    stream = HitStream(features, rate, plugin_settings(numbers), backtrack_samples=said["backtrack_samples"])
     hits = [hit for i in range(0, len(audio), block) for hit in stream.process(audio[i : i + block])]
-    assert [hit.onset for hit in hits] == numbers["out_detections"].tolist()
-    assert [hit.ready for hit in hits] == numbers["out_triggers"].tolist()
+    numbers.check("out_detections", [hit.onset for hit in hits])
+    numbers.check("out_triggers", [hit.ready for hit in hits])
     raw = torch.stack([hit.features for hit in hits])
-    assert (raw - numbers["out_raw"]).abs().max() <= 1e-3
+    numbers.check("out_raw", raw)
     scale = RunningScale()
-    assert (torch.stack([scale(row) for row in raw]) - numbers["out_normalised"]).abs().max() <= 1e-4
+    numbers.check("out_normalised", torch.stack([scale(row) for row in raw]))
 
 
 @pytest.mark.parametrize("block", [1, 100, 4096])

@@ -4,19 +4,15 @@ import torch
 from drumblender.losses import MultiScaleSpectralLoss
 
 
-@pytest.mark.parametrize(
-    "name, tolerance",
-    [("mss_01_lin", 2e-2), ("mss_02_loglin", 3e-3), ("mss_03_l2_one_scale_odd_length", 7e-3)],
-)
-def test_padded_frames_give_the_published_numbers(golden, name, tolerance):
+@pytest.mark.parametrize("name", ["mss_01_lin", "mss_02_loglin", "mss_03_l2_one_scale_odd_length"])
+def test_padded_frames_give_the_published_numbers(golden, name):
     case = golden("pitch", name)
     loss = MultiScaleSpectralLoss(**case.config["init"], frames="padded")
     prediction = case["in_audio"].requires_grad_()
     value = loss(prediction, case["in_target_audio"])
     value.backward(torch.as_tensor(case["cot_loss"]))
-    assert value.item() == pytest.approx(case["out_loss"].item(), rel=1e-5)
-    truths = case["grad_audio"], case["ref64_grad_audio"]
-    assert min((prediction.grad - truth).norm() / truth.norm() for truth in truths) < tolerance
+    case.check("out_loss", value)
+    case.check("grad_audio", prediction.grad)
 
 
 def test_equal_sounds_differ_by_nothing_and_silence_is_finite(generator):

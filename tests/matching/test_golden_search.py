@@ -1,6 +1,5 @@
 """The published search for a string, number for number."""
 
-import pytest
 import torch
 
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
@@ -18,10 +17,8 @@ def published_string(config):
     )
 
 
-def published_loss(config):
-    return MultiResolutionSTFTLoss(
-        scale_invariance=True, perceptual_weighting=True, sample_rate=config["init"]["sample_rate"]
-    )
+def published_loss(case):
+    return MultiResolutionSTFTLoss(**case.parameters["loss"], sample_rate=case.config["init"]["sample_rate"])
 
 
 def as_controls(loop, gain, excitation):
@@ -43,32 +40,32 @@ def test_gradient_search_takes_the_published_steps(golden):
     found = match(
         target,
         published_string(case.config),
-        published_loss(case.config),
+        published_loss(case),
         "gradient",
-        renders=15,
+        renders=case.config["init"]["max_steps"],
         restarts=1,
-        patience=20,
+        patience=case.config["init"]["patience"],
         fixed={"f0_hz": f0_hz},
         init={"f0_hz": f0_hz, **as_controls(*raw)},
         source=target,
         match_level=False,
     )
     losses = torch.tensor([row.loss for row in found.history])
-    assert torch.allclose(losses.double(), case["out_losses"], rtol=2e-5)
-    assert found.loss == pytest.approx(case["out_best"].item(), rel=2e-5)
-    error = (found.audio - case["out_best_audio"][0]).abs().max() / case["out_best_audio"].abs().max()
-    assert error < 1e-3
+    case.check("out_losses", losses)
+    case.check("out_best", found.loss)
+    case.check("out_best_audio", found.audio[None])
 
 
 def test_fitness_of_a_population_is_the_published_one(golden):
     case = golden("strings", "genetic_fitness")
     population, target = case["in_population"], case["in_target"][0]
-    loop, gain, excitation = (
-        part.unflatten(1, (-1, size))
-        for part, size in zip(population.split([48, 16, 150], dim=1), (3, 1, 6), strict=True)
-    )
+    said = case.config["synth"]
+    sizes = [said["loop_order"] + 1, 1, said["exc_order"] + 1]
+    frames = [said["loop_n_frames"], said["loop_n_frames"], said["exc_n_frames"]]
+    genes = population.split([size * count for size, count in zip(sizes, frames, strict=True)], dim=1)
+    loop, gain, excitation = (part.unflatten(1, (-1, size)) for part, size in zip(genes, sizes, strict=True))
     synth = published_string(case.config)
     space = SearchSpace(synth, fixed={"f0_hz": case["in_f0_frames"][..., None]})
-    objective = Objective(target, synth, published_loss(case.config), space, source=target)
+    objective = Objective(target, synth, published_loss(case), space, source=target)
     fitness = -objective(as_controls(loop, gain, excitation))
-    assert torch.allclose(fitness.double(), case["out_fitness"], rtol=5e-5)
+    case.check("out_fitness", fitness)

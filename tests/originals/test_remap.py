@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from golden_case import golden_file
+from golden_parts import check_features
 
 from drumblender.checkpoints import load_checkpoint, read_checkpoint
 from drumblender.inference.export import exportable
@@ -11,8 +13,6 @@ from drumblender.originals import remap as import_remap
 from drumblender.originals.imported import save_imported
 from drumblender.originals.remap import convert, recognises
 from drumblender.tasks import RemapTask
-
-FEATURE_LIMITS = torch.tensor([3e-3, 3e-3, 3e-3, 3e-3, 5e-2, 5e-2, 3e-3])
 
 
 def original_config(init):
@@ -45,8 +45,6 @@ def original_config(init):
 @pytest.mark.parametrize("name", ["ckpt_linear_mini", "ckpt_mlp_published"])
 def test_an_imported_checkpoint_sounds_as_it_did(golden, tmp_path, name):
     numbers = golden("remap", name)
-    from conftest import golden_file
-
     original = read_checkpoint(golden_file(f"remap/{name}.ckpt"))
     config = original_config(numbers.config["init"])
     assert recognises(config, original) and recognises(None, original)
@@ -57,26 +55,23 @@ def test_an_imported_checkpoint_sounds_as_it_did(golden, tmp_path, name):
     assert isinstance(task, RemapTask) and not task.mapping.onset_scale.known
     onset = numbers["in_x"]
     with torch.no_grad():
-        assert (task.mapping.modulation(onset) - numbers["out_param_mod"]).abs().max() <= 1e-5
+        numbers.check("out_param_mod", task.mapping.modulation(onset))
         audio = task({"onset": onset})
         every, key = (16, "out_audio_every16") if "out_audio_every16" in numbers else (1, "out_audio")
-        expected = numbers[key]
-        assert (audio[: len(expected), ::every][:, : expected.shape[1]] - expected).abs().max() <= 5e-4
-        assert ((task.features(audio) - numbers["out_features"]).abs() <= FEATURE_LIMITS).all()
-        assert (task.reference - numbers["out_reference"]).abs().max() <= 5e-3
+        count, samples = numbers[key].shape
+        numbers.check(key, audio[:count, ::every][:, :samples])
+        check_features(numbers, "out_features", task.features(audio))
+        numbers.check("out_reference", task.reference)
         exported = golden("remap", f"{name}_export")
         mapper = exportable(task)
         assert {key: list(value.shape) for key, value in mapper.state_dict().items()} == exported.config[
             "state_keys"
         ]
         rows = torch.stack([mapper(row[None]) for row in exported["in_x"]])
-        assert (rows - exported["out_y"]).abs().max() <= 1e-5
+        exported.check("out_y", rows)
 
 
-def test_without_a_configuration_the_published_one_is_assumed(golden):
-    golden("remap", "ckpt_mlp_published")
-    from conftest import golden_file
-
+def test_without_a_configuration_the_published_one_is_assumed():
     original = read_checkpoint(golden_file("remap/ckpt_mlp_published.ckpt"))
     imported = convert(None, original)
     controls = imported.config["model"]["init_args"]["controls"]["init_args"]

@@ -5,10 +5,8 @@ from golden_nets import check, load
 from drumblender.synths.transient import TransientTCN
 
 
-@pytest.mark.parametrize(
-    "case, tolerance", [("eval", 2e-5), ("train", 1e-4), ("nofilm", 2e-5), ("cond", 2e-5)]
-)
-def test_matches_the_original(golden, case, tolerance):
+@pytest.mark.parametrize("case", ["eval", "train", "nofilm", "cond"])
+def test_matches_the_original(golden, case):
     numbers = golden("drums", f"TransientTCN_{case}")
     synth = load(TransientTCN(**numbers.config["init"]), numbers)
     inputs = {
@@ -17,7 +15,7 @@ def test_matches_the_original(golden, case, tolerance):
     source = inputs["x"][:, 0]
     controls = {"embedding": inputs["embedding"][:, None]} if "embedding" in inputs else {}
     audio = synth(controls, source.shape[-1], source=source)
-    check(numbers, synth, audio[:, None], "audio", inputs, tolerance)
+    check(numbers, synth, audio[:, None], "audio", inputs)
 
 
 def play(synth, source, **changes):

@@ -96,7 +96,7 @@ def test_two_paths_with_one_number_get_two_keys(tmp_path, monkeypatch):
 
 def test_numbers_as_published(golden):
     data = golden("drums", "str2int")
-    assert [str2int(str(text)) for text in data["in_text"]] == data["out_int"].tolist()
+    data.check("out_int", [str2int(str(text)) for text in data["in_text"]])
 
 
 def test_the_number_of_a_text_never_changes():
