@@ -28,6 +28,7 @@ def spectral_transport(
     squared: bool = False,
     balanced: bool = True,
     cutoff: Cutoff | None = None,
+    share: float = 1.0,
 ) -> Float[Tensor, "rows"]:
     """Wasserstein distance (to the power ``p``) of each row of ``prediction`` from that of ``target``.
 
@@ -52,21 +53,25 @@ def spectral_transport(
         squared: The mass of a bin is the square of its magnitude.
         balanced: Divide the prediction by its own sum.
         cutoff: As :func:`~drumblender.dsp.transport.wasserstein_1d` has it.
+        share: Compare only so much of the target's mass, from the lowest position up.
 
     Raises:
-        ValueError: Shapes do not fit, or a magnitude or position is negative or not finite.
+        ValueError: ``share`` is not in (0, 1], shapes do not fit, or a magnitude or position is negative or
+            not finite.
     """
     target_positions = positions if target_positions is None else target_positions
     _check_spectra(prediction, target, positions, target_positions, p)
     settings = float(p), squared, balanced
+    if not 0 < share <= 1:
+        raise ValueError(f"share lies in (0, 1], got {share}.")
+    limit = math.inf if share == 1 and cutoff is None else share
     if served(prediction, target) and prediction.dtype == target.dtype and cutoff != "drop":
-        limit = 1.0 if cutoff == "clip" else math.inf
         distance = _SpectralTransport.apply(prediction, target, positions, target_positions, *settings, limit)
     else:
         tensors = (prediction, target, positions, target_positions)
         if cutoff != "drop":
             tensors = tuple(map(widen, tensors))
-        distance = spectral_transport_plain(*tensors, *settings, cutoff).to(prediction.dtype)
+        distance = spectral_transport_plain(*tensors, *settings, cutoff, limit).to(prediction.dtype)
     if not read_along() and not distance.isfinite().all():
         raise ValueError("Magnitudes must be finite and not negative; some frame is not.")
     return distance
@@ -81,6 +86,7 @@ def spectral_transport_plain(
     squared: bool,
     balanced: bool,
     cutoff: Cutoff | None,
+    limit: float = math.inf,
 ) -> Float[Tensor, "rows"]:
     """:func:`spectral_transport` as torch writes it down, in the type of the spectra."""
     valid = (prediction >= 0).all(dim=1) & (target >= 0).all(dim=1)
@@ -93,7 +99,8 @@ def spectral_transport_plain(
     a = target[:, order_u] / torch.where(whole > FLOOR, whole, FLOOR)
     b = prediction[:, order_v] / torch.where(share > FLOOR, share, FLOOR)
     rows = len(target)
-    distance = wasserstein_plain(u.expand(rows, -1), v.expand(rows, -1), a, b, p=p, cutoff=cutoff)
+    sides = u.expand(rows, -1), v.expand(rows, -1), a, b
+    distance = wasserstein_plain(*sides, p=p, cutoff=cutoff, limit=limit)
     distance = torch.where(whole[:, 0] > FLOOR, distance, 0.0)
     return torch.where(valid, distance, torch.nan)
 

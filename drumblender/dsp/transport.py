@@ -103,17 +103,22 @@ def wasserstein_plain(
     *,
     p: float = 1.0,
     cutoff: Cutoff | None = None,
+    limit: float = math.inf,
 ) -> Float[Tensor, "batch"]:
-    """:func:`wasserstein_1d` of sorted points by sort and search: any device, in the type of the tensors."""
+    """:func:`wasserstein_1d` of sorted points by sort and search: any device, in the type of the tensors.
+
+    Mass beyond ``limit`` does not count.
+    """
+    limit = min(limit, 1.0) if cutoff == "clip" else limit
     a, b = a.cumsum(dim=1), b.cumsum(dim=1)
     levels, order = torch.cat([a, b], dim=1).sort(dim=1, stable=True)
     cost_u = (u - quantile_function(a, b, v)).abs() ** p
     cost_v = (quantile_function(b, a, u) - v).abs() ** p
     cost = torch.cat([cost_u, cost_v], dim=1).gather(1, order)
-    if cutoff == "clip":
-        levels = levels.where(levels < 1, 1.0)
-    elif cutoff == "drop":
+    if cutoff == "drop":
         cost = cost.where(levels <= 1, 0.0)
+    if limit < math.inf:
+        levels = levels.where(levels < limit, limit)
     return (levels.diff(dim=1, prepend=torch.zeros_like(levels[:, :1])) * cost).sum(dim=1)
 
 

@@ -43,9 +43,11 @@ class SpectralTransportLoss(MapLoss):
         log_range_hz: From 0 to 1 on the log scale. 0 Hz, which has no pitch, counts as MIDI note 0 (8.2 Hz).
         weigh: Average rows (frames, or bins along time) as they are (``"equal"``) or by the target's energy.
         root: Take the ``p``-th root of every distance.
+        share: Compare only so much of the mass, from the lowest frequency (or time) up: a few hundredths are
+            the lowest partial, which then moves whatever the others are.
 
     Raises:
-        ValueError: A choice is unknown, ``p`` is below 1, or no map is given.
+        ValueError: A choice is unknown, ``p`` is below 1, ``share`` is not in (0, 1], or no map is given.
     """
 
     def __init__(
@@ -60,8 +62,12 @@ class SpectralTransportLoss(MapLoss):
         log_range_hz: tuple[float, float] = PITCH_RANGE_HZ,
         weigh: Literal["equal", "energy"] = "equal",
         root: bool = False,
+        share: float = 1.0,
     ) -> None:
         super().__init__(maps)
+        if not 0 < share <= 1:
+            raise ValueError(f"share lies in (0, 1], got {share}.")
+        self.share = share
         check_choice("cutoff", cutoff, (None, "clip", "drop"))
         check_choice("axis", axis, ("frequency", "time"))
         check_choice("scale", scale, ("linear", "log"))
@@ -87,6 +93,7 @@ class SpectralTransportLoss(MapLoss):
             squared=self.squared,
             balanced=self.balanced,
             cutoff=self.cutoff,
+            share=self.share,
         )
         if self.root:
             rows = torch.where(rows > 0, torch.where(rows > 0, rows, 1.0) ** (1 / self.p), 0.0)

@@ -1,9 +1,5 @@
 """Tones of unknown pitch: a network finds fundamental and partials from the sound alone."""
 
-from typing import Literal
-
-import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -21,8 +17,6 @@ from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.voices import Voice
 from drumblender.types import Controls, ToneBatch
 
-_SILENT = 1e-30  # what a float32 still takes the logarithm of
-
 
 class PitchTask(SynthesisTask):
     """Resynthesises tones; their pitch, where the batch brings it, is for judging only.
@@ -35,11 +29,10 @@ class PitchTask(SynthesisTask):
             ``PitchHead``.
         synth: Plays them: a :class:`~drumblender.synths.HarmonicSynth`.
         loss: Compares sounds.
-        hold_steps: So many first steps of training move the pitch, and of the amplitudes what ``hold`` lets.
-        hold: In those steps the ``amplitudes`` get no gradient, or they are a geometric series whose
-            ``slope`` is learned. A comb that cannot change is too high or too low for most tones, by up to
-            an octave, and the pitch makes up for it; with a slope it can be as high and as wide as the tone.
-        hold_loss: Compares sounds in those steps; by default as ``loss``.
+        hold_steps: So many first steps of training move the pitch alone: amplitudes get no gradient.
+        hold_loss: Compares sounds in those steps; by default as ``loss``. It should hear nothing of the
+            amplitudes, which are wrong then, or the pitch makes up for them, by up to an octave:
+            ``cfg/losses/lowest_partial.yaml`` does not.
         sample_rate, metrics, eval_seed: As every :class:`~drumblender.tasks.base.SynthesisTask`; the metrics
             are logged in validation too.
 
@@ -64,7 +57,6 @@ class PitchTask(SynthesisTask):
         synth: Synth,
         loss: nn.Module,
         hold_steps: int = 0,
-        hold: Literal["amplitudes", "slope"] = "amplitudes",
         hold_loss: nn.Module | None = None,
         sample_rate: int = 16000,
         metrics: dict[str, Metric] | None = None,
@@ -76,7 +68,7 @@ class PitchTask(SynthesisTask):
             raise ValueError(f"hold_steps counts steps, got {hold_steps}.")
         super().__init__({"tone": Voice(synth, controls)}, loss, sample_rate, metrics, eval_seed)
         self.save_arguments()
-        self.hold_steps, self.hold = hold_steps, hold
+        self.hold_steps = hold_steps
         self.hold_loss = loss if hold_loss is None else hold_loss
         self.pitch_metrics = nn.ModuleDict(
             {
@@ -93,9 +85,8 @@ class PitchTask(SynthesisTask):
         controls = voice.controls(batch)
         holds = stage == "train" and self.global_step < self.hold_steps
         if holds:
-            let = one_slope if self.hold == "slope" else Tensor.detach
             controls = {
-                name: value if name.startswith("f0") else let(value) for name, value in controls.items()
+                name: value if name.startswith("f0") else value.detach() for name, value in controls.items()
             }
         prediction = voice.synth(controls, target.shape[-1])
         loss = call_loss(self.hold_loss if holds else self.loss, prediction, target)
@@ -133,18 +124,3 @@ class PitchTask(SynthesisTask):
         for name, share in self.ratios.compute().items():
             self.log(f"test/ratio_{name.replace('/', ':')}", share)
         self.ratios.reset()
-
-
-def one_slope(amp: Float[Tensor, "batch frames partials"]) -> Float[Tensor, "batch frames partials"]:
-    """The geometric series with the first amplitude and, on average, the same ratio from one to the next.
-
-    >>> import torch
-    >>> one_slope(torch.tensor([[[1.0, 0.9, 0.25]]]))
-    tensor([[[1.0000, 0.5000, 0.2500]]])
-    """
-    partials = amp.shape[-1]
-    if partials < 2:
-        return amp
-    level = amp.clamp(min=_SILENT).log()
-    slope = (level[..., -1:] - level[..., :1]) / (partials - 1)
-    return (level[..., :1] + slope * torch.arange(partials, device=amp.device)).exp()

@@ -63,6 +63,37 @@ def test_one_pass_and_sort_give_the_same(generator, squared, balanced, cutoff):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("cutoff", [None, "clip", "drop"])
+def test_a_share_of_the_mass_is_the_same_by_both(generator, cutoff):
+    x, y = random_spectra(4, 30, generator), random_spectra(4, 30, generator).requires_grad_()
+    positions = torch.linspace(0, 1, 30, dtype=torch.float64)
+    settings = {"p": 2.0, "squared": False, "balanced": True, "cutoff": cutoff}
+    found = spectral_transport(y, x, positions, **settings, share=0.2)
+    expected = spectral_transport_plain(y, x, positions, positions, **settings, limit=0.2)
+    torch.testing.assert_close(found, expected)
+    grads = [torch.autograd.grad(value.sum(), y)[0] for value in (found, expected)]
+    torch.testing.assert_close(*grads)
+
+
+def test_of_a_small_share_only_the_lowest_peak_is_heard():
+    """Two combs of one fundamental, of other partials: nothing to move; an octave up, an octave."""
+    octaves = torch.arange(16.0).log2().clamp(min=-1)
+    comb, few, high = torch.zeros(3, 16)
+    comb[[2, 4, 6, 8]], few[2], high[[4, 8, 12]] = torch.tensor([0.4, 1.0, 0.7, 1.0]), 1.0, 1.0
+
+    def distance(y, x, share):
+        return spectral_transport(y[None], x[None], octaves, p=1, share=share).item()
+
+    assert distance(few, comb, 0.03) == 0 < distance(few, comb, 1.0)
+    assert distance(high, comb, 0.03) == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_share_is_one(unchecked, share):
+    with pytest.raises(ValueError, match="share lies in"):
+        spectral_transport(torch.ones(1, 3), torch.ones(1, 3), torch.arange(3.0), share=share)
+
+
 @pytest.mark.parametrize("balanced", [True, False])
 def test_gradients_match_finite_differences(generator, balanced):
     x, y = random_spectra(2, 6, generator), 1.5 * random_spectra(2, 6, generator)

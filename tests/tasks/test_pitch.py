@@ -7,10 +7,10 @@ from drumblender.controllers import HeardControls, PitchHead
 from drumblender.encoders.pitch_cnn import PitchCNN
 from drumblender.losses import MultiScaleSpectralLoss, SpectralTransportLoss
 from drumblender.synths import HarmonicSynth, NoiseSynth
-from drumblender.tasks.pitch import PitchTask, one_slope
+from drumblender.tasks.pitch import PitchTask
 
 
-def task(hold_steps=0, hold="amplitudes", **head):
+def task(hold_steps=0, **head):
     torch.manual_seed(0)
     controls = HeardControls(PitchCNN(cached=True, channels=(4, 3, 3, 2, 1)), PitchHead(**head))
     return PitchTask(
@@ -18,7 +18,6 @@ def task(hold_steps=0, hold="amplitudes", **head):
         HarmonicSynth(4, 16000),
         MultiScaleSpectralLoss(),
         hold_steps=hold_steps,
-        hold=hold,
         hold_loss=SpectralTransportLoss(),
     )
 
@@ -39,27 +38,6 @@ def test_holds_the_amplitudes_for_as_many_steps_as_told(tmp_path, steps, amplitu
     trainer(tmp_path, max_steps=steps, limit_val_batches=0).fit(model, ToneBatches())
     assert bool((head["amp"].weight != before[0]).any()) is amplitudes_move
     assert (head["f0_hz"][0].weight != before[1]).any()
-
-
-def test_a_held_slope_moves_and_keeps_the_series_geometric(tmp_path):
-    model = task(hold_steps=2, hold="slope")
-    model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), lr=0.1)
-    played = []
-    model.voices["tone"].synth.register_forward_pre_hook(lambda _, given: played.append(given[0]["amp"]))
-    before = model.voices["tone"].controls.head.layers["amp"].weight.clone()
-    trainer(tmp_path, max_steps=2, limit_val_batches=0).fit(model, ToneBatches())
-    assert (model.voices["tone"].controls.head.layers["amp"].weight != before).any()
-    for amp in played:
-        ratios = amp[..., 1:] / amp[..., :-1]
-        assert torch.allclose(ratios, ratios[..., :1].expand_as(ratios), rtol=1e-4)
-
-
-def test_one_slope_keeps_a_geometric_series_and_what_is_silent_finite():
-    series = 0.6 * 0.8 ** torch.arange(20.0).expand(2, 1, 20)
-    assert torch.allclose(one_slope(series), series, rtol=1e-5)
-    silent = torch.zeros(1, 1, 20, requires_grad=True)
-    one_slope(silent).sum().backward()
-    assert silent.grad.isfinite().all()
 
 
 def test_tells_at_which_ratios_the_pitches_lie(tmp_path):
