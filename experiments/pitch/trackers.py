@@ -118,7 +118,7 @@ def main() -> None:
     lines = [
         f"# Pitch trackers, {date.today()}",
         f"{len(sets['notes'])} notes of {NOTE_S:g} s and {len(sets['phrases'])} phrases of {PHRASE_S:g} s, "
-        "clean and with white noise so many dB below them. RPA / octave errors, in percent of frames in notes.",
+        "clean and in white noise so many dB below them. RPA / octave errors, in percent of frames in notes.",
         "| | " + " | ".join(names) + " | CPU s a second |\n|" + "---|" * (len(names) + 2),
     ]
     body = []
