@@ -20,7 +20,6 @@ from torch import Tensor
 from drumblender.atomic import write_json
 from drumblender.checkpoints import load_checkpoint
 from drumblender.console import exit_status
-from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.units import db_to_gain
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.note_position import NotePosition
