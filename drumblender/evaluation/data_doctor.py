@@ -42,7 +42,8 @@ class Finding:
         silent: Frames below -60 dB.
         unsure: Frames whose pitch was held, as none was sure.
         at_limit: Sure pitches at an end of what trackers search, 46.9 to 2093.75 Hz.
-        polyphonic: Frames in which a tenth of the power of the peaks lies on no harmonic of the pitch.
+        polyphonic: Frames in which a tenth of the power of the peaks lies on no harmonic of the pitch. Chords
+            that are harmonics of one low note pass for it.
         clipped: Places where four and more samples stay at the peak.
         like: The item of another split that sounds the same, if one does.
     """

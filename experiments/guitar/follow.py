@@ -8,8 +8,9 @@ input's, shifted as the model shifted it: against what the model heard, and by t
 ends. That one should resolve what is asked: on a vibrato of 60 cents librosa's pYIN and YIN, of 128 ms, err
 by 22, and CREPE tiny tells pitches of 20 cents apart. Correlation of the level in dB with that of the
 voice, and with the curve that was asked for, which has the quantiles of the training. Largest step from
-sample to sample as a share of the peak, beside the largest of the phrases that it trained with: a click
-would be larger. The table below the network does as well: following says nothing about learning.
+sample to sample as a share of the largest sample of the 20 ms around it, beside the largest of the phrases
+that it trained with: a click would be larger. The table below the network does as well: following says
+nothing about learning.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from drumblender.inference.transfer_curves import Transfer, adapt, audible, octa
 from drumblender.sound_files import find_sounds
 
 _CENTS = 20.0
+_NEAR_SAMPLES = 160  # 10 ms at 16 kHz
 
 
 class Followed(NamedTuple):
@@ -59,12 +61,16 @@ def within_cents(f0_hz: Tensor, wanted_hz: Tensor, counted: Tensor) -> float:
 
 
 def largest_step(sound: Tensor) -> float:
-    """From one sample to the next, as a share of the peak.
+    """From one sample to the next, as a share of the largest of the 20 ms around it.
+
+    Where that is below a fiftieth of the peak, as a share of a fiftieth: noise between notes is no click.
 
     >>> largest_step(torch.tensor([0.0, 0.5, -0.5, 0.0]))
     2.0
     """
-    return float(sound.diff().abs().max() / sound.abs().max().clamp(min=1e-9))
+    near = torch.nn.functional.max_pool1d(sound.abs()[None], 2 * _NEAR_SAMPLES + 1, 1, _NEAR_SAMPLES)[0]
+    floor = max(1e-9, float(sound.abs().max()) / 50)
+    return float((sound.diff().abs() / near[1:].clamp(min=floor)).max())
 
 
 def follow(model: Loaded, voice: Path, target: Path, tracker: str, loudness: str) -> Followed:

@@ -30,7 +30,7 @@ def examined(tmp_path):
     tune = (220.0, 262.0, 330.0, 294.0)
     sounds = {
         "fine": notes((196.0, 247.0, 330.0, 175.0)),
-        "chord": notes((220.0, 220.0)) + notes((311.0, 311.0)) + notes((415.0, 415.0)),
+        "chord": notes((220.0, 220.0)) + notes((233.1, 233.1)) + notes((370.0, 370.0)),
         "loud": (8 * notes((247.0, 185.0, 139.0, 208.0))).clamp(-0.6, 0.6),
         "still": torch.cat([notes((277.0,), 0.3), torch.zeros(3 * RATE)]),
         "tune": notes(tune),
