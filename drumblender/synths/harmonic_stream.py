@@ -77,6 +77,7 @@ class NoiseStream:
     ) -> None:
         self.hop_length, self.n_fft, self.seed, self._given = hop_length, n_fft, seed, noise
         self._window = torch.hann_window(n_fft)
+        self._kept: tuple[int, Tensor] = (-1, torch.zeros(0))
         self._sound, self._weight = torch.zeros(n_fft), torch.zeros(n_fft)
         self._frame, self._drawn, self._held = 0, 0, torch.zeros(0)
         self._start = -(n_fft // 2)  # sample that ``_held`` starts with, and that ``_sound`` does
@@ -128,11 +129,16 @@ class NoiseStream:
         if self._given is not None:
             return self._given[start : self._drawn]
         first, last = start // _NOISE_BLOCK, (self._drawn - 1) // _NOISE_BLOCK
-        blocks = [
-            torch.randn(_NOISE_BLOCK, generator=torch.Generator().manual_seed((self.seed << 20) + number))
-            for number in range(first, last + 1)
-        ]
-        return torch.cat(blocks)[start - first * _NOISE_BLOCK :][:count]
+        blocks = [self._block(number) for number in range(first, last + 1)]
+        joined = blocks[0] if first == last else torch.cat(blocks)
+        return joined[start - first * _NOISE_BLOCK :][:count]
+
+    def _block(self, number: int) -> Tensor:
+        """One block of the noise; the latest is kept, as many hops lie in it."""
+        if self._kept[0] != number:
+            source = torch.Generator().manual_seed((self.seed << 20) + number)
+            self._kept = number, torch.randn(_NOISE_BLOCK, generator=source)
+        return self._kept[1]
 
 
 class RoomStream:
