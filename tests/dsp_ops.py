@@ -22,6 +22,7 @@ from drumblender.dsp import (
     envelopes,
     filtered_noise,
     filters,
+    frame_filter,
     harmonics,
     loudness,
     mixing,
@@ -158,6 +159,7 @@ OPS: dict[str, Example] = {
         filtered_noise.filtered_noise,
         lambda: (draw(3, 4, 9), draw(3, 4, 16)),
     ),
+    "frame_filter.filter_frame": (frame_filter.filter_frame, lambda: (draw(3, 16), draw(3, 9))),
     "filters.biquad": (filters.biquad, lambda: (draw(3, 50), draw(3, 3), STABLE)),
     "filters.highpass_coefficients": (
         both(lambda f, q: filters.highpass_coefficients(f, q, RATE)),

@@ -37,7 +37,7 @@ def white_noise(
         unit = aside(torch.rand, tuple(map(int, shape)), **options)
     else:
         unit = torch.rand(shape, **options)
-    return unit.mul_(2).sub_(1).to(device=device, dtype=dtype)  # nobody else holds it
+    return (2 * unit - 1).to(device=device, dtype=dtype)  # not in place: an exported graph holds the draw
 
 
 def who_draws(

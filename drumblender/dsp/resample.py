@@ -23,6 +23,11 @@ class Sinc(NamedTuple):
     """A windowed sinc for each place (phase) that an output can have between two inputs.
 
     Output ``q phases + j`` is the sum of ``rows[j]`` times the inputs from ``q step + starts[j] - reach`` on.
+
+    Examples:
+        >>> sinc = windowed_sinc(16000, 48000, width=6, rolloff=0.99)
+        >>> sinc.starts.tolist(), sinc.reach, sinc.step
+        ([0, 0, 0], 7, 1)
     """
 
     rows: Float[Tensor, "phases taps"]
@@ -145,7 +150,7 @@ def dense_sinc(sinc: Sinc) -> Float[Tensor, "taps phases"]:
 
     Examples:
         >>> dense_sinc(windowed_sinc(2, 3, width=1, rolloff=1.0)).shape
-        torch.Size([6, 3])
+        torch.Size([5, 3])
     """
     phases, taps = sinc.rows.shape
     dense = sinc.rows.new_zeros(phases, taps + sinc.step - 1)

