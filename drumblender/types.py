@@ -71,6 +71,17 @@ class HasPhrases(Protocol):
 
 
 @runtime_checkable
+class HearsRecordings(Protocol):
+    """Data that can make the fields of a batch for a recording never seen."""
+
+    num_samples: int
+    unusable: tuple[type[Exception], ...]
+
+    def analyse(self, audio: Audio) -> dict[str, Tensor]:
+        """Fields beside the audio; raises one of ``unusable`` for a sound that has none."""
+
+
+@runtime_checkable
 class HasLoudnessStatistics(Protocol):
     """Data that know how loud their training split is, so that a task can normalise."""
 

@@ -20,7 +20,9 @@ from drumblender.dsp.resample import hann_resample
 from drumblender.inference.refined import refined_controls
 from drumblender.open_sound import BadAudioError, reason_of
 from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.tasks import PitchTask
 from drumblender.trust import trusted
+from drumblender.types import HearsRecordings
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,9 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
 
     Raises:
         BadAudioError: Nothing but silence.
+        ValueError: The model was trained on sounds that are made, and hears no recordings.
     """
+    _check_hears(loaded)
     start = first_non_silent_sample(audio)
     if start is None:
         raise BadAudioError(None, f"is silent (below {SILENCE_DB:g} dB)")
@@ -86,6 +90,15 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
     return {name: functional.pad(sound[0].cpu(), (start, 0))[:end] for name, sound in sounds.items()}
 
 
+def _check_hears(loaded: Loaded) -> None:
+    if not isinstance(loaded.data, HearsRecordings):
+        told = "; `drumblender pitch IN OUT --tracker CKPT` tells the pitch that it finds"
+        raise ValueError(
+            f"This {type(loaded.task).__name__} was trained on {type(loaded.data).__name__}, which makes its "
+            f"sounds and hears no recordings{told if isinstance(loaded.task, PitchTask) else ''}."
+        )
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
@@ -97,6 +110,7 @@ def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Sett
     """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
     dc = loaded.data.dc if isinstance(loaded.data, AudioDataModule) else "keep"
     audio, rate = read_audio(source, None if settings.keep_rate else loaded.sample_rate, dc=dc)
+    _check_hears(loaded)
     length = len(audio) if settings.trim else None  # there and back, resampling rounds up
     try:
         sounds = resynthesise(loaded, hann_resample(audio[None], rate, loaded.sample_rate)[0], settings)

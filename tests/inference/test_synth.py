@@ -1,11 +1,19 @@
+import pytest
 import torch
 import yaml
 from golden_case import golden_file
 from torch.nn import functional
 
-from drumblender.checkpoints import build, load_weights, read_checkpoint
+from drumblender.checkpoints import Loaded, build, load_weights, read_checkpoint
+from drumblender.controllers import HeardControls, PitchHead
+from drumblender.data import HarmonicTonesDataModule
 from drumblender.dsp.resample import hann_resample
+from drumblender.encoders import PitchCNN
+from drumblender.inference.synth import Settings, resynthesise
+from drumblender.losses import MultiScaleSpectralLoss
 from drumblender.originals.drums import convert
+from drumblender.synths import HarmonicSynth
+from drumblender.tasks import PitchTask
 
 
 def test_a_recording_sounds_as_the_original_program_made_it(golden):
@@ -35,3 +43,11 @@ def test_a_recording_sounds_as_the_original_program_made_it(golden):
         for mode, key in ((False, "out_audio_eval"), (True, "out_audio_train")):
             sound = task.train(mode)(batch, noise=case["in_noise"])
             case.check(key, sound.reshape(case[key].shape))
+
+
+def test_a_model_of_made_sounds_says_what_hears_recordings():
+    controls = HeardControls(PitchCNN(cached=True, channels=(4, 3, 3, 2, 1)), PitchHead())
+    task = PitchTask(controls, HarmonicSynth(4, 16000), MultiScaleSpectralLoss())
+    loaded = Loaded(task, HarmonicTonesDataModule(), 16000)
+    with pytest.raises(ValueError, match="hears no recordings; `drumblender pitch IN OUT --tracker CKPT`"):
+        resynthesise(loaded, torch.randn(8000), Settings())
