@@ -124,9 +124,10 @@ class HasSampleRate(Protocol):
 
 @runtime_checkable
 class PlayedByVerb(Protocol):
-    """A task that names the command which plays it once it is trained."""
+    """A task that names the command which plays it once it is trained, and what that takes."""
 
     verb: str
+    verb_takes: str
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from drumblender.atomic import write_json
+from drumblender.atomic import read_json, write_json
 from drumblender.console import exit_status
 from drumblender.evaluation.runs import read_metrics
 from experiments.study import FIT, Planned, plan, record, share
@@ -111,7 +111,8 @@ def run_study(config: DictConfig, command: Command) -> dict[str, str]:
     """
     everything = plan(config)
     runs = share(config, everything)
-    write_json(Path(config.output) / config.study.name / "study.json", record(config, everything))
+    told = Path(config.output) / config.study.name / "study.json"
+    write_json(told, record(config, everything, read_json(told) if told.is_file() else {}))
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(config.jobs) as pool:
         for run, why in zip(runs, pool.map(lambda run: carry_out(run, command), runs), strict=True):

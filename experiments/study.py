@@ -156,8 +156,17 @@ def share(config: DictConfig, runs: Sequence[Planned]) -> list[Planned]:
     return [run for run in runs if config.only is None or run.config in config.only][part::parts]
 
 
-def record(config: DictConfig, runs: Sequence[Planned]) -> dict[str, Any]:
-    """What the table must know of a study beside its results: the runs that are asked for or done."""
-    runs = [run for run in runs if config.only is None or run.config in config.only or run.done.is_file()]
+def record(config: DictConfig, runs: Sequence[Planned], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table must know of a study beside its results: the runs that are asked for or done.
+
+    Those that another job was asked for, as ``earlier`` tells, are kept.
+    """
+    asked = {(run["row"], run["seed"]) for run in earlier.get("runs", ())}
+    only = config.only
+    runs = [
+        run
+        for run in runs
+        if only is None or run.config in only or run.done.is_file() or (run.row, run.seed) in asked
+    ]
     better = OmegaConf.to_container(config.study.get("better") or OmegaConf.create({}))
     return {"runs": [{"row": run.row, "seed": run.seed} for run in runs], "better": better}

@@ -154,6 +154,13 @@ def test_the_table_has_means_deviations_intervals_and_tests(tmp_path):
     assert float(rows[0]["mean"]) == best.mean and rows[0]["p"] == ""
 
 
+def test_jobs_of_other_configs_keep_each_others_runs(tmp_path):
+    for only in ("mrstft", "invariant"):
+        run_study(config(tmp_path, f"only=[{only}]", "study.seeds=[0]"), Machine(fails=[("fit", "seed_0")]))
+    told = json.loads((tmp_path / "quickstart" / "study.json").read_text())
+    assert {run["row"] for run in told["runs"]} == {"mrstft", "invariant"}
+
+
 def test_missing_runs_are_named_and_tell_by_the_exit_status(tmp_path, capsys):
     run_study(config(tmp_path), Machine(fails=[("fit", "mrstft/seed_2")]))
     folder = tmp_path / "quickstart"

@@ -1,6 +1,7 @@
 """What each item was played with, in files."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,20 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.types import MakesControls
+
+_MOST_BYTES = 1 << 28  # of all controls of an item
+# What zipfile and NumPy raise on bytes that are no such file; the last two of what is encrypted.
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 def write_controls(module: MakesControls, batch: Any, names: Sequence[str], folder: Path) -> None:
@@ -45,10 +60,18 @@ def read_controls(path: Path) -> Mapping[str, np.ndarray]:
         ValueError: The file is damaged or holds something else; nothing in it is executed.
     """
     try:
+        with zipfile.ZipFile(path) as packed:
+            if sum(part.file_size for part in packed.infolist()) > _MOST_BYTES:
+                raise ValueError(f"unpacked it is larger than {_MOST_BYTES >> 20} MiB")
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path} is no file of controls: {error}.") from error
-    if any(value.ndim != 2 or value.dtype != np.float32 for value in found.values()):
+    if not all(_is_control(value) for value in found.values()):
         raise ValueError(f"{path} is no file of controls: it has other arrays.")
     return found
+
+
+def _is_control(value: object) -> bool:
+    """NumPy hands on what is no array as bytes."""
+    return isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype == np.float32

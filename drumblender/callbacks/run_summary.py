@@ -107,8 +107,10 @@ class RunSummary(L.Callback):
                 rows.append((name, str(path)))
         if checkpoint:
             task = trainer.lightning_module
-            verb = task.verb if isinstance(task, PlayedByVerb) else "synth"
-            rows.append(("next", f"drumblender {verb} {checkpoint} in.wav out.wav"))
+            if isinstance(task, PlayedByVerb):
+                rows.append(
+                    ("next", f"drumblender {task.verb} {task.verb_takes.format(checkpoint=checkpoint)}")
+                )
         return rows
 
 

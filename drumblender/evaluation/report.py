@@ -129,12 +129,21 @@ def _item(number: int, name: str, runs: Sequence[Run], metrics: list[str], folde
         {"run": place, **known, "image": quote(f"pictures/{known['image']}") if "image" in known else None}
         for place, run in enumerate(runs)
         if name in run.controls
-        for known in show_controls(run.controls[name], folder / "pictures", f"{number:05}-{place}")
+        for known in _controls_of(run.controls[name], folder / "pictures", f"{number:05}-{place}")
     ]
     order = list(dict.fromkeys(known["name"] for known in played))
     played.sort(key=lambda known: (order.index(known["name"]), known["run"]))  # runs beside each other
     scaled_db = round(20 * math.log10(scale), 1)
     return {"name": name, "values": values, "sounds": sounds, "controls": played, "scaled_db": scaled_db}
+
+
+def _controls_of(path: Path, pictures: Path, stem: str) -> list[dict[str, Any]]:
+    """What the page shows of the controls of an item: nothing of a damaged file, which is told."""
+    try:
+        return show_controls(path, pictures, stem)
+    except ValueError as error:
+        _log.warning("%s", error)
+        return []
 
 
 def _write_sound(path: Path, audio: Tensor, rate: int) -> None:

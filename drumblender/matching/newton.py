@@ -1,5 +1,7 @@
 """A search by damped least squares (Levenberg 1944, Marquardt 1963): for few controls, without gradients."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -48,7 +50,7 @@ class Shape:
     def _powers(self, audio: Audio) -> list[Float[Tensor, "sounds frames bands"]]:
         found = []
         for window_s, num_bands in _RESOLUTIONS:
-            n_fft = max(64, 2 ** round(torch.tensor(window_s * self.sample_rate).log2().item()))
+            n_fft = max(64, 2 ** round(math.log2(window_s * self.sample_rate)))
             sizes = {"n_fft": n_fft, "hop_length": n_fft // 8 if window_s > 0.1 else n_fft // 4}
             bands = {"num_bands": num_bands, "low_hz": _LOW_HZ, "high_hz": self.sample_rate / 2}
             found.append(band_powers(audio, sample_rate=self.sample_rate, **sizes, **bands))

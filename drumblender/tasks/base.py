@@ -52,7 +52,10 @@ class SynthesisTask(ComparedTask, ABC):
     """
 
     verb = "synth"
-    """The command that plays a trained task: ``drumblender <verb> CKPT in.wav out.wav``."""
+    """The command that plays a trained task."""
+
+    verb_takes = "{checkpoint} in.wav out.wav"
+    """What is given to that command."""
 
     hears_any_rate = False
     """Whether its data may have another sample rate than what it plays."""

@@ -51,6 +51,8 @@ class PitchTask(SynthesisTask):
         torch.Size([1, 4000])
     """
 
+    verb, verb_takes = "pitch", "in.wav out.csv --tracker {checkpoint}"
+
     def __init__(
         self,
         controls: Controller,

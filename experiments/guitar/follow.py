@@ -8,8 +8,8 @@ input's, shifted as the model shifted it: against what the model heard, and by t
 ends. That one should resolve what is asked: on a vibrato of 60 cents librosa's pYIN and YIN, of 128 ms, err
 by 22, and CREPE tiny tells pitches of 20 cents apart. Correlation of the level in dB with that of the
 voice, and with the curve that was asked for, which has the quantiles of the training. Largest step from
-sample to sample as a share of the largest sample of the 20 ms around it, beside the largest of the phrases
-that it trained with: a click would be larger. The table below the network does as well: following says
+sample to sample as a share of the largest sample of the 20 ms around it, beside the largest of all prepared
+phrases: a click would be larger. The table below the network does as well: following says
 nothing about learning.
 """
 
@@ -102,7 +102,7 @@ def follow(model: Loaded, voice: Path, target: Path, tracker: str, loudness: str
     )
 
 
-def table(rows: list[Followed], training_step: float, tracker: str, own: str) -> str:
+def table(rows: list[Followed], largest: float, tracker: str, own: str) -> str:
     """All rows, and what they are held to."""
     head = (
         f"| voice | s | octaves | within 20 cents, {own} in, {tracker} out | {tracker} at both ends "
@@ -113,10 +113,10 @@ def table(rows: list[Followed], training_step: float, tracker: str, own: str) ->
         f"{row.loudness:.3f} | {row.asked:.3f} | {row.step:.2f} |"
         for row in rows
     ]
-    return "\n".join([head, *cells, f"\nLargest step of the training phrases: {training_step:.2f}.\n"])
+    return "\n".join([head, *cells, f"\nLargest step of all prepared phrases: {largest:.2f}.\n"])
 
 
-def training_step_of(prepared: Path, measure: NoteCurves) -> float:
+def largest_step_of(prepared: Path, measure: NoteCurves) -> float:
     """The largest step of the prepared phrases."""
     sounds = [read_audio(path, measure.sample_rate)[0] for path in find_sounds(prepared / "audio")]
     return max(map(largest_step, sounds))
@@ -141,7 +141,7 @@ def main(args: list[str] | None = None) -> int:
     for voice in find_sounds(given.voices):
         rows.append(follow(model, voice, folder / f"{voice.stem}.wav", given.tracker, given.loudness))
         print(rows[-1], flush=True)
-    text = table(rows, training_step_of(given.phrases, model.data.curves), given.tracker, own)
+    text = table(rows, largest_step_of(given.phrases, model.data.curves), given.tracker, own)
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "voice.md").write_text(text, encoding="utf-8")
     write_json(given.output / "voice.json", [row._asdict() for row in rows])
