@@ -12,7 +12,7 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.audio_io import header_of, read_blocks
-from drumblender.checkpoints import load_checkpoint
+from drumblender.checkpoints import load_played
 from drumblender.console import track as progress
 from drumblender.dsp.cqt import cqt
 from drumblender.features.note_segments import segment_notes
@@ -20,7 +20,7 @@ from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Track, Tracker
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
-from drumblender.tasks.pitch import PitchTask
+from drumblender.tasks import PitchVoices
 from drumblender.trust import Trust, trusted
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class NetworkTracker(Tracker):
 
     reach_s, threshold = 0.8, 0.6  # the lowest bin hears 1.6 s
 
-    def __init__(self, task: PitchTask, hop_s: float = 0.01, threshold: float | None = None) -> None:
+    def __init__(self, task: PitchVoices, hop_s: float = 0.01, threshold: float | None = None) -> None:
         super().__init__(hop_s, threshold)
         self.sample_rate = task.sample_rate
         controls = task.voices["tone"].controls
@@ -65,10 +65,10 @@ def make_tracker(name: str | None, trust: Trust | None = None, **settings: objec
     """
     if name is None or name in TRACKERS or not Path(name).is_file():
         return tracker(name, **settings)
-    task = load_checkpoint(name, trust).task
-    if not isinstance(task, PitchTask):
-        raise ValueError(f"{name} holds a {type(task).__name__}; a tracker is a PitchTask.")
-    return NetworkTracker(task, **settings)
+    loaded = load_played(name, trust)
+    if not isinstance(loaded.task, PitchVoices):
+        raise ValueError(f"{name} holds a {loaded.kind}; a tracker is a PitchTask.")
+    return NetworkTracker(loaded.task, **settings)
 
 
 def write_track(found: Track, path: Path) -> None:
