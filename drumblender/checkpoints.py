@@ -21,7 +21,7 @@ from drumblender.console import config_reason
 from drumblender.data.upgrade import upgrade_data
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.tasks import Voices
-from drumblender.trust import Trust, listed_imports_only, shown
+from drumblender.trust import Config, Trust, listed_imports_only, shown
 from drumblender.upgrade import is_earlier, upgrade
 
 if TYPE_CHECKING:
@@ -132,17 +132,19 @@ def read_whole(path: str | Path, trust: Trust | None = None) -> dict[str, Any]:
 
 
 def _built(
-    content: dict[str, Any], path: str | Path, trust: Trust | None, *, played: bool = False
+    content: dict[str, Any], path: str | Path, trust: Trust | None, played: Config | None = None
 ) -> tuple["SynthesisTask | Voices", Any, dict[str, Any]]:
-    """Task and data of a checkpoint, and the checkpoint with what it leaves to be drawn anew."""
-    config, left_out = own_record(content, path)["config"], content["drumblender"].get("redrawn")
+    """Task and data of a checkpoint, and the checkpoint with what it leaves to be drawn anew; what ``played``
+    names in place of its own configuration."""
+    record = own_record(content, path)
+    config, left_out = played or record["config"], record.get("redrawn")
     if left_out is None:
-        return *build(config, source=str(path), trust=trust, played=played), content
+        return *build(config, source=str(path), trust=trust, played=played is not None), content
     seed, names = (left_out.get(key) if isinstance(left_out, dict) else None for key in ("seed", "names"))
     if type(seed) is not int or not 0 <= seed < 2**63 or not isinstance(names, list):
         raise ValueError(f"{path}: what it leaves to be drawn anew has no seed and names.")
     with _seeded(seed):
-        task, data = build(config, source=str(path), trust=trust, played=played)
+        task, data = build(config, source=str(path), trust=trust, played=played is not None)
     buffers = dict(task.named_buffers())
     if unknown := [str(name)[:50] for name in names if not (isinstance(name, str) and name in buffers)]:
         raise ValueError(f"{path} leaves out {unknown[0]}, which is no buffer of its task.")
@@ -228,24 +230,18 @@ def load_played(path: str | Path, trust: Trust | None = None) -> Loaded:
     module of your own comes whole. Arguments and errors as of :func:`load_checkpoint`.
     """
     content = read_checkpoint(path)
-    config = without_training(own_record(content, path)["config"], source=str(path), trust=trust)
-    if config is None:
-        return _loaded(content, path, trust)
-    return _loaded(
-        content | {"drumblender": content["drumblender"] | {"config": config}}, path, trust, played=True
-    )
+    played = without_training(own_record(content, path)["config"], source=str(path), trust=trust)
+    return _loaded(content, path, trust, played)
 
 
 def _loaded(
-    content: dict[str, Any], path: str | Path, trust: Trust | None, *, played: bool = False
+    content: dict[str, Any], path: str | Path, trust: Trust | None, played: Config | None = None
 ) -> Loaded:
     record = own_record(content, path)
-    task, data, content = _built(content, path, trust, played=played)
-    weights = content["state_dict"]
-    if played:
-        weights = {
-            key: value for key, value in weights.items() if str(key).split(".")[0] not in task.for_training
-        }
+    task, data, content = _built(content, path, trust, played)
+    weights, left_out = content["state_dict"], () if played is None else task.for_training
+    if isinstance(weights, Mapping):
+        weights = {key: value for key, value in weights.items() if str(key).split(".")[0] not in left_out}
     load_weights(task, weights, source=str(path))
     task.config = record["config"]
     return Loaded(task.eval(), data, record["sample_rate"])
