@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
@@ -19,7 +18,7 @@ from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, why_em
 NOWHERE, BY_FOLDER, AT_RANDOM = Remote(), Labels(), Splitting()
 
 
-class AudioDataModule(PreparedFolder, L.LightningDataModule):
+class AudioData(PreparedFolder):
     """Recordings of one sample rate and length, in batches ``AudioBatch``.
 
     ``prepare_data`` does what is missing and nothing else: it takes the prepared folder as it is, or fetches
@@ -52,7 +51,7 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
         >>> from drumblender.audio_io import write_wav
         >>> for number in range(10):
         ...     write_wav(f"raw/kick/{number}.wav", torch.randn(4800) / 10, 48000)
-        >>> data = AudioDataModule("prepared", raw_dir="raw", num_samples=4800, batch_size=2)
+        >>> data = AudioData("prepared", raw_dir="raw", num_samples=4800, batch_size=2)
         >>> data.prepare_data(jobs=1)
         >>> data.setup("fit")
         >>> next(iter(data.train_dataloader()))["audio"].shape
@@ -98,9 +97,9 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self._items: dict[str, AudioItems] = {}
 
-    def _worker(self) -> "AudioDataModule":
+    def _worker(self) -> "AudioData":
         worker = super()._worker()
-        worker.trainer, worker._items = None, {}
+        worker._items = {}
         return worker
 
     def setup(self, stage: str | None = None) -> None:

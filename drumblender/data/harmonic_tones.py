@@ -3,7 +3,6 @@
 import warnings
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from drumblender.types import Audio, ToneBatch
 SPLITS = ("train", "val", "test")
 
 
-class HarmonicTonesDataModule(L.LightningDataModule):
+class HarmonicTonesData:
     """Tones with their pitches, in batches ``ToneBatch``: the same set every epoch, or new ones.
 
     Splits are disjoint. The published generator saved the whole set as each of them; ``overlap`` does so too.
@@ -39,7 +38,7 @@ class HarmonicTonesDataModule(L.LightningDataModule):
         shuffle: Draw a new order every epoch; the original did not.
 
     Examples:
-        >>> data = HarmonicTonesDataModule(size=10, batch_size=4)
+        >>> data = HarmonicTonesData(size=10, batch_size=4)
         >>> {name: tuple(field.shape) for name, field in next(iter(data.train_dataloader())).items()}
         {'audio': (4, 4096), 'f0_hz': (4, 1), 'amp': (4, 1, 8)}
     """
@@ -175,7 +174,7 @@ class ToneItems(Dataset):
 class _FreshBatches(Dataset):
     """Whole batches by their number, each from draws of its own."""
 
-    def __init__(self, data: HarmonicTonesDataModule) -> None:
+    def __init__(self, data: HarmonicTonesData) -> None:
         self.data = data
 
     def __getitem__(self, number: int) -> ToneBatch:

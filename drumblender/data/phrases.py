@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from drumblender.audio_io import Channel, read_audio
-from drumblender.data.base import AudioDataModule
+from drumblender.data.base import AudioData
 from drumblender.data.items import AudioItems
 from drumblender.data.phrase_items import PhraseItems
 from drumblender.data.phrase_split import (
@@ -31,7 +31,7 @@ from drumblender.types import Audio
 AT_RANDOM = PhraseSplitting()
 
 
-class PhraseDataModule(AudioDataModule):
+class PhraseData(AudioData):
     """Phrases with pitch, loudness and place in the note: random crops to train, whole phrases to measure.
 
     Recordings are stored whole, at one rate. A phrase that is left out shares no recorded note with training:
@@ -63,7 +63,7 @@ class PhraseDataModule(AudioDataModule):
         >>> for number in range(4):
         ...     write_wav(f"phrases/{number}.wav", tone / (2 + number), 16000)
         >>> curves = NoteCurves(tracker="yin")
-        >>> data = PhraseDataModule("prepared", "phrases", curves, num_harmonics=0, crop_s=0.1, batch_size=2)
+        >>> data = PhraseData("prepared", "phrases", curves, num_harmonics=0, crop_s=0.1, batch_size=2)
         >>> data.prepare_data(jobs=1)
         >>> data.setup("fit")
         >>> batch = next(iter(data.train_dataloader()))
@@ -216,7 +216,7 @@ class PhraseDataModule(AudioDataModule):
             return super()._loader(split, shuffle)
         alone = copy.copy(self)
         alone.batch_size = 1
-        return AudioDataModule._loader(alone, split, shuffle)
+        return AudioData._loader(alone, split, shuffle)
 
 
 def _performance(item: Item) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from drumblender.types import Audio, StringBatch
 _NEPER_DB = 10 / torch.log(torch.tensor(10.0)).item()  # dB of power that one unit of its natural logarithm is
 
 
-class SyntheticStringsDataModule(L.LightningDataModule):
+class SyntheticStringsData:
     """Batches ``StringBatch`` of random strings: new ones every epoch to train with, fixed ones to evaluate.
 
     A string depends on the seed, the epoch and its place alone: a resumed run goes on with what it would have
@@ -35,7 +34,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         num_workers: Processes that render.
 
     Examples:
-        >>> data = SyntheticStringsDataModule(StringSynth(excitation="source"), batch_size=2, duration_s=0.5)
+        >>> data = SyntheticStringsData(StringSynth(excitation="source"), batch_size=2, duration_s=0.5)
         >>> batch = next(iter(data.train_dataloader()))
         >>> batch["audio"].shape, batch["f0_hz"].shape
         (torch.Size([2, 8000]), torch.Size([2, 31]))
@@ -112,7 +111,7 @@ class _Batches(Dataset[StringBatch]):
 
     _STREAMS = ("train", "val", "test")
 
-    def __init__(self, data: SyntheticStringsDataModule, split: str) -> None:
+    def __init__(self, data: SyntheticStringsData, split: str) -> None:
         self.synth, self.hop_length, self.duration_s = data.synth, data.hop_length, data.duration_s
         self.batch_size, self.split, self.seed = data.batch_size, split, data.seed
         self.num_items = None if split == "train" else data.val_items

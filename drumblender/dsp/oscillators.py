@@ -185,7 +185,7 @@ def _fitted(
     """Frequency and amplitude in one shape ``(batch, modes, frames)``, the phase as ``(batch, modes)``."""
     _check_positive(num_samples=num_samples)
     try:
-        shape = torch.broadcast_shapes(freq_rad.shape, amp.shape)
+        shape = torch.broadcast_tensors(freq_rad, amp)[0].shape  # broadcast_shapes would import sympy: 1 s
     except RuntimeError:
         shape = ()
     if len(shape) != 3 or 0 in shape:

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.audio_io import header_of, read_blocks
-from drumblender.checkpoints import load_checkpoint
+from drumblender.checkpoints import load_played
 from drumblender.console import track as progress
 from drumblender.features.note_segments import segment_notes
 from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Track, Tracker
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
-from drumblender.tasks.pitch import PitchTask
+from drumblender.tasks import PitchVoices
 from drumblender.trust import Trust, trusted
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class NetworkTracker(Tracker):
     threshold = 0.6
 
     def __init__(
-        self, task: PitchTask, num_samples: int = 4096, hop_s: float = 0.01, threshold: float | None = None
+        self, task: PitchVoices, num_samples: int = 4096, hop_s: float = 0.01, threshold: float | None = None
     ) -> None:
         super().__init__(hop_s, threshold)
         self.sample_rate, self.num_samples = task.sample_rate, num_samples
@@ -89,11 +89,10 @@ def make_tracker(name: str | None, trust: Trust | None = None, **settings: objec
     """
     if name is None or name in TRACKERS or not Path(name).is_file():
         return tracker(name, **settings)
-    loaded = load_checkpoint(name, trust)
-    task = loaded.task
-    if not isinstance(task, PitchTask):
-        raise ValueError(f"{name} holds a {type(task).__name__}; a tracker is a PitchTask.")
-    return NetworkTracker(task, getattr(loaded.data, "num_samples", 4096), **settings)
+    loaded = load_played(name, trust)
+    if not isinstance(loaded.task, PitchVoices):
+        raise ValueError(f"{name} holds a {loaded.kind}; a tracker is a PitchTask.")
+    return NetworkTracker(loaded.task, getattr(loaded.data, "num_samples", 4096), **settings)
 
 
 def write_track(found: Track, path: Path) -> None:

@@ -14,11 +14,11 @@ from drumblender.metrics.pitch_ratios import (
 )
 from drumblender.synths import Synth
 from drumblender.tasks.base import Step, SynthesisTask
-from drumblender.tasks.voices import Voice
+from drumblender.tasks.played import PitchVoices
 from drumblender.types import Controls, ToneBatch
 
 
-class PitchTask(SynthesisTask):
+class PitchTask(PitchVoices, SynthesisTask):
     """Resynthesises tones; their pitch, where the batch brings it, is for judging only.
 
     Torres, Peeters and Richard (ICASSP 2024). No reconstruction loss tells f from f / 2 or 2 f where the
@@ -51,8 +51,6 @@ class PitchTask(SynthesisTask):
         torch.Size([1, 4000])
     """
 
-    verb, verb_takes = "pitch", "in.wav out.csv --tracker {checkpoint}"
-
     def __init__(
         self,
         controls: Controller,
@@ -64,11 +62,9 @@ class PitchTask(SynthesisTask):
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
     ) -> None:
-        if "f0_hz" not in {synth.unit_name(name) for name in synth.control_sizes}:
-            raise ValueError(f"PitchTask needs a synth with a fundamental, f0_hz; got {synth!r}.")
         if hold_steps < 0:
             raise ValueError(f"hold_steps counts steps, got {hold_steps}.")
-        super().__init__({"tone": Voice(synth, controls)}, loss, sample_rate, metrics, eval_seed)
+        super().__init__(controls, synth, sample_rate, loss=loss, metrics=metrics, eval_seed=eval_seed)
         self.save_arguments()
         self.hold_steps = hold_steps
         self.hold_loss = loss if hold_loss is None else hold_loss
