@@ -22,6 +22,11 @@ def served(*tensors: Tensor, device: str = "cpu") -> bool:
     return not read_along()
 
 
+def served_on_cuda(*tensors: Tensor) -> bool:
+    """Whether Triton's kernels may take these tensors; where it is not installed, none."""
+    return served(*tensors, device="cuda") and has_triton()
+
+
 def read_along() -> bool:
     """Whether a tracer, an exporter, ``torch.compile`` or a transform of ``torch.func`` follows along.
 

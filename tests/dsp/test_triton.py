@@ -1,0 +1,65 @@
+"""Kernels for GPUs, without one: interpreted against the plain formulas, and compiled for two generations."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pretended_cuda import backward, compiled, pretended_cuda
+
+from drumblender.dsp import kernels
+from drumblender.dsp.harmonics import harmonic_bank
+
+GENERATIONS = 80, 90  # A100, H100
+
+
+def ask(*shape):
+    return torch.rand(shape, device="cuda", requires_grad=True)
+
+
+OPS = {
+    "harmonic_bank": lambda: harmonic_bank(ask(2, 7), ask(2, 5, 9), num_samples=300, sample_rate=8000),
+}
+
+
+def test_kernels_in_tritons_interpreter_equal_the_plain_formulas():
+    pytest.importorskip("triton")
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("triton_against_plain.py")],
+        env={**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings its assembler for x86 hosts")
+@pytest.mark.parametrize("op", OPS)
+def test_an_op_on_cuda_launches_kernels_that_compile_and_waits_for_nothing(op, monkeypatch, unchecked):
+    pytest.importorskip("triton")
+    with pretended_cuda(monkeypatch) as (launched, uploads):
+        for _ in range(2):
+            seen = uploads.count
+            out = OPS[op]()
+            backward(out.sum(), torch.ones((), device="cuda"))
+    assert out.device.type == "cuda"
+    assert launched and uploads.count == seen, "a table is copied at every call"
+    for launch in launched.values():
+        assert all(compiled(launch, generation) for generation in GENERATIONS)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_without_triton_an_op_on_cuda_is_its_plain_formula(op, monkeypatch, unchecked):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.setattr(kernels, "find_spec", lambda _: None)
+    kernels.has_triton.cache_clear()
+    try:
+        with pretended_cuda(monkeypatch) as (launched, _):
+            out = OPS[op]()
+            backward(out.sum(), torch.ones((), device="cuda"))
+        assert out.device.type == "cuda" and not launched
+    finally:
+        kernels.has_triton.cache_clear()
