@@ -74,6 +74,7 @@ def backward(output: Tensor, grad: Tensor) -> None:
             if following is None:
                 continue
             if part is not None:
+                part = part.sum_to_size(following._input_metadata[index].shape)
                 sums = arrived.setdefault(following, {})
                 sums[index] = part if index not in sums else sums[index] + part
             waiting[following] -= 1
@@ -91,7 +92,11 @@ def compiled(launch: tuple, capability: int) -> bytes:
     bound = inspect.signature(kernel.fn).bind(
         *args, **{name: settings[name] for name in settings if name not in options}
     )
-    constants = {p.name: bound.arguments[p.name] for p in kernel.params if p.is_constexpr}
+    constants = {
+        p.name: bound.arguments[p.name]
+        for p in kernel.params
+        if p.is_constexpr or (type(bound.arguments[p.name]) is int and bound.arguments[p.name] == 1)
+    }  # as at a launch, where a 1 is part of the program
     signature = {
         name: "constexpr"
         if name in constants

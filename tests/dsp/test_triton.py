@@ -11,7 +11,11 @@ import torch
 from pretended_cuda import backward, compiled, pretended_cuda
 
 from drumblender.dsp import kernels
+from drumblender.dsp.decays import decaying_sweep
+from drumblender.dsp.drum_voice import drum_voice
+from drumblender.dsp.filters import biquad
 from drumblender.dsp.harmonics import harmonic_bank
+from drumblender.dsp.oscillators import modal_bank
 
 GENERATIONS = 80, 90  # A100, H100
 
@@ -21,7 +25,23 @@ def ask(*shape):
 
 
 OPS = {
+    "modal_bank": lambda: modal_bank(ask(2, 3, 7), ask(2, 3, 7), num_samples=300),
     "harmonic_bank": lambda: harmonic_bank(ask(2, 7), ask(2, 5, 9), num_samples=300, sample_rate=8000),
+    "harmonic_bank of one": lambda: harmonic_bank(ask(1, 1), ask(1, 1, 1), num_samples=1, sample_rate=8000),
+    "biquad": lambda: biquad(ask(2, 3000), ask(2, 3), ask(1, 3), clamp=True),
+    "biquad of one tile": lambda: biquad(ask(1, 5), ask(1, 3), ask(1, 3)),
+    "decaying_sweep": lambda: decaying_sweep(*(ask(2) for _ in range(5)), num_samples=600, sample_rate=1000),
+    "drum_voice": lambda: drum_voice(
+        ask(2, 2),
+        ask(2, 2),
+        ask(2),
+        ask(2, 2),
+        ask(2, 2),
+        torch.rand(1, 600, device="cuda"),
+        *(ask(2), ask(2), ask(2)),
+        (ask(2, 3), ask(2, 3)),
+        sample_rate=8000,
+    ),
 }
 
 

@@ -5,8 +5,10 @@ Triton reads whether to interpret when it is imported, so ``test_triton.py`` giv
 
 import torch
 
+from drumblender.dsp import decays
+from drumblender.dsp.filters import biquad_plain
 from drumblender.dsp.harmonics import harmonic_bank_plain
-from drumblender.dsp.kernels import harmonics_cuda
+from drumblender.dsp.kernels import decays_cuda, filters_cuda, harmonics_cuda
 
 
 def gradients(function, inputs, weight):
@@ -55,7 +57,40 @@ def harmonic_bank_of_nan():
     assert out[0, 0].isfinite() and out[0, -1].isnan() and f0_hz.grad.isnan().any() and amp.grad.isnan().all()
 
 
-CHECKS = (harmonic_bank, harmonic_bank_of_nan)
+def biquad():
+    """Over several tiles, and over several joints of tiles; the clamp cuts."""
+    generator = torch.Generator().manual_seed(1)
+    filters_cuda._TILE = 4
+    audio, b = (torch.randn(2, size, generator=generator) for size in (37, 3))
+    a = torch.tensor([[1, -1.8, 0.95], [1, 0.3, -0.4]])
+    weight = torch.randn(2, 37, generator=generator, dtype=torch.float64)
+    assert_close(
+        lambda *inputs: filters_cuda.Biquad.apply(*inputs, True),
+        lambda *inputs: biquad_plain(*inputs, clamp=True),
+        (audio, b, a),
+        weight,
+        2e-7,
+    )
+
+
+def decaying_sweep():
+    """Rates of both signs, of 1, and attacks of all lengths."""
+    generator = torch.Generator().manual_seed(2)
+    decays_cuda._TILE, size = 64, 100
+    rows = [0.05, 0.01, 0.3], [1, 0.5, -0.3], [0.99, 1, -0.5], [0.998, 0.97, 0.5], [1, 0.3, 2]
+    controls = [torch.tensor(row, dtype=torch.float32) for row in rows]
+    weight = torch.randn(3, size, generator=generator, dtype=torch.float64)
+
+    def plain(step, depth, sweep_rate, fade_rate, amp):
+        phase = decays._phase(step, depth[:, None] * decays._decay_plain(sweep_rate, attack, size))
+        return amp[:, None] * decays._decay_plain(fade_rate, attack, size) * phase.sin()
+
+    for attack in (0, 1, 30, 200):
+        fused = lambda *inputs, attack=attack: decays_cuda.Sweep.apply(*inputs, attack, size)  # noqa: E731
+        assert_close(fused, plain, controls, weight, 2e-6)
+
+
+CHECKS = (harmonic_bank, harmonic_bank_of_nan, biquad, decaying_sweep)
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
