@@ -16,12 +16,20 @@ from drumblender.dsp.drum_voice import drum_voice
 from drumblender.dsp.filters import biquad
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.dsp.oscillators import modal_bank
+from drumblender.nets.tcn import TCN
 
 GENERATIONS = 80, 90  # A100, H100
 
 
 def ask(*shape):
     return torch.rand(shape, device="cuda", requires_grad=True)
+
+
+def film_net():
+    """Without the batch norm, whose count of batches is copied where it is built."""
+    with torch.device("cuda"):
+        net = TCN(1, 4, 1, num_layers=1, film_conditioning=True, film_embedding_size=3, film_batch_norm=False)
+        return net(torch.rand(2, 1, 50), ask(2, 3))
 
 
 OPS = {
@@ -42,6 +50,7 @@ OPS = {
         (ask(2, 3), ask(2, 3)),
         sample_rate=8000,
     ),
+    "film": film_net,
 }
 
 

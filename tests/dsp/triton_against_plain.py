@@ -3,12 +3,17 @@
 Triton reads whether to interpret when it is imported, so ``test_triton.py`` gives this its own process.
 """
 
+import copy
+
 import torch
+from torch.nn.functional import gelu
 
 from drumblender.dsp import decays
 from drumblender.dsp.filters import biquad_plain
 from drumblender.dsp.harmonics import harmonic_bank_plain
 from drumblender.dsp.kernels import decays_cuda, filters_cuda, harmonics_cuda
+from drumblender.nets.cuda import film_cuda
+from drumblender.nets.film import FiLM
 
 
 def gradients(function, inputs, weight):
@@ -90,7 +95,27 @@ def decaying_sweep():
         assert_close(fused, plain, controls, weight, 2e-6)
 
 
-CHECKS = (harmonic_bank, harmonic_bank_of_nan, biquad, decaying_sweep)
+def film():
+    """With statistics of the batch, of the past, and without; what is learnt on the way too."""
+    torch.manual_seed(3)
+    film_cuda._TILE = 16
+    inputs = 2 * torch.randn(2, 3, 37) + 5, torch.randn(2, 4), torch.randn(2, 3, 37)
+    weight = torch.randn(2, 3, 37, dtype=torch.float64)
+    for norm, training in ((True, True), (True, False), (False, True)):
+        net = FiLM(4, 3, use_batch_norm=norm).train(training)
+        plain = copy.deepcopy(net).double()
+        assert_close(
+            lambda z, embedding, skip, net=net: film_cuda.film_gelu(z, embedding, net, skip),
+            lambda z, embedding, skip, plain=plain: gelu(plain(z, embedding)) + skip,
+            inputs,
+            weight,
+            1e-6,
+        )
+        for name, buffer in net.named_buffers():
+            assert torch.allclose(buffer.double(), plain.get_buffer(name).double(), rtol=1e-6), name
+
+
+CHECKS = (harmonic_bank, harmonic_bank_of_nan, biquad, decaying_sweep, film)
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
