@@ -74,7 +74,8 @@ def backward(output: Tensor, grad: Tensor) -> None:
             if following is None:
                 continue
             if part is not None:
-                part = part.sum_to_size(following._input_metadata[index].shape)
+                like = following._input_metadata[index]
+                part = part.sum_to_size(like.shape).to(like.dtype)
                 sums = arrived.setdefault(following, {})
                 sums[index] = part if index not in sums else sums[index] + part
             waiting[following] -= 1

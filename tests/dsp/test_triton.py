@@ -16,6 +16,7 @@ from drumblender.dsp.drum_voice import drum_voice
 from drumblender.dsp.filters import biquad
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.dsp.oscillators import modal_bank
+from drumblender.dsp.spectral_distance import spectral_sums
 from drumblender.nets.tcn import TCN
 
 GENERATIONS = 80, 90  # A100, H100
@@ -51,6 +52,13 @@ OPS = {
         sample_rate=8000,
     ),
     "film": film_net,
+    "spectral_sums": lambda: sum(
+        spectral_sums(
+            torch.view_as_complex(ask(2, 3, 4, 2)),
+            torch.rand(2, 3, 4, device="cuda", dtype=torch.complex64),
+            match_gain=True,
+        )
+    ),
 }
 
 

@@ -11,7 +11,8 @@ from torch.nn.functional import gelu
 from drumblender.dsp import decays
 from drumblender.dsp.filters import biquad_plain
 from drumblender.dsp.harmonics import harmonic_bank_plain
-from drumblender.dsp.kernels import decays_cuda, filters_cuda, harmonics_cuda
+from drumblender.dsp.kernels import decays_cuda, filters_cuda, harmonics_cuda, spectral_distance_cuda
+from drumblender.dsp.spectral_distance import spectral_sums_plain
 from drumblender.nets.cuda import film_cuda
 from drumblender.nets.film import FiLM
 
@@ -115,7 +116,31 @@ def film():
             assert torch.allclose(buffer.double(), plain.get_buffer(name).double(), rtol=1e-6), name
 
 
-CHECKS = (harmonic_bank, harmonic_bank_of_nan, biquad, decaying_sweep, film)
+def spectral_sums():
+    """Some bins under the floor, and silence; with and without the gain."""
+    generator = torch.Generator().manual_seed(4)
+    spectral_distance_cuda._TILE = 16
+    target = torch.randn(2, 5, 9, 2, generator=generator)
+    prediction = torch.randn(2, 5, 9, 2, generator=generator)
+    prediction[0, 1] = 0
+    weight = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    heard = torch.view_as_complex(target)
+    for match_gain, floor, offset in ((False, 0.2, 0.0), (True, 0.2, 0.1), (True, 0.0, 0.1)):
+        limits = {"floor": floor, "offset": offset, "match_gain": match_gain}
+        assert_close(
+            lambda x, limits=limits: spectral_distance_cuda.SpectralSums.apply(
+                torch.view_as_complex(x), heard, *limits.values()
+            ),
+            lambda x, limits=limits: torch.stack(
+                spectral_sums_plain(torch.view_as_complex(x), heard.to(torch.complex128), **limits), dim=1
+            ),
+            [prediction],
+            weight,
+            1e-6,
+        )
+
+
+CHECKS = (harmonic_bank, harmonic_bank_of_nan, biquad, decaying_sweep, film, spectral_sums)
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
