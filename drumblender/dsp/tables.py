@@ -81,7 +81,7 @@ def placed(kept: Tensor, like: Tensor, dtype: torch.dtype | None = None) -> Tens
     dtype = dtype or like.dtype
     if (kept.device, kept.dtype) == (like.device, dtype):
         return kept
-    if read_along():  # the copy belongs to the graph
+    if read_along() or kept.requires_grad:  # the copy belongs to the graph
         return kept.to(device=like.device, dtype=dtype)
     copies = _COPIES.setdefault(kept, {})
     if (like.device, dtype) not in copies:

@@ -11,6 +11,7 @@ import torch
 from pretended_cuda import backward, compiled, pretended_cuda
 
 from drumblender.dsp import kernels
+from drumblender.dsp.all_pole import sparse_all_pole
 from drumblender.dsp.decays import decaying_sweep
 from drumblender.dsp.drum_voice import drum_voice
 from drumblender.dsp.filters import biquad
@@ -71,6 +72,20 @@ def test_kernels_in_tritons_interpreter_equal_the_plain_formulas():
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings its assembler for x86 hosts")
+def test_a_recursion_on_cuda_reads_no_lag(monkeypatch, unchecked):
+    """Its kernel finds out how many samples do not hear each other. The plain formula has to know."""
+    pytest.importorskip("triton")
+    with pretended_cuda(monkeypatch) as (launched, _):
+        for state in (None, ask(2, 40)):
+            lag = torch.full((2, 300), 30, device="cuda")
+            out = sparse_all_pole(ask(2, 300), lag, ask(2, 300, 3), state)
+            backward(out.sum(), torch.ones((), device="cuda"))
+    assert set(launched) == {"_forward", "_backward"}
+    for launch in launched.values():
+        assert all(compiled(launch, generation) for generation in GENERATIONS)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="Triton brings its assembler for x86 hosts")

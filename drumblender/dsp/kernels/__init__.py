@@ -40,6 +40,20 @@ def read_along() -> bool:
     )
 
 
+def readable(*tensors: Tensor) -> bool:
+    """Whether a check may read values: nobody reads along, and none is on CUDA.
+
+    There the host would wait for all that it has launched.
+    """
+    return not read_along() and all(tensor.device.type != "cuda" for tensor in tensors)
+
+
+def check_on_cuda(values: Tensor, low: float, high: float, message: str) -> None:
+    """Have CUDA itself stop with the message where not all values lie between; the host does not wait."""
+    if values.device.type == "cuda" and not read_along():
+        torch._assert_async(((values > low) & (values < high)).all(), message)
+
+
 @cache
 def has_triton() -> bool:
     """Triton is installed (it is not on every platform)."""
