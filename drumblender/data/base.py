@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from torch.utils.data import DataLoader
 
 from drumblender.audio_io import LONGEST_S, Channel, Offset
 from drumblender.data.items import AudioItems, FeatureItems
+from drumblender.data.loading import loading
 from drumblender.data.prepare import preparation
 from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.folder import PreparedFolder
@@ -42,7 +42,7 @@ class AudioData(PreparedFolder):
         longest_s: Seconds that are read of a recording at most.
         normalize: Divide each recording by its peak when it is read.
         batch_size: Items in a batch.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
 
     Raises:
         ValueError: A size, rate or length that no data has.
@@ -77,7 +77,7 @@ class AudioData(PreparedFolder):
         longest_s: float = LONGEST_S,
         normalize: bool = False,
         batch_size: int = 32,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
         if min(sample_rate, num_samples, batch_size) < 1:
@@ -150,9 +150,7 @@ class AudioData(PreparedFolder):
             batch_size=self.batch_size,
             shuffle=shuffle,
             drop_last=self.drop_last,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            **loading(self.num_workers),
         )
 
     def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:

@@ -60,7 +60,7 @@ class GuitarSetData(PhraseData):
         num_bands: int = 24,
         crop_s: float = 1.0,
         batch_size: int = 16,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         if subset not in ("solo", "comp", "all"):
             raise ValueError(f"subset is solo, comp or all, got {subset!r}.")

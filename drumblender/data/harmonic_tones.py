@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from drumblender.data.loading import loading
 from drumblender.data.strings import EpochSampler
 from drumblender.data.tone_draws import Tones, ToneSettings, draw_tones, finish, render_tones
 from drumblender.features.maps import CQT
@@ -126,9 +127,13 @@ class HarmonicTonesData:
         self.setup()
         if self.fresh:
             batches = -(-self.lengths[0] // self.batch_size)
-            return DataLoader(_FreshBatches(self), batch_size=None, sampler=EpochSampler(batches))
+            return DataLoader(
+                _FreshBatches(self), batch_size=None, sampler=EpochSampler(batches), **loading(0)
+            )
         items = self._splits["train"]
-        return DataLoader(items, self.batch_size, shuffle=self.shuffle, collate_fn=items.collate)
+        return DataLoader(
+            items, self.batch_size, shuffle=self.shuffle, collate_fn=items.collate, **loading(0)
+        )
 
     def val_dataloader(self) -> DataLoader:
         return self._held_out("val")
@@ -143,7 +148,7 @@ class HarmonicTonesData:
         items = self._splits.get(name)
         if not items:
             raise ValueError(f"There are no tones to {name} with: give {name}_share or a file with some.")
-        return DataLoader(items, self.val_batch_size, collate_fn=items.collate)
+        return DataLoader(items, self.val_batch_size, collate_fn=items.collate, **loading(0))
 
 
 class ToneItems(Dataset):

@@ -51,7 +51,7 @@ class NSynthData(AudioData):
         channel: What becomes of several channels.
         dc: Remove a constant offset, or keep it, as published.
         batch_size: Notes in a batch.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
         split: How one folder with ``examples.json`` is split at random.
 
     Examples:
@@ -79,7 +79,7 @@ class NSynthData(AudioData):
         channel: Channel = "auto",
         dc: Offset = "remove",
         batch_size: int = 8,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         split: Splitting = AT_RANDOM,
     ) -> None:
         super().__init__(

@@ -54,7 +54,7 @@ class PhraseData(AudioData):
         min_s: Shorter recordings are rejected.
         split: Which performances train, validate and test.
         batch_size: Crops in a training batch; whole phrases come one by one.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
 
     Examples:
         >>> import torch
@@ -86,7 +86,7 @@ class PhraseData(AudioData):
         min_s: float = 0.5,
         split: PhraseSplitting = AT_RANDOM,
         batch_size: int = 16,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__(
             data_dir,

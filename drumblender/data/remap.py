@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from drumblender.audio_io import LONGEST_S, Channel, Offset, read_audio
 from drumblender.data.base import NOWHERE
 from drumblender.data.hits import HitFeatures, describe, split_evenly
+from drumblender.data.loading import loading
 from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.lock import folder_lock
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
@@ -198,7 +199,9 @@ class RemapData:
         return self._loader(self.test_ids)
 
     def _loader(self, ids: Tensor, shuffle: bool = False) -> DataLoader:
-        return DataLoader(_Hits(self.batch_of(ids)), batch_size=self.batch_size, shuffle=shuffle)
+        return DataLoader(
+            _Hits(self.batch_of(ids)), batch_size=self.batch_size, shuffle=shuffle, **loading(0)
+        )
 
 
 class _Hits(Dataset):

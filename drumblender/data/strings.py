@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from drumblender.data.loading import loading
 from drumblender.data.notes import analyse_unknown
 from drumblender.data.string_draws import random_strings
 from drumblender.features import NoPitchError
@@ -31,7 +32,7 @@ class SyntheticStringsData:
         seed: Of all draws.
         duration_s: Length of each sound.
         hop_length: Samples of a frame of pitch and loudness.
-        num_workers: Processes that render.
+        num_workers: Processes that render; None: none, and with CUDA up to 8.
 
     Examples:
         >>> data = SyntheticStringsData(StringSynth(excitation="source"), batch_size=2, duration_s=0.5)
@@ -51,7 +52,7 @@ class SyntheticStringsData:
         seed: int = 42,
         duration_s: float = 4.0,
         hop_length: int = 256,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
         if min(batch_size, batches_per_epoch, val_items) < 1:
@@ -87,7 +88,7 @@ class SyntheticStringsData:
 
     def _loader(self, split: str, sampler: "Sampler[int] | range") -> DataLoader:
         items = _Batches(self, split)
-        return DataLoader(items, batch_size=None, sampler=sampler, num_workers=self.num_workers)
+        return DataLoader(items, batch_size=None, sampler=sampler, **loading(self.num_workers))
 
 
 class EpochSampler(Sampler[int]):

@@ -88,6 +88,7 @@ class HarmonicSynth(Synth):
         )
         if not self.roll_off_db:
             return audio
-        response = slope_response(self.roll_off_db, sample_rate=self.sample_rate).to(audio)
+        decay_db = torch.full((), self.roll_off_db, device=audio.device)  # not copied there
+        response = slope_response(decay_db, sample_rate=self.sample_rate).to(audio)
         magnitudes = response.expand(len(audio), 1, -1)
         return zero_phase_filter(audio, magnitudes, delay_samples=self.roll_off_delay)
