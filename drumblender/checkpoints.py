@@ -307,7 +307,8 @@ def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *,
     """Make sure that weights are those of a task.
 
     Raises:
-        ValueError: A key is missing, left over, or has another shape; the message names the first few.
+        ValueError: A key is missing, left over, or has another shape; the message names the first few. Or a
+            parameter holds NaN.
     """
     check_tensors(state_dict, source)
     own = task.state_dict()
@@ -327,6 +328,8 @@ def check_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *,
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ValueError(f"The weights of {source} are of another model: {', '.join(wrong[:3])}{more}.")
+    if lost := next((key for key, _ in task.named_parameters() if state_dict[key].isnan().any()), None):
+        raise ValueError(f"The weights of {source} hold NaN ({lost}): take a checkpoint from before that.")
 
 
 def check_tensors(state_dict: object, source: str) -> None:

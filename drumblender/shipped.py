@@ -151,6 +151,8 @@ def read_index(path: Path | None = None) -> dict[str, Shipped]:
         return reduce(operator.or_, families, read_index(folder / INDEX))
     try:
         rows = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"No index of checkpoints, {path}: reinstall drumblender.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML.") from error
     shared: Any = {}

@@ -25,6 +25,7 @@ class Planned:
         tests: Arguments of each test of a model that was trained, by what its metrics are told by.
         trains: Whether there is anything to train.
         folder: Where all of it goes.
+        trusted: Packages beside ``drumblender`` whose classes its checkpoint may name.
     """
 
     config: str
@@ -35,6 +36,7 @@ class Planned:
     tests: Mapping[str, tuple[str, ...]]
     trains: bool
     folder: Path
+    trusted: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,7 +75,8 @@ class Planned:
 
     def test_line(self, test: str) -> list[str]:
         """The command line of a test, of the checkpoint or of a model as it is built."""
-        model = [str(self.checkpoint)] if self.trains else [*self.arguments]
+        trust = [word for package in self.trusted for word in ("--trust", package)]
+        model = [str(self.checkpoint), *trust] if self.trains else [*self.arguments]
         logged = self._logged(f"test-{test}" if test else "test")
         return ["drumblender", "test", *model, *self.tests[test], *logged]
 
@@ -120,6 +123,7 @@ def plan(config: DictConfig) -> list[Planned]:
                         tests,
                         name not in untrained,
                         Path(config.output) / study["name"] / row / f"seed_{seed}",
+                        tuple(study.get("trust", ())),
                     )
                 )
     return runs

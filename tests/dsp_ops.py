@@ -25,6 +25,7 @@ from drumblender.dsp import (
     frame_filter,
     harmonics,
     loudness,
+    mdct,
     mixing,
     moments,
     noise,
@@ -178,6 +179,8 @@ OPS: dict[str, Example] = {
         lambda x: loudness.k_weighted_power(x, RATE, **FRAMES),
         lambda: (sound(),),
     ),
+    "mdct.mdct": (lambda x: mdct.mdct(x, 8), lambda: (sound(),)),
+    "mdct.inverse_mdct": (lambda x: mdct.inverse_mdct(x, 50), lambda: (draw(3, 5, 8),)),
     "mixing.crossfade": (mixing.crossfade, lambda: (sound(), sound(), draw(3))),
     "moments.frame_magnitudes": (
         both(lambda x: moments.frame_magnitudes(x, ("hann", "flat_top"), **FRAMES)),

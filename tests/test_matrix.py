@@ -49,6 +49,7 @@ transient:
   class_path: drumblender.synths.TransientTCN
   init_args:
     {hidden_channels: 4, num_layers: 2, kernel_size: 3, film_conditioning: true, film_embedding_size: 5}
+lapped: {class_path: drumblender.synths.LappedTransient, init_args: {size: 8}}
 mix:
   class_path: drumblender.synths.MixSynth
   init_args:
@@ -146,6 +147,7 @@ LINEAR = (
     "noise",
     "harmonic",
     "transient",
+    "lapped",
     "mix",
     "filtered_noise",
     "guitar",

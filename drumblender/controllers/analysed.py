@@ -23,12 +23,12 @@ class AnalysedControls(Controller):
 
     Args:
         analysis: Measures controls in the batch.
-        encoder: Hears the features of the analysis.
+        encoder: Hears the features of the analysis; only bounds need one.
         bounds: By control, the least and the greatest correction, below and above 0. A control that the
             analysis does not measure is its correction alone: 0 at the start.
 
     Raises:
-        ValueError: Bounds that do not hold 0 between them, or that are logarithmic.
+        ValueError: Bounds that do not hold 0 between them, that are logarithmic, or without an encoder.
 
     Examples:
         >>> from drumblender.encoders import BandEncoder
@@ -44,8 +44,16 @@ class AnalysedControls(Controller):
         True
     """
 
-    def __init__(self, analysis: Analysis, encoder: Encoder, bounds: dict[str, Range]) -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        encoder: Encoder | None = None,
+        bounds: dict[str, Range] | None = None,
+    ) -> None:
         super().__init__()
+        bounds = bounds or {}
+        if bounds and encoder is None:
+            raise ValueError(f"Corrections of {', '.join(sorted(bounds))} need an encoder.")
         for name, bound in bounds.items():
             if bound.log or not bound.low < 0 < bound.high:
                 raise ValueError(f"The correction of {name!r} needs bounds below and above 0, got {bound}.")
@@ -73,7 +81,7 @@ class AnalysedControls(Controller):
             ValueError: A control is neither measured, nor bounded, nor a field of the batch.
         """
         measured, heard = self.analysis(batch)
-        features = self.encoder(heard) if self.bounds else heard
+        features = heard if self.encoder is None or not self.bounds else self.encoder(heard)
         controls: Controls = {}
         for name in self.control_sizes:
             base = measured.get(name)

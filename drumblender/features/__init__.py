@@ -13,7 +13,7 @@ from drumblender.features.note_curves import NoteCurves
 from drumblender.features.note_position import NotePosition, note_position
 from drumblender.features.onset import CascadingFrameExtractor, OnsetSegment
 from drumblender.features.pitch import FCNF0Pitch, NoPitchError, PYINPitch
-from drumblender.features.residual import ResidualBands
+from drumblender.features.residual import OnsetCoefficients, ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 from drumblender.features.string_burst import StringBurst
 from drumblender.features.string_decay import StringDecay
@@ -42,6 +42,7 @@ __all__ = [
     "NormSum",
     "NoteCurves",
     "NotePosition",
+    "OnsetCoefficients",
     "OnsetSegment",
     "PYINPitch",
     "RefittedModes",

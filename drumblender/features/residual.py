@@ -1,15 +1,69 @@
-"""What the modes of a drum leave over, as levels of bands."""
+"""What the modes of a drum leave over: its attack as it is, and the rest as levels of bands."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from drumblender.dsp.bands import band_powers, smoothed
+from drumblender.dsp.mdct import inverse_mdct, mdct
 from drumblender.dsp.oscillators import modal_bank, quadrature_bank
 from drumblender.features.analysis import Analysed, Analysis
 from drumblender.types import Audio, ModalBatch
 
 _LEAST = 1e-14  # -140 dB
+
+
+class OnsetCoefficients(Analysis):
+    """The attack that the modes leave over, in lapped cosines of which only the strongest are kept.
+
+    The control ``coefficients`` is what a :class:`~drumblender.synths.LappedTransient` of the same size
+    plays. Like the modes, they are fitted to the very sound: to play them is no prediction. A recording is
+    taken to begin with its onset, as prepared one-shots do. The features are the coefficients, too.
+
+    Reads what :class:`ResidualBands` reads.
+
+    Args:
+        size: Cosines in a frame, and samples from frame to frame.
+        num_frames: Of which the last is the end of the fading: the sound is ``num_frames - 1`` sizes long.
+        num_coefficients: How many of all frames are kept.
+
+    Raises:
+        ValueError: Fewer than two frames, a size below 1, or no coefficient to keep.
+
+    Examples:
+        >>> batch = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.zeros(1, 2, 1))
+        >>> batch["audio"] = torch.randn(1, 16000)
+        >>> found = OnsetCoefficients(size=64, num_frames=9, num_coefficients=50)(batch)
+        >>> found.controls["coefficients"].shape, int(found.controls["coefficients"].count_nonzero())
+        (torch.Size([1, 9, 64]), 50)
+    """
+
+    def __init__(self, size: int = 128, num_frames: int = 33, num_coefficients: int = 1024) -> None:
+        super().__init__()
+        if num_frames < 2 or min(size, num_coefficients) < 1:
+            raise ValueError(
+                "An attack needs two frames, and one cosine or more, "
+                f"got {size=}, {num_frames=}, {num_coefficients=}."
+            )
+        self.num_features, self.num_frames, self.num_coefficients = size, num_frames, num_coefficients
+
+    @torch.no_grad()
+    def forward(self, batch: ModalBatch) -> Analysed:
+        coefficients = self.left_over(batch["audio"] - play_modes(batch))
+        return Analysed({"coefficients": coefficients}, coefficients)
+
+    def left_over(self, rest: Audio) -> Float[Tensor, "batch frames size"]:
+        """The coefficients of the attack of ``rest``."""
+        size = self.num_features
+        heard = size * (self.num_frames - 1)
+        fade = torch.hann_window(2 * size, device=rest.device, dtype=rest.dtype)[size:]
+        rest = F.pad(rest, (0, max(0, heard - rest.shape[-1])))[..., :heard]
+        rest = torch.cat([rest[..., :-size], rest[..., -size:] * fade], dim=-1)
+        found = mdct(rest, size)
+        flat = found.flatten(start_dim=1)
+        kept = flat.abs().topk(min(self.num_coefficients, flat.shape[-1])).indices
+        return torch.zeros_like(flat).scatter(-1, kept, flat.gather(-1, kept)).view_as(found)
 
 
 class ResidualBands(Analysis):
@@ -30,6 +84,7 @@ class ResidualBands(Analysis):
         floor_db: The least level of the noise, relative to the recording.
         levels: Give ``level_db``; without it the analysis is only heard, as an equaliser of the modes needs.
         hear_rest: Features have the levels of the recording less its modes, too.
+        onset: What another voice plays of the attack; it counts as part of the modes.
 
     Examples:
         >>> silent = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.zeros(1, 2, 1))
@@ -51,6 +106,7 @@ class ResidualBands(Analysis):
         floor_db: float = -20.0,
         levels: bool = True,
         hear_rest: bool = False,
+        onset: OnsetCoefficients | None = None,
     ) -> None:
         super().__init__()
         if smooth_frames < 1 or smooth_frames % 2 == 0 or floor_db > 0:
@@ -59,7 +115,7 @@ class ResidualBands(Analysis):
             )
         self.num_features = (3 if hear_rest else 2) * num_bands
         self.smooth_frames, self.floor_db, self.levels = smooth_frames, floor_db, levels
-        self.hear_rest = hear_rest
+        self.hear_rest, self.onset = hear_rest, onset
         self.bands = {
             "n_fft": n_fft,
             "hop_length": hop_length,
@@ -72,6 +128,8 @@ class ResidualBands(Analysis):
     @torch.no_grad()
     def forward(self, batch: ModalBatch) -> Analysed:
         audio, modes = batch["audio"], play_modes(batch)
+        if self.onset is not None:
+            modes = modes + inverse_mdct(self.onset.left_over(audio - modes), audio.shape[-1])
         sounds = (audio, modes, audio - modes) if self.hear_rest else (audio, modes)
         powers = [band_powers(sound, **self.bands) for sound in sounds]
         features = torch.cat([_level_db(power) for power in powers], dim=-1)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from drumblender.controllers import AnalysedControls
 from drumblender.matching.refine import refine
 from drumblender.synths.base import has_unit
 from drumblender.tasks import SynthesisTask
@@ -32,9 +33,9 @@ def refined_controls(
 ) -> tuple[dict[str, Controls], Gain]:
     """The controls of every voice after some steps of Adam, and what that gained.
 
-    Controls that the data bring (a pitch, modes) and those in a unit other than decibels stay; levels move by
-    about 0.6 dB a step, controls in (0, 1) by their logit. Noise is drawn anew in each step, so that levels
-    are fitted and not a draw.
+    Controls that the data bring (a pitch, modes), that are played as an analysis measured them, or that are in a
+    unit other than decibels, stay; levels move by about 0.6 dB a step, controls in (0, 1) by their logit.
+    Noise is drawn anew in each step, so that levels are fitted and not a draw. Where the descent led away
 
     Args:
         task: Trained, in eval mode.
@@ -69,7 +70,8 @@ def refined_controls(
             steps=steps,
         )
     after = spread(found.controls)
-    return after, Gain(*(_distance(task, batch, controls, seed) for controls in (made, after)))
+    gain = Gain(*(_distance(task, batch, controls, seed) for controls in (made, after)))
+    return (after, gain) if gain.after < gain.before else (made, Gain(gain.before, gain.before))
 
 
 def _start(
@@ -79,9 +81,11 @@ def _start(
     flat: Controls = {}
     sizes: dict[str, float] = {}
     for voice, controls in made.items():
-        linear = task.voices[voice].synth.linear
+        linear, player = task.voices[voice].synth.linear, task.voices[voice].controls
         for name, value in controls.items():
             if name in batch or (has_unit(name) and not name.endswith("_db")):
+                continue
+            if isinstance(player, AnalysedControls) and name not in player.bounds:
                 continue
             key = f"{voice}/{name}"
             if name.endswith("_db"):

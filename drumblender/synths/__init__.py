@@ -4,6 +4,7 @@ from drumblender.synths.base import Synth
 from drumblender.synths.filtered_noise import FilteredNoiseSynth
 from drumblender.synths.fm_drum import FMDrumSynth
 from drumblender.synths.harmonic import HarmonicSynth
+from drumblender.synths.lapped import LappedTransient
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth, ModalSynth
 from drumblender.synths.noise import NoiseSynth
@@ -22,6 +23,7 @@ __all__ = [
     "FMDrumSynth",
     "FilteredNoiseSynth",
     "HarmonicSynth",
+    "LappedTransient",
     "MixSynth",
     "ModalSynth",
     "NoiseSynth",

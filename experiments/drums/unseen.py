@@ -1,6 +1,7 @@
 """Train ``cfg/drums/small.yaml`` on some kits and measure it on others: one command.
 
     python -m experiments.drums.unseen DRUMS_FOLDER --output results/unseen
+    python -m experiments.drums.unseen DRUMS_FOLDER --output results/transient --transient
 
 prepares the folder (a table ``SOURCES.csv`` with the columns file, kit and label), trains, tests, and writes
 ``unseen.md`` and ``unseen.json``: for each class of drum, MR-STFT / LSD / BLD, level and attack of the model
@@ -35,9 +36,9 @@ def class_of(name: str) -> str:
     raise ValueError(f"{name} names none of {', '.join(CLASSES)}.")
 
 
-def run(raw_dir: Path, output: Path, overrides: list[str]) -> int:
+def run(raw_dir: Path, output: Path, overrides: list[str], config: str = "small") -> int:
     """Prepare, train and test, and write the tables; returns the exit status."""
-    model = ["-c", "cfg/drums/small.yaml", *overrides]
+    model = ["-c", f"cfg/drums/{config}.yaml", *overrides]
     if status := unseen.run(model, DATA, [f"--data.raw_dir={raw_dir}"], output):
         return status
     found = unseen.figures_of(unseen.items_of(output), class_of)
@@ -51,8 +52,10 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.drums.unseen", description=__doc__)
     parser.add_argument("raw_dir", type=Path, help="a folder of drums with SOURCES.csv")
     parser.add_argument("--output", type=Path, default=Path("results/unseen"), help="where all goes")
+    parser.add_argument("--transient", action="store_true", help="the attack is a voice of its own")
     given, overrides = parser.parse_known_args(args)
-    status = run(given.raw_dir, given.output, overrides)
+    config = "small_transient" if given.transient else "small"
+    status = run(given.raw_dir, given.output, overrides, config)
     if status == 0:
         print((given.output / "unseen.md").read_text())
     return status

@@ -104,3 +104,13 @@ def test_a_correction_can_leave_zero_where_it_begins():
     raw = torch.zeros(2, requires_grad=True)
     within(raw, -30.0, 12.0).sum().backward()
     assert raw.grad.tolist() == pytest.approx([12.0, 12.0])
+
+
+def test_without_bounds_nothing_is_learned_and_no_encoder_needed(generator):
+    controls = AnalysedControls(Loudness())
+    controls.serve(StftNoiseSynth(16000, num_bands=16, n_fft=256, hop_length=64))
+    batch = {"audio": torch.randn(2, 640, generator=generator)}
+    assert torch.equal(controls(batch)["level_db"], Loudness()(batch).controls["level_db"])
+    assert not list(controls.parameters())
+    with pytest.raises(ValueError, match="level_db need an encoder"):
+        AnalysedControls(Loudness(), bounds={"level_db": Range(-30, 12)})

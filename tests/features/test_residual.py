@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from drumblender.features import ResidualBands
-from drumblender.synths import ModalSynth, StftNoiseSynth
+from drumblender.features import OnsetCoefficients, ResidualBands
+from drumblender.features.residual import play_modes
+from drumblender.synths import LappedTransient, ModalSynth, StftNoiseSynth
 
 BANDS = {"sample_rate": 16000, "num_bands": 32, "n_fft": 256, "hop_length": 64}
 
@@ -65,3 +66,48 @@ def test_a_quadrature_is_heard(generator):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="smooth_frames=2"):
         ResidualBands(16000, smooth_frames=2)
+
+
+def test_all_coefficients_of_an_attack_play_it_as_it_was_until_it_fades(generator):
+    batch = batch_of(generator, 0.1)
+    every = OnsetCoefficients(size=64, num_frames=9, num_coefficients=9 * 64)
+    attack = LappedTransient(64)(every(batch).controls, 16000)
+    rest = batch["audio"] - play_modes(batch)
+    assert torch.allclose(attack[:, :448], rest[:, :448], atol=1e-6)
+    assert attack[:, 448:512].square().sum() < 0.7 * rest[:, 448:512].square().sum()
+    assert attack[:, 512:].abs().max() < 1e-6
+
+
+def test_the_strongest_coefficients_are_kept_and_a_click_needs_few(generator):
+    batch = batch_of(generator, 0.0)
+    batch["audio"][:, 200:204] += 0.5
+    few = OnsetCoefficients(size=64, num_frames=9, num_coefficients=48)
+    coefficients = few(batch).controls["coefficients"]
+    assert coefficients.count_nonzero() == 48
+    left = batch["audio"] - play_modes(batch)
+    after = left - LappedTransient(64)({"coefficients": coefficients}, 16000)
+    assert after.square().sum() < 0.1 * left.square().sum()
+
+
+def test_noise_is_not_asked_for_what_the_attack_plays_already(generator):
+    batch = batch_of(generator, 0.1)
+    onset = OnsetCoefficients(size=64, num_frames=33, num_coefficients=33 * 64)
+    plain_db, less_db = (
+        ResidualBands(**BANDS, onset=part)(batch).controls["level_db"] for part in (None, onset)
+    )
+    assert (plain_db - less_db)[:, 2:24].mean() > 15  # down to the floor
+    assert torch.allclose(plain_db[:, 36:], less_db[:, 36:])
+
+
+def test_a_sound_shorter_than_an_attack_is_played_whole(generator):
+    batch = {name: value[:, :5] for name, value in batch_of(generator, 0.1).items()}
+    batch["audio"] = torch.randn(1, 300, generator=generator)
+    found = OnsetCoefficients(size=64, num_frames=9, num_coefficients=9 * 64)(batch).controls
+    played = play_modes(batch) + LappedTransient(64)(found, 300)
+    assert torch.allclose(played, batch["audio"], atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"num_frames": 1}, {"size": 0}, {"num_coefficients": 0}])
+def test_an_attack_without_frames_or_cosines_is_refused(wrong):
+    with pytest.raises(ValueError, match="two frames"):
+        OnsetCoefficients(**wrong)

@@ -12,6 +12,7 @@ import yaml
 
 import drumblender as db
 from drumblender.atomic import sha256_of
+from drumblender.checkpoints import load_weights
 from drumblender.cli import run
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.shipped import Shipped, no_such_checkpoint, read_index, shipped_row
@@ -85,6 +86,18 @@ def test_another_file_than_the_index_tells_of_is_refused(shelf, capfd):
     with pytest.raises(ValueError, match="is not the checkpoint kit that the index tells of.*reinstall"):
         find_checkpoint("kit")
     assert "other sha256" in complaint(capfd, "test", "checkpoints/kit")
+
+
+def test_an_index_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No index of checkpoints, .*: reinstall"):
+        read_index(tmp_path / "index.yaml")
+
+
+def test_weights_that_a_training_lost_are_told_by_name():
+    layer = torch.nn.Linear(2, 1)
+    lost = layer.state_dict() | {"bias": torch.tensor([float("nan")])}
+    with pytest.raises(ValueError, match=r"run.ckpt hold NaN \(bias\)"):
+        load_weights(layer, lost, source="run.ckpt")
 
 
 def test_an_index_that_names_what_is_missing(shelf):

@@ -14,6 +14,7 @@ from drumblender.synths import (
     FilteredNoiseSynth,
     FMDrumSynth,
     HarmonicSynth,
+    LappedTransient,
     MixSynth,
     ModalSynth,
     NoiseSynth,
@@ -67,6 +68,7 @@ SYNTHS = {
     "StftNoiseSynth": lambda: StftNoiseSynth(16000, 17, 256, 64),
     "StftNoiseSynth seeded": lambda: StftNoiseSynth(16000, 17, 256, 64, seed=3),
     "BandEqualiser": lambda: BandEqualiser(16000, 17, 256, 64),
+    "LappedTransient": lambda: LappedTransient(16),
     "Room": lambda: room(),
     "MixSynth": lambda: MixSynth({"modal": modes(), "noise": NoiseSynth(17, 128, seed=3)}),
 }
