@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from drumblender.dsp.envelopes import Upsampling
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.dsp.precision import raise_half
