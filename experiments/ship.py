@@ -183,8 +183,9 @@ def ship(checkpoint: Path, name: str, about: About, test: Path, hear: Sequence[P
     for number, recording in enumerate(hear, start=1):
         write_flac(path, recording, FOLDER / "sounds" / f"{name}_{number}.flac")
     write_row(row, FOLDER / INDEX)
-    verb = Model(load_checkpoint(path)).task.verb
-    write_card(row, about, verb, FOLDER / f"{name}.md")
+    task = load_checkpoint(path).task
+    line = f"{task.verb} {task.verb_takes.format(checkpoint=f'checkpoints/{name}')}"
+    write_card(row, about, line, FOLDER / f"{name}.md")
     return row
 
 
@@ -197,7 +198,10 @@ def write_flac(checkpoint: Path, recording: Path, path: Path) -> None:
     verb = load_checkpoint(checkpoint).task.verb
     with tempfile.TemporaryDirectory() as folder:
         played = Path(folder) / "played.wav"
-        if run([verb, str(checkpoint), str(recording), str(played)]):
+        words = [str(checkpoint), str(recording), str(played)]
+        if verb == "pitch":
+            words = [str(recording), str(played.with_suffix(".csv")), "--tracker", str(checkpoint), "--sound"]
+        if run([verb, *words]):
             raise ValueError(f"{checkpoint} could not play {recording}.")
         sound, rate = soundfile.read(played, dtype="float32")
     sound = sound[: int(_LONGEST_S * rate)]
@@ -222,8 +226,9 @@ def write_row(row: Shipped, path: Path) -> None:
         aside.write_text("\n".join([*head, text]), encoding="utf-8")
 
 
-def write_card(row: Shipped, about: About, verb: str, path: Path) -> None:
-    """The card of a checkpoint: what it was trained with and how, figures beside baselines, limits."""
+def write_card(row: Shipped, about: About, line: str, path: Path) -> None:
+    """The card of a checkpoint: the line that plays it, what it was trained with and how, figures beside
+    baselines, limits."""
     measures = list(row.metrics)
     kinds = {"**this checkpoint**": row.metrics} | row.baselines
     rows = [f"| {kind} | {' | '.join(f'{known[m]:g}' for m in measures)} |" for kind, known in kinds.items()]
@@ -235,7 +240,7 @@ def write_card(row: Shipped, about: About, verb: str, path: Path) -> None:
     paragraphs = [
         f"# {row.name}",
         about.about,
-        f"    drumblender {verb} checkpoints/{row.name} IN.wav OUT.wav",
+        f"    drumblender {line}",
         "## Data",
         f"{row.data}. {about.credit}",
         f"Licence of the weights: {row.licence}.",

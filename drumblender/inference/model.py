@@ -8,10 +8,11 @@ from torch import Tensor
 
 from drumblender.checkpoints import Loaded, load_played
 from drumblender.dsp.resample import hann_resample
+from drumblender.inference.pitch import network_tracker, sung
 from drumblender.inference.remap import remap_audio
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.synth import Settings, resynthesise
-from drumblender.tasks import RemapVoices, Voices
+from drumblender.tasks import PitchVoices, RemapVoices, Voices
 
 
 class Model:
@@ -48,7 +49,8 @@ class Model:
     def __call__(
         self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0
     ) -> Float[Tensor, "rendered"]:
-        """The model's version of a recording, or the drum synth's answer to every hit of it.
+        """The model's version of a recording, the drum synth's answer to every hit of it, or a tone at the
+        pitch that a network finds in it.
 
         Args:
             audio: A recording.
@@ -66,6 +68,9 @@ class Model:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 return remap_audio(self.task, self._loaded.data, heard)
+        if isinstance(self.task, PitchVoices):
+            heard = hann_resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+            return sung(network_tracker(self._loaded)(heard, self.sample_rate), heard, self.sample_rate)
         return self._resynthesised(audio, sample_rate, Settings(seed=seed))[""]
 
     def stems(

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.audio_io import header_of, read_blocks
-from drumblender.checkpoints import load_played
+from drumblender.audio_io import header_of, read_audio, read_blocks, write_wav
+from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track as progress
+from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.features.note_segments import segment_notes
 from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Track, Tracker
+from drumblender.inference.shelf import find_checkpoint
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.tasks import PitchVoices
@@ -26,6 +29,7 @@ from drumblender.trust import Trust, trusted
 log = logging.getLogger(__name__)
 _SEMITONE = 3  # bins of pitch to either side that count as one pitch
 _SILENCE = 1e-4
+_PARTIALS = 6  # of the tone that sings a track
 _STRETCH_HOP_S = 0.02  # of stretches of a quarter of a second; frames between are on lines
 
 
@@ -56,8 +60,8 @@ class NetworkTracker(Tracker):
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         heard, loud, hop = self._stretches(audio) if self.encoder.cqt.reduce else self._frames(audio)
-        place, shares = self.head.pitch(self.encoder.net(heard))
-        place, shares = place[:, 0], shares[:, 0]
+        place, shares = self.head.pitch(self.encoder.net(heard)[None])
+        place, shares = place[0, :, 0], shares[0, :, 0]
         bins = torch.arange(shares.shape[1])
         near = (bins - place[:, None] * (shares.shape[1] - 1)).abs() <= _SEMITONE
         sure = (shares * near).sum(dim=1) * loud
@@ -82,17 +86,61 @@ class NetworkTracker(Tracker):
 
 
 def make_tracker(name: str | None, trust: Trust | None = None, **settings: object) -> Tracker:
-    """A tracker by its name, or by the checkpoint of a trained one.
+    """A tracker by its name, or by the checkpoint of a trained one: a file, or the name of one that ships.
 
     Raises:
         ValueError: No such tracker, or the checkpoint holds no pitch network.
     """
-    if name is None or name in TRACKERS or not Path(name).is_file():
+    if name is None or name in TRACKERS:
         return tracker(name, **settings)
-    loaded = load_played(name, trust)
+    try:
+        checkpoint = find_checkpoint(name)
+    except FileNotFoundError as error:
+        known = ", ".join(TRACKERS)
+        raise ValueError(f"A tracker is one of {known} or a checkpoint, got {name!r}. {error}") from None
+    loaded = load_played(checkpoint, trust)
     if not isinstance(loaded.task, PitchVoices):
         raise ValueError(f"{name} holds a {loaded.kind}; a tracker is a PitchTask.")
+    return network_tracker(loaded, **settings)
+
+
+def network_tracker(loaded: Loaded, **settings: object) -> NetworkTracker:
+    """The tracker that a checkpoint holds; it hears stretches as long as the sounds of its training."""
     return NetworkTracker(loaded.task, getattr(loaded.data, "num_samples", 4096), **settings)
+
+
+@torch.no_grad()
+def sung(found: Track, audio: Float[Tensor, "samples"], sample_rate: int) -> Float[Tensor, "samples"]:
+    """A tone with the pitch that was found and the level of the recording, silent where there is none.
+
+    To be heard beside the recording: a wrong octave is heard at once.
+
+    Args:
+        found: A track of the recording.
+        audio: The recording.
+        sample_rate: Its samples per second, and those of the tone.
+
+    Examples:
+        >>> hum = 0.5 * torch.sin(2 * torch.pi * 220 * torch.arange(8000) / 16000)
+        >>> sound = sung(tracker("yin")(hum, 16000), hum, 16000)
+        >>> sound.shape, 0.2 < sound.square().mean().sqrt().item() < 0.4
+        (torch.Size([8000]), True)
+    """
+    frames, hop = len(found.f0_hz), found.hop_s * sample_rate
+    power = audio.float().square().cumsum(dim=0, dtype=torch.float64)
+    edges = ((torch.arange(frames + 1) - 0.5) * hop).round().long().clamp(0, len(audio) - 1)
+    level = (power[edges[1:]] - power[edges[:-1]]).clamp(min=0).div(hop).sqrt().float() * found.voiced
+    falling = 1 / torch.arange(1, _PARTIALS + 1.0)
+    amp = (2**0.5 * level)[:, None] * falling / falling.norm()
+    length = max(1, round((frames - 1) * hop))
+    tone = harmonic_bank(found.f0_hz[None], amp[None], num_samples=length, sample_rate=sample_rate)[0]
+    return torch.nn.functional.pad(tone, (0, max(0, len(audio) - length)))[: len(audio)]
+
+
+def write_sung(found: Track, source: Path, path: Path) -> None:
+    """Write :func:`sung` of a recording as WAV."""
+    audio, rate = read_audio(source)
+    write_wav(path, sung(found, audio, rate), rate)
 
 
 def write_track(found: Track, path: Path) -> None:
@@ -150,6 +198,8 @@ def command(given: argparse.Namespace) -> int:
         write_track(found, targets[source])
         if given.plot:
             draw_track(found, targets[source].with_suffix(".png"))
+        if given.sound:
+            write_sung(found, source, targets[source].with_suffix(".wav"))
     for error in rejected:
         log.warning("Left out: %s", error)
     log.info("Wrote %d of %d tracks to %s.", len(sounds) - len(rejected), len(sounds), given.output)

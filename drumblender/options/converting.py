@@ -56,7 +56,7 @@ def pitch() -> Parser:
         "--tracker",
         metavar="NAME",
         help="swift-f0, pesto, crepe, fcnf0, pyin or yin (default: the first that is installed), or a "
-        "checkpoint of `drumblender fit -c cfg/pitch.yaml`",
+        "checkpoint of `drumblender fit -c cfg/pitch.yaml`: a file, or checkpoints/pitch",
     )
     parser.add_argument(
         "--hop",
@@ -69,5 +69,10 @@ def pitch() -> Parser:
         "--threshold", type=float, help="confidence from which a frame is voiced (default: the tracker's own)"
     )
     parser.add_argument("--plot", action="store_true", help="draw each track beside its CSV, as PNG")
+    parser.add_argument(
+        "--sound",
+        action="store_true",
+        help="sing each track beside its CSV, as WAV, as loud as the recording",
+    )
     parser.add_trust()
     return parser

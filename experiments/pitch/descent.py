@@ -32,7 +32,7 @@ def losses() -> dict[str, nn.Module]:
         "transport, as published": SpectralTransportLoss(padded),
         "transport, full frames": SpectralTransportLoss(),
         "transport of shapes, octaves": SpectralTransportLoss(**IN_OCTAVES),
-        "transport, lowest 3 %": SpectralTransportLoss(**IN_OCTAVES, share=0.03),
+        "transport, lowest hundredth": SpectralTransportLoss(**IN_OCTAVES, share=0.01),
         "cumulative energy, full frames": CumulativeEnergyLoss(),
     }
 

@@ -8,9 +8,15 @@ import torch
 
 from drumblender.audio_io import read_blocks
 from drumblender.cli import run
+from drumblender.controllers import HeardControls, PitchHead
+from drumblender.encoders import PitchCNN
+from drumblender.features import CQT
 from drumblender.features.trackers import tracker
-from drumblender.inference.pitch import make_tracker
+from drumblender.inference.pitch import NetworkTracker, make_tracker
+from drumblender.losses import MultiScaleSpectralLoss
 from drumblender.open_sound import BadAudioError
+from drumblender.synths import HarmonicSynth
+from drumblender.tasks import PitchTask
 
 RATE = 22050
 
@@ -31,13 +37,17 @@ def rows(path):
 def test_writes_the_pitch_and_the_notes_of_a_recording(tmp_path):
     melody(tmp_path / "in.wav")
     out = tmp_path / "out.csv"
-    assert run(["pitch", str(tmp_path / "in.wav"), str(out), "--tracker", "yin", "--plot"]) == 0
+    assert run(["pitch", str(tmp_path / "in.wav"), str(out), "--tracker", "yin", "--plot", "--sound"]) == 0
     frames = rows(out)
     assert len(frames) == 200 and frames[150]["time_s"] == "1.5000"
     assert float(frames[50]["f0_hz"]) == pytest.approx(220, rel=0.005) and frames[50]["voiced"] == "1"
     notes = [round(float(note["midi"])) for note in rows(tmp_path / "out.notes.csv")]
     assert notes[0] == 57 and notes[-1] == 64  # between them, a frame that hears both may find another
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+    sung, rate = soundfile.read(tmp_path / "out.wav")
+    assert rate == RATE and len(sung) == 2 * RATE
+    strongest = abs(torch.fft.rfft(torch.tensor(sung[: RATE // 2]))).argmax() * 2
+    assert abs(strongest - 220) <= 2
 
 
 def test_a_folder_keeps_its_tree_and_names_what_it_cannot_read(tmp_path, caplog):
@@ -78,3 +88,22 @@ def test_refuses_what_is_no_sound_or_no_tracker(tmp_path, capsys):
     melody(tmp_path / "in.wav", 0.2)
     assert run(["pitch", str(tmp_path / "in.wav"), str(tmp_path / "out.txt"), "--tracker", "yin"]) == 1
     assert "out.csv" in capsys.readouterr().err
+
+
+def test_a_network_that_hears_averages_hears_stretches_as_long_as_its_tones():
+    cqt = CQT(reduce=True)
+    controls = HeardControls(PitchCNN(cqt, cached=True, channels=(4, 3, 3, 2, 1)), PitchHead())
+    task = PitchTask(controls, HarmonicSynth(4, 16000), MultiScaleSpectralLoss()).eval()
+    ear = NetworkTracker(task, num_samples=2048, hop_s=0.02)
+    sound = torch.sin(2 * math.pi * 220 * torch.arange(16000) / 16000)
+    sound[:6000] = 0
+    found = ear(0.1 * sound, 16000)
+    middle = round(0.6 / 0.02)
+    part = sound[9600 - 1024 : 9600 + 1024]
+    heard = cqt(0.9 * part[None] / part.abs().max())[:, 0]
+    place, _ = controls.head.pitch(controls.encoder.net(heard)[None])
+    expected = controls.head.range_hz.denormalize(place).item()
+    assert found.f0_hz[middle].item() == pytest.approx(expected, rel=1e-3)
+    assert not found.voiced[:10].any()
+    whole = NetworkTracker(task, num_samples=2048, hop_s=0.02)(0.1 * sound, 16000, span_s=0.3)
+    torch.testing.assert_close(whole.f0_hz[15:], found.f0_hz[15:], rtol=1e-3, atol=0)
