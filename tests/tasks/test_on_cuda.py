@@ -50,7 +50,7 @@ def guitar():
     return task, curves | {"audio": torch.zeros(1, 16000)}
 
 
-STEPS = {name: of_matrix(name) for name in ("modal", "noise", "string", "transient", "filtered_noise")}
+STEPS = {"drums": of_matrix("transient"), "modal": of_matrix("modal")}
 STEPS |= {"strings": strings, "pitch": pitch, "remap": remap, "guitar": guitar}
 
 
