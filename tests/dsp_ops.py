@@ -222,6 +222,10 @@ OPS: dict[str, Example] = {
         lambda: (sound(),),
     ),
     "spectra.stft": (real(spectrum_of), lambda: (sound(),)),
+    "spectra.overlap_add": (
+        lambda x: spectra.overlap_add(spectrum_of(x).mT, STFT["n_fft"], STFT["hop_length"]),
+        lambda: (sound(),),
+    ),
     "spectra.power": (lambda x: spectra.power(spectrum_of(x)), lambda: (sound(),)),
     "spectra.magnitude": (lambda x: spectra.magnitude(spectrum_of(x)), lambda: (sound(),)),
     "spectral_distance.spectral_sums": (
