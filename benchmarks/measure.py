@@ -1,4 +1,7 @@
-"""CPU seconds and extra memory of a call, and the ratio of two calls measured in one run."""
+"""CPU seconds and extra memory of a call, and the ratio of two calls measured in one run.
+
+Once CUDA is in use, seconds last until the GPU is done, those of the processor too, and memory is the GPU's.
+"""
 
 import csv
 import ctypes
@@ -9,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -30,10 +35,9 @@ def cost(call: Callable[[], object], repeats: int = 5) -> Cost:
     call()
     cpu_s, wall_s = [], []
     for _ in range(repeats):
-        cpu, wall = time.process_time(), time.perf_counter()
-        call()
-        cpu_s.append(time.process_time() - cpu)
-        wall_s.append(time.perf_counter() - wall)
+        cpu, wall = _spent(call)
+        cpu_s.append(cpu)
+        wall_s.append(wall)
     return Cost(statistics.median(cpu_s), statistics.median(wall_s), extra_mib(call))
 
 
@@ -45,15 +49,32 @@ def interleaved(calls: dict[str, Callable[[], object]], rounds: int = 3) -> dict
         call()
     for _ in range(rounds):
         for name, call in calls.items():
-            cpu, wall = time.process_time(), time.perf_counter()
-            call()
-            spent = time.process_time() - cpu, time.perf_counter() - wall
-            best[name] = tuple(map(min, best[name], spent))
+            best[name] = tuple(map(min, best[name], _spent(call)))
     return {name: Cost(*best[name], extra_mib(call)) for name, call in calls.items()}
 
 
+def _spent(call: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of the processor and of the wall clock; where a GPU works on alone, of the latter twice."""
+    on_gpu = torch.cuda.is_initialized()
+    if on_gpu:
+        torch.cuda.synchronize()
+    cpu, wall = time.process_time(), time.perf_counter()
+    call()
+    if on_gpu:
+        torch.cuda.synchronize()
+    cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
+    return (wall_s if on_gpu else cpu_s), wall_s
+
+
 def extra_mib(call: Callable[[], object]) -> float:
-    """Peak growth of resident memory during ``call``, in MiB; NaN where Linux is not."""
+    """Peak growth of memory during ``call``, in MiB: of the GPU in use, or resident (NaN without Linux)."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
     if not _CLEAR.exists():
         return float("nan")
     gc.collect()

@@ -96,11 +96,11 @@ OPS: dict[str, Example] = {
     "a_weighting.a_curve_weight": (lambda x: a_weighting.a_curve_weight(x, RATE), lambda: (sound(),)),
     "all_pole.all_pole": (all_pole.all_pole, lambda: (draw(3, 40), draw(3, 40, 2, high=0.2))),
     "all_pole.sparse_all_pole": (
-        lambda x, a: all_pole.sparse_all_pole(x, LAG[: len(x)], a),
+        lambda x, a: all_pole.sparse_all_pole(x, LAG[: len(x)].to(x.device), a),
         lambda: (draw(3, 40), draw(3, 40, 2, high=0.2)),
     ),
     "all_pole.sparse_all_pole_inverse": (
-        lambda x, a: all_pole.sparse_all_pole_inverse(x, LAG[: len(x)], a),
+        lambda x, a: all_pole.sparse_all_pole_inverse(x, LAG[: len(x)].to(x.device), a),
         lambda: (draw(3, 40), draw(3, 40, 2, high=0.2)),
     ),
     "all_pole.windowed_all_pole": (
@@ -225,6 +225,10 @@ OPS: dict[str, Example] = {
         lambda: (sound(),),
     ),
     "spectra.stft": (real(spectrum_of), lambda: (sound(),)),
+    "spectra.overlap_add": (
+        lambda x: spectra.overlap_add(spectrum_of(x).mT, STFT["n_fft"], STFT["hop_length"]),
+        lambda: (sound(),),
+    ),
     "spectra.power": (lambda x: spectra.power(spectrum_of(x)), lambda: (sound(),)),
     "spectra.magnitude": (lambda x: spectra.magnitude(spectrum_of(x)), lambda: (sound(),)),
     "spectral_distance.spectral_sums": (

@@ -1,5 +1,3 @@
-import os
-import subprocess
 import sys
 
 import pytest
@@ -91,39 +89,6 @@ def test_other_devices_take_the_plain_path(op, generator, monkeypatch):
         results.append([out.detach(), *(leaf.grad for leaf in leaves)])
     for kernel, plain in zip(*results, strict=True):
         assert torch.allclose(kernel, plain, atol=1e-11)
-
-
-def test_the_triton_kernels_equal_the_compiled_loops():
-    """In an interpreter of their own: Triton reads the setting when it is imported."""
-    pytest.importorskip("triton")
-    script = """
-import torch
-from drumblender.dsp.kernels import all_pole as kernels, all_pole_cuda
-all_pole_cuda._BLOCK = 16
-generator = torch.Generator().manual_seed(0)
-for nearest, farthest in ((1, 2), (7, 30)):
-    x, grad = (torch.randn(2, 70, generator=generator, dtype=torch.float64) for _ in range(2))
-    zi = torch.randn(2, 40, generator=generator, dtype=torch.float64)
-    lag = torch.randint(nearest, farthest + 1, (2, 70), generator=generator)
-    a = 0.2 * torch.randn(2, 70, 4, generator=generator, dtype=torch.float64)
-    results = []
-    compiled = kernels._forward_cpu, kernels._backward_cpu
-    for forward, backward in (compiled, (all_pole_cuda.loop_forward, all_pole_cuda.loop_backward)):
-        padded = torch.cat([zi, torch.zeros_like(x)], dim=1)
-        forward(x, lag, a, padded, nearest)
-        adjoint, grad_a = torch.cat([torch.zeros_like(zi), grad], dim=1), torch.zeros_like(a)
-        backward(adjoint, lag, a, padded, grad_a, nearest)
-        results.append((padded, adjoint, grad_a))
-    for one, other in zip(*results):
-        assert torch.allclose(one, other, atol=1e-12), (nearest, (one - other).abs().max())
-    silent = [torch.cat([torch.zeros(2, history, dtype=x.dtype), x], dim=1) for history in (40, 0)]
-    for padded in silent:
-        all_pole_cuda.loop_forward(x, lag, a, padded)
-    assert torch.equal(silent[0][:, 40:], silent[1]), "what lies before the history is silence"
-"""
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_window_outside_of_the_signal_is_cut_or_left_out(generator):

@@ -11,6 +11,7 @@ from dsp_ops import OPS
 import drumblender.dsp
 
 WITHOUT = {
+    "tables.placed": "of constants, which are kept",
     "a_weighting.bandpass_weight": "runs SciPy's filter from rest, and says so",
     "coloured_noise.coloured_noise": "is a baseline, without gradients by intention",
     "frame_filter.real_filter_frame": "is filter_frame in real numbers, for ONNX",
