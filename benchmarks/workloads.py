@@ -82,12 +82,30 @@ def remap() -> Work:
     return work
 
 
+def search() -> Work:
+    """The losses of 40 candidates of a search, twenty at a time as `match` asks: two seconds of a drum."""
+    from drumblender.losses import MultiResolutionSTFTLoss
+    from drumblender.matching.item_losses import item_losses
+
+    generator = torch.Generator().manual_seed(0)
+    fade = torch.exp(-torch.arange(96000) / 8000)
+    target, *candidates = fade * torch.randn(41, 96000, generator=generator)
+    compare = item_losses(MultiResolutionSTFTLoss(), target)
+
+    @torch.no_grad()
+    def work() -> Tensor:
+        return torch.cat([compare(batch) for batch in torch.stack(candidates).split(20)])
+
+    return work
+
+
 WORKLOADS: dict[str, Callable[[], Work]] = {
     "training step, quickstart": lambda: training_step("quickstart"),
     "training step, published": lambda: training_step("published"),
     "modal": modal,
     "strings": strings,
     "remap": remap,
+    "search": search,
 }
 
 

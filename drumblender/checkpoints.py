@@ -9,20 +9,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
 import torch
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from drumblender import data as data_sets
 from drumblender.atomic import atomic_write
-from drumblender.config_check import checked_config
+from drumblender.config_check import checked_config, without_training
 from drumblender.console import config_reason
 from drumblender.data.upgrade import upgrade_data
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
-from drumblender.tasks import SynthesisTask
-from drumblender.trust import Trust, listed_imports_only, shown
+from drumblender.tasks import Voices
+from drumblender.trust import Config, Trust, listed_imports_only, shown
 from drumblender.upgrade import is_earlier, upgrade
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule
+
+    from drumblender.tasks import SynthesisTask
 
 _HIGHEST_RATE = 1_000_000
 # What torch's reader raises on bytes that are no checkpoint: found by cutting and changing good ones.
@@ -44,11 +49,23 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a checkpoint holds: the task in eval mode, and the data module it was trained with."""
+    """What a checkpoint holds.
 
-    task: SynthesisTask
-    data: L.LightningDataModule
+    Attributes:
+        task: The task that was trained, or its voices alone, in eval mode.
+        data: The data module that it was trained with, or the same without Lightning.
+        sample_rate: Samples a second of what it plays.
+    """
+
+    task: "SynthesisTask | Voices"
+    data: "LightningDataModule | data_sets.AudioData"
     sample_rate: int
+
+    @property
+    def kind(self) -> str:
+        """The name of its task's class."""
+        name = type(self.task).__name__
+        return f"{name.removesuffix('Voices')}Task" if name.endswith("Voices") else name
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -115,17 +132,19 @@ def read_whole(path: str | Path, trust: Trust | None = None) -> dict[str, Any]:
 
 
 def _built(
-    content: dict[str, Any], path: str | Path, trust: Trust | None
-) -> tuple[SynthesisTask, L.LightningDataModule, dict[str, Any]]:
-    """Task and data of a checkpoint, and the checkpoint with what it leaves to be drawn anew."""
-    config, left_out = own_record(content, path)["config"], content["drumblender"].get("redrawn")
+    content: dict[str, Any], path: str | Path, trust: Trust | None, played: Config | None = None
+) -> tuple["SynthesisTask | Voices", Any, dict[str, Any]]:
+    """Task and data of a checkpoint, and the checkpoint with what it leaves to be drawn anew; what ``played``
+    names in place of its own configuration."""
+    record = own_record(content, path)
+    config, left_out = played or record["config"], record.get("redrawn")
     if left_out is None:
-        return *build(config, source=str(path), trust=trust), content
+        return *build(config, source=str(path), trust=trust, played=played is not None), content
     seed, names = (left_out.get(key) if isinstance(left_out, dict) else None for key in ("seed", "names"))
     if type(seed) is not int or not 0 <= seed < 2**63 or not isinstance(names, list):
         raise ValueError(f"{path}: what it leaves to be drawn anew has no seed and names.")
     with _seeded(seed):
-        task, data = build(config, source=str(path), trust=trust)
+        task, data = build(config, source=str(path), trust=trust, played=played is not None)
     buffers = dict(task.named_buffers())
     if unknown := [str(name)[:50] for name in names if not (isinstance(name, str) and name in buffers)]:
         raise ValueError(f"{path} leaves out {unknown[0]}, which is no buffer of its task.")
@@ -201,23 +220,48 @@ def load_checkpoint(path: str | Path, trust: Trust | None = None) -> Loaded:
         UntrustedError: Its configuration asks for what a stranger's file may not have.
         ValueError: No checkpoint of ours, or its weights do not fit its configuration.
     """
+    return _loaded(read_checkpoint(path), path, trust)
+
+
+def load_played(path: str | Path, trust: Trust | None = None) -> Loaded:
+    """What a checkpoint of ours plays with: its voices and its data, equal to those of its task.
+
+    Neither Lightning nor torchmetrics is imported, which takes longer than to play a sound. A task or a data
+    module of your own comes whole. Arguments and errors as of :func:`load_checkpoint`.
+    """
     content = read_checkpoint(path)
+    played = without_training(own_record(content, path)["config"], source=str(path), trust=trust)
+    return _loaded(content, path, trust, played)
+
+
+def _loaded(
+    content: dict[str, Any], path: str | Path, trust: Trust | None, played: Config | None = None
+) -> Loaded:
     record = own_record(content, path)
-    task, data, content = _built(content, path, trust)
-    load_weights(task, content["state_dict"], source=str(path))
+    task, data, content = _built(content, path, trust, played)
+    weights, left_out = content["state_dict"], () if played is None else task.for_training
+    if isinstance(weights, Mapping):
+        weights = {key: value for key, value in weights.items() if str(key).split(".")[0] not in left_out}
+    load_weights(task, weights, source=str(path))
     task.config = record["config"]
     return Loaded(task.eval(), data, record["sample_rate"])
 
 
 def build(
-    config: dict[str, Any], *, source: str = "the configuration", trust: Trust | None = None
-) -> tuple[SynthesisTask, L.LightningDataModule]:
+    config: dict[str, Any],
+    *,
+    source: str = "the configuration",
+    trust: Trust | None = None,
+    played: bool = False,
+) -> "tuple[SynthesisTask, LightningDataModule]":
     """Instantiate the ``model`` and ``data`` sections of a configuration that a file brought.
 
     Args:
         config: Both sections; others are not looked at.
         source: The file, for messages.
         trust: Modules of your own whose classes it may name.
+        played: It names voices and data without Lightning, as
+            :func:`~drumblender.config_check.without_training` makes it.
 
     Raises:
         UntrustedError: It asks for what a stranger's file may not have; nothing was imported for it.
@@ -226,11 +270,12 @@ def build(
     trust = trust or Trust()
     sections = checked_config(config, source=source, trust=trust)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(SynthesisTask, "model", required=True)
-    parser.add_subclass_arguments(L.LightningDataModule, "data", required=True)
+    task_class, data_class = (Voices, data_sets.PLAYED) if played else _trained_classes()
+    parser.add_subclass_arguments(task_class, "model", required=True)
+    parser.add_subclass_arguments(data_class, "data", required=True)
     with listed_imports_only(trust):
         try:
-            parsed: Namespace = parser.parse_object(sections)
+            parsed: Namespace = parser.parse_object(sections, defaults=False)  # the classes have their own
         except ArgumentError as error:
             raise ValueError(f"{source}: {config_reason(error)}") from error
         try:
@@ -242,6 +287,14 @@ def build(
                 f"{source}: its parts cannot be built as it describes them: {type(error).__name__}: {reason}"
             ) from error
     return parts.model, parts.data
+
+
+def _trained_classes() -> tuple[type, type]:
+    from lightning import LightningDataModule  # slow to import
+
+    from drumblender.tasks import SynthesisTask
+
+    return SynthesisTask, LightningDataModule
 
 
 def load_weights(task: torch.nn.Module, state_dict: dict[str, torch.Tensor], *, source: str) -> None:

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
+from drumblender import data, tasks
 from drumblender.shipped import find_shipped, shipped_dir
 from drumblender.trust import LISTED, Config, Trust, UntrustedError, check_names, plain_copy, remedy, shown
 
@@ -52,6 +53,50 @@ def checked_config(
         _Values(source, trust).check_part(section, key)
         _leave_presets(section, key, source)
     return sections
+
+
+def without_training(config: object, *, source: str, trust: Trust | None = None) -> Config | None:
+    """The ``model`` and ``data`` of a configuration as they are played: voices for a task, and data without
+    Lightning.
+
+    Loss, metrics and what else only trains are left out, after their names were checked.
+
+    Returns:
+        Both sections; None where one of them is no class of ours, which has to be built as it is.
+
+    Raises:
+        UntrustedError: It names what is not on the list.
+        ValueError: It is no configuration.
+
+    Examples:
+        >>> arguments = {"loss": None, "sample_rate": 8000}
+        >>> model = {"class_path": "drumblender.tasks.DrumTask", "init_args": arguments}
+        >>> data = {"class_path": "drumblender.data.AudioDataModule"}
+        >>> played = without_training({"model": model, "data": data}, source="a.ckpt")
+        >>> played["model"]["class_path"], played["model"]["init_args"], played["data"]["class_path"]
+        ('drumblender.tasks.DrumVoices', {'sample_rate': 8000}, 'drumblender.data.AudioData')
+    """
+    plain = plain_copy(config, source=source)
+    sections = {key: plain.get(key) for key in ("model", "data")} if isinstance(plain, dict) else {}
+    for key, section in sections.items():
+        if not isinstance(section, dict) or not isinstance(section.get("class_path"), str):
+            return None  # for `checked_config` to tell
+        check_names(section, key, source, trust or Trust())
+    homes = [section["class_path"].rpartition(".") for section in sections.values()]
+    (model_home, _, task), (data_home, _, module) = homes or [("", "", "")] * 2
+    voices = getattr(tasks, f"{task.removesuffix('Task')}Voices", None)
+    plays = module.removesuffix("Module")
+    if not model_home.startswith("drumblender.tasks") or voices is None or not task.endswith("Task"):
+        return None
+    if not data_home.startswith("drumblender.data") or plays not in data.__all__:
+        return None
+    given = sections["model"].get("init_args") or {}
+    kept = {name: value for name, value in given.items() if name not in voices.for_training}
+    return {
+        "model": sections["model"]
+        | {"class_path": f"drumblender.tasks.{voices.__name__}", "init_args": kept},
+        "data": sections["data"] | {"class_path": f"drumblender.data.{plays}"},
+    }
 
 
 def _leave_presets(value: Any, where: str, source: str) -> None:

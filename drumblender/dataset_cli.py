@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lightning import LightningDataModule
 
-    from drumblender.data.base import AudioDataModule
+    from drumblender.data.base import AudioData
     from drumblender.data.prepare.preparation import Report
 
 PROGRAM = "drumblender-dataset"
@@ -84,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, overrides: list[str]) -> int:
     data = _load(options.config, overrides)
-    from drumblender.data.base import AudioDataModule  # late, as in _load
+    from drumblender.data.base import AudioData  # late, as in _load
 
-    if not isinstance(data, AudioDataModule):
+    if not isinstance(data, AudioData):
         return _run_in_memory(data, options)
     workers = {"backend": options.backend, "jobs": options.jobs}
     asked = False
@@ -126,11 +126,11 @@ def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> 
     return 0
 
 
-def _look_at(data: "AudioDataModule", options: argparse.Namespace) -> bool:
+def _look_at(data: "AudioData", options: argparse.Namespace) -> bool:
     """Pictures and report of a set of melodies."""
     from pathlib import Path
 
-    from drumblender.data.phrases import PhraseDataModule
+    from drumblender.data import PhraseDataModule
     from drumblender.evaluation.data_doctor import examine, plot_items, write_report
 
     if not isinstance(data, PhraseDataModule):

@@ -21,7 +21,7 @@ from drumblender.callbacks import (
 )
 from drumblender.checkpoints import check_weights, read_whole
 from drumblender.console import UsageError, is_interrupt, quieten, show_rows
-from drumblender.data.base import AudioDataModule
+from drumblender.data.base import AudioData
 from drumblender.option_order import in_order
 from drumblender.run_files import (
     SaveRunConfig,
@@ -240,7 +240,7 @@ def _check_prepared(data: L.LightningDataModule) -> None:
     Raises:
         UsageError: They would first be downloaded or prepared, to a folder that the checkpoint names.
     """
-    if isinstance(data, AudioDataModule) and not data.is_ready:
+    if isinstance(data, AudioData) and not data.is_ready:
         raise UsageError(
             f"The data that the checkpoint names are not in {data.data_dir}: give your own with --data "
             "cfg/data/NAME.yaml, or let it download or prepare them there with --allow-download."

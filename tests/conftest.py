@@ -18,7 +18,9 @@ class CompiledAsWritten(PathFinder):
 
     @classmethod
     def find_spec(cls, fullname: str, path=None, target=None) -> ModuleSpec | None:
-        if not fullname.startswith(("drumblender.dsp.kernels.", "drumblender.nets.cpu.")):
+        if not fullname.startswith(
+            ("drumblender.dsp.kernels.", "drumblender.nets.cpu.", "drumblender.nets.cuda.")
+        ):
             return None
         return super().find_spec(fullname, path, target)
 

@@ -58,6 +58,7 @@ class SpectrumTable(nn.Module):
         self.register_buffer("levels", levels, persistent=False)
         self.register_buffer("values", torch.zeros(len(pitches), len(levels), num_harmonics + num_bands))
         self.register_buffer("known", torch.tensor(False))
+        self._learned = False
 
     @torch.no_grad()
     def learn(self, curves: Curves, spectra: Float[Tensor, "frames lines"], measured: Tensor) -> None:
@@ -72,6 +73,7 @@ class SpectrumTable(nn.Module):
         places = {"f0_hz": 440 * torch.exp2((cells[:, 0] - 69) / 12), "loudness_db": cells[:, 1]}
         self.values.copy_(kernel_mean(places, curves, spectra, measured).view_as(self.values))
         self.known.fill_(True)
+        self._learned = True
 
     def forward(self, curves: Curves) -> Float[Tensor, "batch frames lines"]:
         """Spectra at ``f0_hz`` and ``loudness_db``.
@@ -79,7 +81,8 @@ class SpectrumTable(nn.Module):
         Raises:
             ValueError: The table has learned nothing.
         """
-        if not self.known:
+        self._learned = self._learned or bool(self.known)  # read once: a GPU waits for it
+        if not self._learned:
             raise ValueError("The table of spectra is empty: train it, or load a checkpoint.")
         row, down = _between(self.pitches, hz_to_midi(curves["f0_hz"].clamp(min=1.0)))
         column, right = _between(self.levels, curves["loudness_db"])
@@ -125,6 +128,7 @@ class KernelSpectra(nn.Module):
         self.register_buffer("spectra", torch.zeros(num_frames, lines))
         self.register_buffer("measured", torch.zeros(num_frames, lines, dtype=torch.bool))
         self.register_buffer("known", torch.tensor(False))
+        self._learned = False
 
     @torch.no_grad()
     def learn(self, curves: Curves, spectra: Float[Tensor, "frames lines"], measured: Tensor) -> None:
@@ -134,9 +138,11 @@ class KernelSpectra(nn.Module):
         self.spectra.copy_(spectra[kept])
         self.measured.copy_(measured[kept])
         self.known.fill_(True)
+        self._learned = True
 
     def forward(self, curves: Curves) -> Float[Tensor, "batch frames lines"]:
-        if not self.known:
+        self._learned = self._learned or bool(self.known)  # read once: a GPU waits for it
+        if not self._learned:
             raise ValueError("No spectra are known: train, or load a checkpoint.")
         kept = dict(zip(self.hears, self.places.unbind(-1), strict=True))
         asked = {name: curves[name].flatten() for name in self.hears}

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import lightning as L
-import torch
 from torch.utils.data import DataLoader
 
 from drumblender.audio_io import LONGEST_S, Channel, Offset
 from drumblender.data.items import AudioItems, FeatureItems
+from drumblender.data.loading import loading
 from drumblender.data.prepare import preparation
 from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.folder import PreparedFolder
@@ -19,7 +18,7 @@ from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, why_em
 NOWHERE, BY_FOLDER, AT_RANDOM = Remote(), Labels(), Splitting()
 
 
-class AudioDataModule(PreparedFolder, L.LightningDataModule):
+class AudioData(PreparedFolder):
     """Recordings of one sample rate and length, in batches ``AudioBatch``.
 
     ``prepare_data`` does what is missing and nothing else: it takes the prepared folder as it is, or fetches
@@ -43,7 +42,7 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
         longest_s: Seconds that are read of a recording at most.
         normalize: Divide each recording by its peak when it is read.
         batch_size: Items in a batch.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
 
     Raises:
         ValueError: A size, rate or length that no data has.
@@ -52,7 +51,7 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
         >>> from drumblender.audio_io import write_wav
         >>> for number in range(10):
         ...     write_wav(f"raw/kick/{number}.wav", torch.randn(4800) / 10, 48000)
-        >>> data = AudioDataModule("prepared", raw_dir="raw", num_samples=4800, batch_size=2)
+        >>> data = AudioData("prepared", raw_dir="raw", num_samples=4800, batch_size=2)
         >>> data.prepare_data(jobs=1)
         >>> data.setup("fit")
         >>> next(iter(data.train_dataloader()))["audio"].shape
@@ -78,7 +77,7 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
         longest_s: float = LONGEST_S,
         normalize: bool = False,
         batch_size: int = 32,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
         if min(sample_rate, num_samples, batch_size) < 1:
@@ -98,9 +97,9 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self._items: dict[str, AudioItems] = {}
 
-    def _worker(self) -> "AudioDataModule":
+    def _worker(self) -> "AudioData":
         worker = super()._worker()
-        worker.trainer, worker._items = None, {}
+        worker._items = {}
         return worker
 
     def setup(self, stage: str | None = None) -> None:
@@ -151,9 +150,7 @@ class AudioDataModule(PreparedFolder, L.LightningDataModule):
             batch_size=self.batch_size,
             shuffle=shuffle,
             drop_last=self.drop_last,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            **loading(self.num_workers),
         )
 
     def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from drumblender.audio_io import write_wav
-from drumblender.data.base import AudioDataModule
+from drumblender.data.base import AudioData
 from drumblender.dsp.oscillators import modal_bank, quadrature_bank
 from drumblender.dsp.units import hz_to_rad
 from drumblender.features.mode_refit import RefittedModes
@@ -23,7 +23,7 @@ from drumblender.types import Audio
 _FIELDS = ("freq_rad", "amp", "phase_rad", "quadrature")  # in the order of a feature file
 
 
-class ModalDataModule(AudioDataModule):
+class ModalData(AudioData):
     """One-shots in batches ``ModalBatch``.
 
     On disk, ``features/<key>.pt`` is a float32 tensor ``(3, modes, frames)``: frequency in radians a sample,
@@ -36,14 +36,14 @@ class ModalDataModule(AudioDataModule):
         num_modes: Modes of every item of a batch: silent ones fill up. None takes that of the analysis.
         save_modal_audio: Also write ``audio/<key>_modal.wav``: the modes alone, played.
         batch_size: Items in a batch.
-        **kwargs: The other arguments of ``AudioDataModule``; the command line knows each by its name.
+        **kwargs: The other arguments of ``AudioData``; the command line knows each by its name.
 
     Raises:
         ValueError: The analysis works at another rate, or neither number of modes is given.
 
     Examples:
         >>> analysis = CQTModalAnalysis(16000, fmin=110, n_bins=48, num_modes=1)
-        >>> data = ModalDataModule("prepared", analysis, sample_rate=16000, num_samples=8000)
+        >>> data = ModalData("prepared", analysis, sample_rate=16000, num_samples=8000)
         >>> tone = torch.sin(2 * torch.pi * 440 / 16000 * torch.arange(8000))[None]
         >>> {name: tuple(field.shape) for name, field in data.analyse(tone).items()}
         {'freq_rad': (1, 126, 1), 'amp': (1, 126, 1), 'phase_rad': (1, 126, 1)}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from drumblender.data.drums import ModalDataModule
+from drumblender.data.drums import ModalData
 from drumblender.data.prepare.raw import Recording
 from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis
@@ -18,20 +18,20 @@ from drumblender.features.modes import CQTModalAnalysis
 KINDS = ("kick", "snare", "tom", "hihat", "cymbal")
 
 
-class FakeDrumsDataModule(ModalDataModule):
-    """A ``ModalDataModule`` whose raw recordings are made when they are prepared.
+class FakeDrumsData(ModalData):
+    """A ``ModalData`` whose raw recordings are made when they are prepared.
 
     Args:
         data_dir: The prepared folder.
         analysis: Finds the modes.
         num_sounds: How many, evenly of each kind.
         sound_seed: Of the sounds; the same seed makes the same sounds.
-        **kwargs: The other arguments of ``ModalDataModule``.
+        **kwargs: The other arguments of ``ModalData``.
 
     Examples:
         >>> analysis = CQTModalAnalysis(16000, fmin=60, n_bins=60, num_modes=4)
         >>> sizes = {"num_sounds": 10, "sample_rate": 16000, "num_samples": 8000}
-        >>> data = FakeDrumsDataModule("fake_drums", analysis, **sizes)
+        >>> data = FakeDrumsData("fake_drums", analysis, **sizes)
         >>> data.prepare_data(jobs=1)
         >>> data.setup("fit")
         >>> batch = next(iter(data.train_dataloader()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from drumblender.console import track_bytes
-from drumblender.data.phrases import PhraseDataModule
+from drumblender.data.phrases import PhraseData
 from drumblender.data.prepare.fetch import download
 from drumblender.data.prepare.manifest import Manifest
 from drumblender.data.prepare.raw import Recording
@@ -25,11 +25,11 @@ _ZIP = "audio_mono-mic.zip"
 Subset = Literal["solo", "comp", "all"]
 
 
-class GuitarSetDataModule(PhraseDataModule):
+class GuitarSetData(PhraseData):
     """Microphone recordings of GuitarSet; whoever plays in validation or test never plays in training.
 
     Where ``raw_dir`` is absent its archive is downloaded from the public record; a download that was
-    cut goes on, and its digest is checked where it is given. ``PhraseDataModule`` tells the other arguments.
+    cut goes on, and its digest is checked where it is given. ``PhraseData`` tells the other arguments.
 
     Args:
         data_dir: The prepared folder.
@@ -41,7 +41,7 @@ class GuitarSetDataModule(PhraseDataModule):
         archive_sha256: Digest of the archive, where known.
 
     Examples:
-        >>> data = GuitarSetDataModule("prepared", raw_dir="mic", subset="comp", test_players=["00"])
+        >>> data = GuitarSetData("prepared", raw_dir="mic", subset="comp", test_players=["00"])
         >>> data.tags_of(Path("00_Jazz1-130-D_comp_mic.wav"))["player"]
         '00'
     """
@@ -60,7 +60,7 @@ class GuitarSetDataModule(PhraseDataModule):
         num_bands: int = 24,
         crop_s: float = 1.0,
         batch_size: int = 16,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         if subset not in ("solo", "comp", "all"):
             raise ValueError(f"subset is solo, comp or all, got {subset!r}.")

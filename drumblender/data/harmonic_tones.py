@@ -3,12 +3,12 @@
 import warnings
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from drumblender.data.loading import loading
 from drumblender.data.strings import EpochSampler
 from drumblender.data.tone_draws import Tones, ToneSettings, draw_tones, finish, render_tones
 from drumblender.features.maps import CQT
@@ -17,7 +17,7 @@ from drumblender.types import Audio, ToneBatch
 SPLITS = ("train", "val", "test")
 
 
-class HarmonicTonesDataModule(L.LightningDataModule):
+class HarmonicTonesData:
     """Tones with their pitches, in batches ``ToneBatch``: the same set every epoch, or new ones.
 
     Splits are disjoint. The published generator saved the whole set as each of them; ``overlap`` does so too.
@@ -39,7 +39,7 @@ class HarmonicTonesDataModule(L.LightningDataModule):
         shuffle: Draw a new order every epoch; the original did not.
 
     Examples:
-        >>> data = HarmonicTonesDataModule(size=10, batch_size=4)
+        >>> data = HarmonicTonesData(size=10, batch_size=4)
         >>> {name: tuple(field.shape) for name, field in next(iter(data.train_dataloader())).items()}
         {'audio': (4, 4096), 'f0_hz': (4, 1), 'amp': (4, 1, 8)}
     """
@@ -127,9 +127,13 @@ class HarmonicTonesDataModule(L.LightningDataModule):
         self.setup()
         if self.fresh:
             batches = -(-self.lengths[0] // self.batch_size)
-            return DataLoader(_FreshBatches(self), batch_size=None, sampler=EpochSampler(batches))
+            return DataLoader(
+                _FreshBatches(self), batch_size=None, sampler=EpochSampler(batches), **loading(0)
+            )
         items = self._splits["train"]
-        return DataLoader(items, self.batch_size, shuffle=self.shuffle, collate_fn=items.collate)
+        return DataLoader(
+            items, self.batch_size, shuffle=self.shuffle, collate_fn=items.collate, **loading(0)
+        )
 
     def val_dataloader(self) -> DataLoader:
         return self._held_out("val")
@@ -144,7 +148,7 @@ class HarmonicTonesDataModule(L.LightningDataModule):
         items = self._splits.get(name)
         if not items:
             raise ValueError(f"There are no tones to {name} with: give {name}_share or a file with some.")
-        return DataLoader(items, self.val_batch_size, collate_fn=items.collate)
+        return DataLoader(items, self.val_batch_size, collate_fn=items.collate, **loading(0))
 
 
 class ToneItems(Dataset):
@@ -175,7 +179,7 @@ class ToneItems(Dataset):
 class _FreshBatches(Dataset):
     """Whole batches by their number, each from draws of its own."""
 
-    def __init__(self, data: HarmonicTonesDataModule) -> None:
+    def __init__(self, data: HarmonicTonesData) -> None:
         self.data = data
 
     def __getitem__(self, number: int) -> ToneBatch:

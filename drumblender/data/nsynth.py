@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from drumblender.audio_io import Channel, Offset, header_of, read_recording
-from drumblender.data.base import AT_RANDOM, AudioDataModule
+from drumblender.data.base import AT_RANDOM, AudioData
 from drumblender.data.items import AudioItems, FeatureItems
 from drumblender.data.notes import analyse_unknown, cut_alike, statistics_of, unpack_note
 from drumblender.data.nsynth_published import PublishedNotes, is_published, published_statistics
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 ACOUSTIC_GUITARS, OWN_SPLITS, OFFICIAL = NoteFilter(), SplitNames(), Archives()
 
 
-class NSynthDataModule(AudioDataModule):
+class NSynthData(AudioData):
     """Notes of one length in batches ``StringBatch``: audio, ``f0_hz`` and ``loudness_db`` of every hop.
 
     Args:
@@ -51,11 +51,11 @@ class NSynthDataModule(AudioDataModule):
         channel: What becomes of several channels.
         dc: Remove a constant offset, or keep it, as published.
         batch_size: Notes in a batch.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
         split: How one folder with ``examples.json`` is split at random.
 
     Examples:
-        >>> data = NSynthDataModule("prepared", root="nsynth", batch_size=16)
+        >>> data = NSynthData("prepared", root="nsynth", batch_size=16)
         >>> data.num_samples / data.sample_rate, data.num_samples // data.hop_length  # seconds and frames
         (4.0, 250)
     """
@@ -79,7 +79,7 @@ class NSynthDataModule(AudioDataModule):
         channel: Channel = "auto",
         dc: Offset = "remove",
         batch_size: int = 8,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         split: Splitting = AT_RANDOM,
     ) -> None:
         super().__init__(

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from drumblender.audio_io import Channel, read_audio
-from drumblender.data.base import AudioDataModule
+from drumblender.data.base import AudioData
 from drumblender.data.items import AudioItems
 from drumblender.data.phrase_items import PhraseItems
 from drumblender.data.phrase_split import (
@@ -31,7 +31,7 @@ from drumblender.types import Audio
 AT_RANDOM = PhraseSplitting()
 
 
-class PhraseDataModule(AudioDataModule):
+class PhraseData(AudioData):
     """Phrases with pitch, loudness and place in the note: random crops to train, whole phrases to measure.
 
     Recordings are stored whole, at one rate. A phrase that is left out shares no recorded note with training:
@@ -54,7 +54,7 @@ class PhraseDataModule(AudioDataModule):
         min_s: Shorter recordings are rejected.
         split: Which performances train, validate and test.
         batch_size: Crops in a training batch; whole phrases come one by one.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
 
     Examples:
         >>> import torch
@@ -63,7 +63,7 @@ class PhraseDataModule(AudioDataModule):
         >>> for number in range(4):
         ...     write_wav(f"phrases/{number}.wav", tone / (2 + number), 16000)
         >>> curves = NoteCurves(tracker="yin")
-        >>> data = PhraseDataModule("prepared", "phrases", curves, num_harmonics=0, crop_s=0.1, batch_size=2)
+        >>> data = PhraseData("prepared", "phrases", curves, num_harmonics=0, crop_s=0.1, batch_size=2)
         >>> data.prepare_data(jobs=1)
         >>> data.setup("fit")
         >>> batch = next(iter(data.train_dataloader()))
@@ -86,7 +86,7 @@ class PhraseDataModule(AudioDataModule):
         min_s: float = 0.5,
         split: PhraseSplitting = AT_RANDOM,
         batch_size: int = 16,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__(
             data_dir,
@@ -216,7 +216,7 @@ class PhraseDataModule(AudioDataModule):
             return super()._loader(split, shuffle)
         alone = copy.copy(self)
         alone.batch_size = 1
-        return AudioDataModule._loader(alone, split, shuffle)
+        return AudioData._loader(alone, split, shuffle)
 
 
 def _performance(item: Item) -> str:

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-import lightning as L
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from drumblender.audio_io import LONGEST_S, Channel, Offset, read_audio
 from drumblender.data.base import NOWHERE
 from drumblender.data.hits import HitFeatures, describe, split_evenly
+from drumblender.data.loading import loading
 from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.lock import folder_lock
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
@@ -25,7 +25,7 @@ TRAINING_ONSETS = OnsetSettings(on_db=10.0, wait_samples=10000)
 _FADE = 1024  # samples over which a hit fades out before the next
 
 
-class RemapDataModule(L.LightningDataModule):
+class RemapData:
     """Cuts recordings of one drum into hits of a second and describes them, in batches ``OnsetBatch``.
 
     The reference is the hit of median loudness: the first of the features has to be a loudness.
@@ -56,7 +56,7 @@ class RemapDataModule(L.LightningDataModule):
         >>> hit = torch.exp(-torch.arange(48000) / 2000) * torch.randn(48000)
         >>> write_wav("hits.wav", torch.cat([gain * hit for gain in (0.05, 0.1, 0.2)]), 48000)
         >>> loudness = CascadingFrameExtractor([Loudness(48000)], num_frames=[4])
-        >>> data = RemapDataModule("hits.wav", features=loudness, onset_features=loudness)
+        >>> data = RemapData("hits.wav", features=loudness, onset_features=loudness)
         >>> data.setup()
         >>> {name: tuple(field.shape) for name, field in next(iter(data.train_dataloader())).items()}
         {'onset': (3, 1), 'difference': (3, 1), 'weight': (3, 1)}
@@ -199,7 +199,9 @@ class RemapDataModule(L.LightningDataModule):
         return self._loader(self.test_ids)
 
     def _loader(self, ids: Tensor, shuffle: bool = False) -> DataLoader:
-        return DataLoader(_Hits(self.batch_of(ids)), batch_size=self.batch_size, shuffle=shuffle)
+        return DataLoader(
+            _Hits(self.batch_of(ids)), batch_size=self.batch_size, shuffle=shuffle, **loading(0)
+        )
 
 
 class _Hits(Dataset):

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from drumblender.data.loading import loading
 from drumblender.data.notes import analyse_unknown
 from drumblender.data.string_draws import random_strings
 from drumblender.features import NoPitchError
@@ -18,7 +18,7 @@ from drumblender.types import Audio, StringBatch
 _NEPER_DB = 10 / torch.log(torch.tensor(10.0)).item()  # dB of power that one unit of its natural logarithm is
 
 
-class SyntheticStringsDataModule(L.LightningDataModule):
+class SyntheticStringsData:
     """Batches ``StringBatch`` of random strings: new ones every epoch to train with, fixed ones to evaluate.
 
     A string depends on the seed, the epoch and its place alone: a resumed run goes on with what it would have
@@ -32,10 +32,10 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         seed: Of all draws.
         duration_s: Length of each sound.
         hop_length: Samples of a frame of pitch and loudness.
-        num_workers: Processes that render.
+        num_workers: Processes that render; None: none, and with CUDA up to 8.
 
     Examples:
-        >>> data = SyntheticStringsDataModule(StringSynth(excitation="source"), batch_size=2, duration_s=0.5)
+        >>> data = SyntheticStringsData(StringSynth(excitation="source"), batch_size=2, duration_s=0.5)
         >>> batch = next(iter(data.train_dataloader()))
         >>> batch["audio"].shape, batch["f0_hz"].shape
         (torch.Size([2, 8000]), torch.Size([2, 31]))
@@ -52,7 +52,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
         seed: int = 42,
         duration_s: float = 4.0,
         hop_length: int = 256,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
         if min(batch_size, batches_per_epoch, val_items) < 1:
@@ -88,7 +88,7 @@ class SyntheticStringsDataModule(L.LightningDataModule):
 
     def _loader(self, split: str, sampler: "Sampler[int] | range") -> DataLoader:
         items = _Batches(self, split)
-        return DataLoader(items, batch_size=None, sampler=sampler, num_workers=self.num_workers)
+        return DataLoader(items, batch_size=None, sampler=sampler, **loading(self.num_workers))
 
 
 class EpochSampler(Sampler[int]):
@@ -112,7 +112,7 @@ class _Batches(Dataset[StringBatch]):
 
     _STREAMS = ("train", "val", "test")
 
-    def __init__(self, data: SyntheticStringsDataModule, split: str) -> None:
+    def __init__(self, data: SyntheticStringsData, split: str) -> None:
         self.synth, self.hop_length, self.duration_s = data.synth, data.hop_length, data.duration_s
         self.batch_size, self.split, self.seed = data.batch_size, split, data.seed
         self.num_items = None if split == "train" else data.val_items

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.loudness import CORNERS_HZ, LIFT_DB
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
 _LENGTH_S = 0.25  # of the filter: 4 Hz between what it can tell apart
@@ -62,7 +62,7 @@ def a_curve_weight(audio: Audio, sample_rate: int) -> Audio:
         >>> round(20 * quieter.log10().item())
         -19
     """
-    taps = a_curve_fir(sample_rate).to(audio)
+    taps = placed(a_curve_fir(sample_rate), audio)
     size = audio.shape[-1] + len(taps) - 1
     points = 1 << (size - 1).bit_length()
     product = torch.fft.rfft(audio, points) * torch.fft.rfft(taps, points)

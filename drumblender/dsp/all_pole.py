@@ -70,8 +70,9 @@ def sparse_all_pole(
         from drumblender.dsp.kernels.all_pole import Recursion
         from drumblender.dsp.kernels.all_pole_op import with_history
 
-        history, nearest = with_history(*wide)
-        out = Recursion.apply(*wide[:3], history, nearest, kernel == "auto")
+        fused = kernel == "auto"
+        history, nearest = with_history(*wide, fused)
+        out = Recursion.apply(*wide[:3], history, nearest, fused)
     return out.to(excitation.dtype)
 
 

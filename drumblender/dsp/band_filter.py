@@ -12,6 +12,7 @@ from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.real_spectra import real_stft_filter
 from drumblender.dsp.spectra import check_frames, stft_plain
+from drumblender.dsp.tables import placed
 from drumblender.types import Audio
 
 
@@ -75,8 +76,8 @@ def filter_bands_plain(
     hop_length: int,
 ) -> Audio:
     """What :func:`filter_bands` computes, as torch writes it down: any device, any precision."""
-    left, blend = (table.to(audio.device) for table in blends)
-    level_db = torch.lerp(gain_db[..., left], gain_db[..., left + 1], blend.to(gain_db))
+    left, blend = placed(blends[0], gain_db, torch.int64), placed(blends[1], gain_db)
+    level_db = torch.lerp(gain_db[..., left], gain_db[..., left + 1], blend)
     gain, num_samples = torch.exp(level_db * (math.log(10) / 20)), int(audio.shape[-1])
     if torch.onnx.is_in_onnx_export():  # which has no complex numbers
         return real_stft_filter(audio, gain, n_fft, hop_length, pad_mode="constant", num_samples=num_samples)

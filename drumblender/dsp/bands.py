@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
 Scale = Literal["erb", "mel"]
@@ -108,7 +108,7 @@ def band_powers(
     """
     spectrum = power(stft(audio, n_fft, hop_length, pad_mode="constant"))
     weights = band_weights(n_fft, sample_rate, num_bands, low_hz, high_hz, scale)
-    return spectrum @ weights.to(spectrum) / (3 / 8 * n_fft)  # the sum of a squared Hann window
+    return spectrum @ placed(weights, spectrum) / (3 / 8 * n_fft)  # the sum of a squared Hann window
 
 
 def smoothed(

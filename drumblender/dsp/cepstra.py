@@ -8,7 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
 
@@ -55,11 +55,12 @@ def mel_cepstrum(
     if loudest not in ("batch", "item"):
         raise ValueError(f"loudest is sought in the 'batch' or the 'item', got {loudest!r}.")
     spectrum = power(stft(audio, n_fft, hop_length))
-    mels = spectrum @ mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate).to(spectrum)
+    mels = spectrum @ placed(mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate), spectrum)
     level_db = 10 * torch.log10(mels.clamp(min=1e-10))
     top_db = level_db.amax(dim=(1, 2), keepdim=True)
     top_db = top_db.amax() if loudest == "batch" else top_db
-    return torch.maximum(level_db, top_db - floor_db) @ _cosines(num_coefficients, num_mels).to(spectrum)
+    cosines = placed(_cosines(num_coefficients, num_mels), spectrum)
+    return torch.maximum(level_db, top_db - floor_db) @ cosines
 
 
 @table

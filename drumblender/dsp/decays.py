@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels import served
+from drumblender.dsp.kernels import served, served_on_cuda
 from drumblender.dsp.precision import in_full_precision, widen
 from drumblender.types import Audio
 
@@ -109,6 +109,10 @@ def decaying_sweep(
         from drumblender.dsp.kernels.decays import Sweep
 
         return Sweep.apply(*controls, attack, num_samples)
+    if served_on_cuda(*controls) and {control.dtype for control in controls} == {torch.float32}:
+        from drumblender.dsp.kernels.decays_cuda import Sweep as SweepOnCuda
+
+        return SweepOnCuda.apply(*controls, attack, num_samples)
     step, depth, sweep_rate, fade_rate, gain = (widen(control) for control in controls)
     phase = _phase(step, depth[:, None] * _decay_plain(sweep_rate, attack, num_samples))
     fade = _decay_plain(fade_rate, attack, num_samples)

@@ -7,7 +7,7 @@ from torch import Tensor
 from drumblender.dsp.kernels import served
 from drumblender.dsp.moments import analysis_window
 from drumblender.dsp.precision import in_full_precision, widen
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 
 
 @in_full_precision
@@ -28,7 +28,7 @@ def amplitude_envelope(audio: Float[Tensor, "... samples"], window: int) -> Floa
     wide = widen(audio)
     # A correlation is a convolution with the window turned round; an FFT of this length does not wrap.
     points = size + window - 1
-    turned = analysis_window("hann", window, audio.dtype).to(wide).flip(0)
+    turned = placed(analysis_window("hann", window, audio.dtype), wide).flip(0)
     product = torch.fft.rfft(wide.square(), points) * torch.fft.rfft(turned, points)
     ahead = window - 1 - (window - 1) // 2
     return torch.fft.irfft(product, points)[..., ahead : ahead + size].to(audio.dtype)
@@ -55,7 +55,7 @@ def temporal_centroid_ms(
         sums = WeightedEnergy.apply(audio.reshape(-1, audio.shape[-1]), weights).view(*audio.shape[:-1], 2)
     else:
         energy = widen(audio).square()[..., None, :]
-        sums = (energy * weights.to(energy)).sum(dim=-1)
+        sums = (energy * placed(weights, energy)).sum(dim=-1)
     total, first = sums.unbind(dim=-1)
     return (first / (total + 1e-8) / sample_rate * 1000).to(audio.dtype)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 
 Align = Literal["center", "hop"]
 """Where T frames lie in N samples. ``center``: each in the middle of its share, so the first reaches half
@@ -75,7 +75,7 @@ def upsample_frames(
         tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     left, blend = frame_blends(frames.shape[-1], num_samples, upsampling)
-    left, blend = left.to(frames.device), blend.to(frames)
+    left, blend = placed(left, frames, left.dtype), placed(blend, frames)
     right = (left + 1).clamp(max=frames.shape[-1] - 1)
     return torch.lerp(frames[..., left], frames[..., right], blend)
 
@@ -108,3 +108,17 @@ def frame_blends(
         blend = (1 - np.cos(np.pi * blend)) / 2
     blend[(frame < 0) | (frame >= num_frames - 1)] = 0  # held before the first frame and after the last
     return torch.from_numpy(frame.clip(0, num_frames - 1)), torch.from_numpy(blend)
+
+
+@table
+def frame_starts(
+    num_frames: int, num_samples: int, upsampling: Upsampling
+) -> Int64[Tensor, "frames_and_end"]:
+    """The first sample that lies on each frame or after it, and the end.
+
+    Examples:
+        >>> frame_starts(2, 5, "ends")
+        tensor([0, 4, 5])
+    """
+    left, _ = frame_blends(num_frames, num_samples, upsampling)
+    return torch.searchsorted(left, torch.arange(num_frames + 1))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels import served
+from drumblender.dsp.kernels import served, served_on_cuda
 from drumblender.dsp.precision import in_full_precision, widen
 from drumblender.types import Audio
 
@@ -52,7 +52,8 @@ def biquad(
 ) -> Audio:
     """Filter each sound from rest: ``y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2]``.
 
-    Differentiable in all three tensors. On the CPU a compiled recursion in double precision.
+    Differentiable in all three tensors. A compiled recursion in double precision on the CPU, on CUDA with
+    Triton a parallel scan.
 
     Args:
         audio: What is filtered.
@@ -71,6 +72,10 @@ def biquad(
         from drumblender.dsp.kernels.filters import Biquad  # numba is slow to import
 
         return Biquad.apply(audio, b.expand(len(audio), 3), a.expand(len(audio), 3), limit)
+    if audio.numel() and served_on_cuda(audio, b, a):
+        from drumblender.dsp.kernels.filters_cuda import Biquad
+
+        return Biquad.apply(audio, b.expand(len(audio), 3), a.expand(len(audio), 3), clamp)
     return biquad_plain(audio, b, a, clamp=clamp)
 
 

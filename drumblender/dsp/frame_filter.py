@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 
 
 def filter_frame(
@@ -40,7 +40,7 @@ def real_filter_frame(
         True
     """
     n_fft = int(frame.shape[-1])
-    rows, turn, columns, place = (part.to(frame.device) for part in _factors(n_fft))
+    rows, turn, columns, place = (placed(part, frame, part.dtype) for part in _factors(n_fft))
     size_a, size_b = rows.shape[-1], columns.shape[-1]
     grid = frame.unflatten(-1, (size_a, size_b))
     real, imag = rows[0] @ grid, rows[1] @ grid

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import Upsampling, upsample_frames
-from drumblender.dsp.kernels import served
+from drumblender.dsp.kernels import served, served_on_cuda
 from drumblender.dsp.precision import in_full_precision, widen
 
 
@@ -29,7 +29,8 @@ def harmonic_bank(
     Differentiable in both tensors. NaN in, NaN out: nothing is checked sample by sample.
 
     On the CPU, where there is one cosine a sample and not one a harmonic: Clenshaw's recurrence sums the
-    series from ``cos(phase)`` alone, in float64, and holds no tensor of harmonics times samples.
+    series from ``cos(phase)`` alone, in float64. On CUDA with Triton, for amplitudes in float32, the phase is
+    counted in steps of ``2 ** -32`` turns. Neither holds a tensor of harmonics times samples.
 
     Args:
         f0_hz: Fundamental, in Hz.
@@ -64,6 +65,10 @@ def harmonic_bank(
     methods = {"f0_upsampling": f0_upsampling, "amp_upsampling": amp_upsampling}
     if served(f0_hz, amp):
         from drumblender.dsp.kernels.harmonics import fused_harmonic_bank  # numba imports slowly
+
+        return fused_harmonic_bank(f0_hz, amp, num_samples, sample_rate, **methods)
+    if amp.dtype == torch.float32 and served_on_cuda(f0_hz, amp):
+        from drumblender.dsp.kernels.harmonics_cuda import fused_harmonic_bank
 
         return fused_harmonic_bank(f0_hz, amp, num_samples, sample_rate, **methods)
     return harmonic_bank_plain(f0_hz, amp, num_samples=num_samples, sample_rate=sample_rate, **methods)

@@ -11,7 +11,7 @@ from torch import Tensor
 from drumblender.dsp.filters import biquad, biquad_plain
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import frames_of, table
+from drumblender.dsp.tables import frames_of, placed, table
 from drumblender.types import Audio
 
 # Corners of the analogue A-weighting curve in Hz, and the dB that lift it to 0 dB at 1 kHz (IEC 61672).
@@ -65,7 +65,7 @@ def a_weight(audio: Audio, sample_rate: int, num_taps: int = 101) -> Audio:
         >>> round(20 * heard[0].log10().item()), bool(heard[1] < 0.2)
         (0, True)
     """
-    return _centred_fir(audio, a_weighting_fir(sample_rate, num_taps).to(audio))
+    return _centred_fir(audio, placed(a_weighting_fir(sample_rate, num_taps), audio))
 
 
 def _centred_fir(audio: Audio, taps: Float[Tensor, "taps"], block: int = 64) -> Audio:
@@ -152,6 +152,6 @@ def k_weighted_power_plain(
     """What :func:`k_weighted_power` computes: any device, any precision."""
     frames = frames_of(audio, frame_size, hop_length)
     weighted = frames.flatten(0, 1)
-    for stage_b, stage_a in zip(b.to(audio), a.to(audio), strict=True):
+    for stage_b, stage_a in zip(placed(b, audio), placed(a, audio), strict=True):
         weighted = filter(weighted, stage_b[None], stage_a[None], clamp=clamp)
     return weighted.square().mean(dim=-1).view(frames.shape[:2])

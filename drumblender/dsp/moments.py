@@ -11,7 +11,7 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
 WINDOWS = ("hann", "flat_top", "symmetric_hann", "none")
@@ -70,7 +70,7 @@ def frame_magnitudes(
         torch.Size([2, 6, 129])
     """
     check_whole_frames(audio.shape[-1], frame_size, hop_length)
-    shapes = [analysis_window(name, frame_size, audio.dtype).to(audio.device) for name in windows]
+    shapes = [placed(analysis_window(name, frame_size, audio.dtype), audio) for name in windows]
     spectra = []
     while len(shapes) > 1 and served(audio):
         from drumblender.dsp.kernels.moments import PairedMagnitudes  # numba and scipy.fft import slowly

@@ -23,21 +23,31 @@ def white_noise(
         generator: Where the numbers come from; the global generator without it.
         device: Of the output.
         dtype: Of the output.
-        draw_on_device: Draw on ``device``, where the generator must live too. Otherwise numbers are drawn on
-            the CPU and copied, so that one seed gives the same noise on every device.
+        draw_on_device: Draw on ``device``, or where the generator lives. Otherwise numbers are drawn on the
+            CPU and copied, so that one seed gives the same noise on every device.
 
     Examples:
         >>> noise = white_noise((2, 1000), generator=torch.Generator().manual_seed(0))
         >>> noise.shape, bool(noise.abs().max() <= 1)
         (torch.Size([2, 1000]), True)
     """
-    source = device if draw_on_device else "cpu"
+    source = source_of(generator, device if draw_on_device else "cpu")
     options = {"generator": generator, "device": source, "dtype": torch.float32}
     if generator is not None and read_along():  # no exported graph can hold a generator: it holds the noise
         unit = aside(torch.rand, tuple(map(int, shape)), **options)
     else:
         unit = torch.rand(shape, **options)
     return (2 * unit - 1).to(device=device, dtype=dtype)  # not in place: an exported graph holds the draw
+
+
+def source_of(generator: torch.Generator | None, device: torch.device | str) -> torch.device | str:
+    """Where noise is drawn: where its generator lives, and without one on the device.
+
+    Examples:
+        >>> source_of(torch.Generator(), "cuda"), source_of(None, "cuda")
+        (device(type='cpu'), 'cuda')
+    """
+    return device if generator is None else generator.device
 
 
 def who_draws(

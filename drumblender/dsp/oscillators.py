@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import Align, interpolate_frames
-from drumblender.dsp.kernels import has_triton, read_along, served
+from drumblender.dsp.kernels import read_along, served, served_on_cuda
 from drumblender.dsp.precision import in_full_precision, widen
 
 
@@ -185,7 +185,7 @@ def _fitted(
     """Frequency and amplitude in one shape ``(batch, modes, frames)``, the phase as ``(batch, modes)``."""
     _check_positive(num_samples=num_samples)
     try:
-        shape = torch.broadcast_shapes(freq_rad.shape, amp.shape)
+        shape = torch.broadcast_tensors(freq_rad, amp)[0].shape  # broadcast_shapes would import sympy: 1 s
     except RuntimeError:
         shape = ()
     if len(shape) != 3 or 0 in shape:
@@ -210,7 +210,7 @@ def _fitted(
 def _has_kernel(*tensors: Tensor) -> bool:
     if any(tensor.dtype != torch.float32 for tensor in tensors):
         return False
-    return served(*tensors) or (served(*tensors, device="cuda") and has_triton())
+    return served(*tensors) or served_on_cuda(*tensors)
 
 
 def _check_positive(**numbers: float) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import frames_of, table
+from drumblender.dsp.tables import frames_of, placed, table
 
 KAISER = {"width": 32, "rolloff": 0.9475937167399596, "beta": 14.0}
 """The long sinc of the synths: a transition of 5 % of the band, what is beyond 100 dB down."""
@@ -154,7 +154,7 @@ def dense_sinc(sinc: Sinc) -> Float[Tensor, "taps phases"]:
     """
     phases, taps = sinc.rows.shape
     dense = sinc.rows.new_zeros(phases, taps + sinc.step - 1)
-    return dense.scatter(1, sinc.starts[:, None] + torch.arange(taps), sinc.rows).T
+    return dense.scatter(1, sinc.starts[:, None] + torch.arange(taps, device=dense.device), sinc.rows).T
 
 
 def _resample(x: Tensor, settings: Settings, num_samples: int | None, dtype: torch.dtype) -> Tensor:
@@ -180,15 +180,16 @@ def resample_plain(x: Float[Tensor, "*batch samples"], sinc: Sinc) -> Float[Tens
         >>> resample_plain(torch.randn(441), windowed_sinc(441, 480, width=6, rolloff=0.99)).shape[0] >= 480
         True
     """
-    kernel = dense_sinc(sinc)
+    rows, starts = placed(sinc.rows, x), placed(sinc.starts, x, sinc.starts.dtype)
+    kernel = dense_sinc(sinc._replace(rows=rows, starts=starts))
     padded = torch.nn.functional.pad(x, (sinc.reach, len(kernel) - sinc.reach))
-    return (frames_of(padded, len(kernel), sinc.step) @ kernel.to(x)).flatten(-2)
+    return (frames_of(padded, len(kernel), sinc.step) @ kernel).flatten(-2)
 
 
 def _resample_gathered(x: Tensor, sinc: Sinc, count: int) -> Tensor:
     """The same sum where the matrix would take gigabytes: the inputs of each output, in blocks."""
     phases, taps = sinc.rows.shape
-    rows, starts = sinc.rows.to(x), sinc.starts.to(x.device)
+    rows, starts = placed(sinc.rows, x), placed(sinc.starts, x, sinc.starts.dtype)
     padded = torch.nn.functional.pad(x, (sinc.reach, taps + sinc.step * -(-count // phases)))
     blocks = []
     for place in torch.arange(count, device=x.device).split(max(_MOST_WEIGHTS // taps, 1)):

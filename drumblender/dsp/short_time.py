@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.tables import placed
 from drumblender.types import Audio
 
 Frames = Literal["full", "padded"]
@@ -57,7 +58,7 @@ def short_time_magnitudes(
         raise ValueError(
             f"{num_samples} samples hold no full frame of {n_fft}: take a smaller n_fft or frames='padded'."
         )
-    spectra = torch.fft.rfft(audio.unfold(-1, n_fft, hop_length) * window.to(audio))
+    spectra = torch.fft.rfft(audio.unfold(-1, n_fft, hop_length) * placed(window, audio))
     if frames == "padded":
         spectra = spectra[:, : last_start // hop_length + 1]
     return spectra.abs() / n_fft**0.5

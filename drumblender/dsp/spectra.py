@@ -8,7 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
 Spectrum = Complex[Tensor, "batch frames bins"]
@@ -54,7 +54,7 @@ def stft(
         torch.Size([2, 63, 513])
     """
     check_frames(audio, n_fft, hop_length, None if window is None else window.numel(), pad_mode)
-    window = (hann_window(n_fft) if window is None else window).to(audio)
+    window = placed(hann_window(n_fft) if window is None else window, audio)
     if audio.dtype != torch.float32 or window.requires_grad or not served(audio):
         return stft_plain(audio, n_fft, hop_length, window, pad_mode)
     from drumblender.dsp.kernels.spectra import Stft  # numba and scipy.fft import slowly

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels import served
+from drumblender.dsp.kernels import served, served_on_cuda
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import (
     Spectrum,
@@ -44,7 +44,8 @@ def spectral_sums(
 ) -> SpectralSums:
     """The sums over frames and bins that spectral losses are made of, in float64 for each item.
 
-    Differentiable. In float32 on the CPU, where only the prediction needs a gradient, by compiled loops.
+    Differentiable. In float32, where only the prediction needs a gradient, by compiled loops: on the CPU, and
+    on CUDA with Triton.
 
     Args:
         prediction: Spectrum of the prediction.
@@ -62,14 +63,18 @@ def spectral_sums(
         raise ValueError(f"Spectra differ in shape: {tuple(prediction.shape)} and {tuple(target.shape)}.")
     if floor < 0 or offset < 0 or floor + offset <= 0:
         raise ValueError(f"The floor or the offset must be above 0, got {floor=}, {offset=}.")
-    fused = prediction.dtype == torch.complex64 == target.dtype and served(prediction, target)
     representable = max(floor**0.5, offset) >= 1e-15  # so that no ratio overflows float32
-    if fused and representable and not (target.requires_grad and torch.is_grad_enabled()):
-        from drumblender.dsp.kernels import spectral_distance as kernel  # numba is slow to import
+    narrow = prediction.dtype == torch.complex64 == target.dtype and prediction.numel() > 0
+    if narrow and representable and not (target.requires_grad and torch.is_grad_enabled()):
+        settings = prediction, target, floor, offset, match_gain
+        if served(prediction, target):
+            from drumblender.dsp.kernels import spectral_distance as kernel  # numba is slow to import
 
-        return SpectralSums(
-            *kernel.SpectralSums.apply(prediction, target, floor, offset, match_gain).unbind(1)
-        )
+            return SpectralSums(*kernel.SpectralSums.apply(*settings).unbind(1))
+        if served_on_cuda(prediction, target):
+            from drumblender.dsp.kernels import spectral_distance_cuda
+
+            return SpectralSums(*spectral_distance_cuda.SpectralSums.apply(*settings).unbind(1))
     return spectral_sums_plain(prediction, target, floor=floor, offset=offset, match_gain=match_gain)
 
 

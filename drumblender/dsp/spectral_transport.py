@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels import read_along, served
+from drumblender.dsp.kernels import readable, served
 from drumblender.dsp.kernels.sharing import plain_array
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.precision import in_full_precision, widen
@@ -72,7 +72,7 @@ def spectral_transport(
         if cutoff != "drop":
             tensors = tuple(map(widen, tensors))
         distance = spectral_transport_plain(*tensors, *settings, cutoff, limit).to(prediction.dtype)
-    if not read_along() and not distance.isfinite().all():
+    if readable(distance) and not distance.isfinite().all():
         raise ValueError("Magnitudes must be finite and not negative; some frame is not.")
     return distance
 
@@ -117,7 +117,7 @@ def _check_spectra(prediction: Tensor, target: Tensor, positions: Tensor, others
             raise ValueError(
                 f"The {name} has {spectra.shape[1]} bins but positions of shape {tuple(places.shape)}."
             )
-        if not read_along() and not places.isfinite().all():
+        if readable(places) and not places.isfinite().all():
             raise ValueError(f"Positions must be finite; those of the {name} are not.")
 
 

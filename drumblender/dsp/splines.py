@@ -6,7 +6,7 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 
 
 @in_full_precision
@@ -43,7 +43,7 @@ def spline_upsample(
     if num_frames == 1:
         return frames.expand(-1, count, -1)
     inside = min(max(num_samples - first, 0), count)
-    slopes = _slope_matrix(num_frames).to(frames) @ frames
+    slopes = placed(_slope_matrix(num_frames), frames) @ frames
     if served(frames):
         from drumblender.dsp.kernels.splines import Hermite  # numba is slow to import
 

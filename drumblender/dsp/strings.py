@@ -11,8 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.all_pole import bounds, sparse_all_pole, sparse_all_pole_inverse, working_dtype
-from drumblender.dsp.kernels import read_along, served
+from drumblender.dsp.kernels import check_on_cuda, readable, served
 
+_WRONG_PERIOD = (
+    "A period must be finite and above 0. Fill unvoiced frames with the pitch of their neighbours first."
+)
 _LIMIT = 1e-6  # samples by which the delay stays under its maximum
 
 
@@ -148,16 +151,15 @@ def _precise_taps(
 ) -> tuple[Tensor, Tensor]:
     if max_delay < 1:
         raise ValueError(f"A string needs a delay of at least 1 sample, got {max_delay=}.")
-    if period.numel() and not read_along():  # whose values must not be read
+    lowest = 0.0 if min_period <= 0 else -math.inf
+    check_on_cuda(period, lowest, math.inf, _WRONG_PERIOD)
+    if period.numel() and readable(period):
         shortest, longest = bounds(period)  # NaN where one is
-        lowest = 0.0 if min_period <= 0 else -math.inf
         if not lowest < shortest <= longest < math.inf:
             wrong = ~((period > lowest) & (period < math.inf))
             item, sample = wrong.nonzero()[0].tolist()
-            raise ValueError(
-                f"The period of item {item} at sample {sample} is {period[item, sample].item()}; it must be "
-                "finite and above 0. Fill unvoiced frames with the pitch of their neighbours first."
-            )
+            value = period[item, sample].item()
+            raise ValueError(f"The period of item {item} at sample {sample} is {value}. {_WRONG_PERIOD}")
     dtype = working_dtype(period.device)
     period64, loop64 = period.to(dtype), loop_coefficients.to(dtype)
     if served(period64, loop64):

@@ -7,6 +7,9 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from drumblender.dsp.kernels import read_along
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,6 +58,36 @@ def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """
     with ThreadPoolExecutor(1) as other:
         return other.submit(function, *args, **kwargs).result()
+
+
+_COPIES = WeakIdKeyDictionary()  # of each table, by device and type
+
+
+def placed(kept: Tensor, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """``kept.to(like)``, copied once for each device and type while the table lives; do not write to it.
+
+    A copy at every call makes a GPU wait for its host. For tensors of a :func:`table`, which stay.
+
+    Args:
+        kept: What a table holds.
+        like: Whose device and type the copy has.
+        dtype: Another type than that, such as the table's own.
+
+    Examples:
+        >>> ramp, wide = torch.arange(3), torch.zeros(1, dtype=torch.float64)
+        >>> placed(ramp, wide) is placed(ramp, wide), placed(ramp, wide, ramp.dtype) is ramp
+        (True, True)
+    """
+    dtype = dtype or like.dtype
+    if (kept.device, kept.dtype) == (like.device, dtype):
+        return kept
+    if read_along() or kept.requires_grad:  # the copy belongs to the graph
+        return kept.to(device=like.device, dtype=dtype)
+    copies = _COPIES.setdefault(kept, {})
+    if (like.device, dtype) not in copies:
+        with torch.inference_mode(False), torch.no_grad():  # a later call may take gradients
+            copies[like.device, dtype] = kept.to(device=like.device, dtype=dtype)
+    return copies[like.device, dtype]
 
 
 def frames_of(x: Tensor, size: int, hop: int) -> Tensor:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels import read_along, served
+from drumblender.dsp.kernels import readable, served
 from drumblender.dsp.kernels.sharing import plain_array
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.precision import in_full_precision, widen
@@ -90,7 +90,7 @@ def wasserstein_1d(
         exact = cutoff != "drop"
         tensors = (widen(value) if exact else value for value in (u, v, a, b))
         distance = wasserstein_plain(*tensors, p=p, cutoff=cutoff).to(u.dtype)
-    if not read_along() and not distance.isfinite().all():
+    if readable(distance) and not distance.isfinite().all():
         raise ValueError("Positions must be finite, and weights finite and not negative.")
     return _root(distance, p) if root else distance
 

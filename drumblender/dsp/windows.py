@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.kernels import served
+from drumblender.dsp.tables import placed, table
 
 Starts = Sequence[int] | Int[Tensor, "batch starts"]
 """First samples of windows: the same for all items, or given for each."""
@@ -42,8 +43,13 @@ def place_windows(
 
 def _starts_for(starts: Starts, signal: Tensor) -> Int[Tensor, "batch starts"]:
     if not torch.is_tensor(starts):
-        starts = torch.tensor([list(starts)], dtype=torch.int64).expand(len(signal), -1)
+        return placed(_row(tuple(map(int, starts))), signal, torch.int64).expand(len(signal), -1)
     return starts.to(signal.device)
+
+
+@table
+def _row(starts: tuple[int, ...]) -> Int[Tensor, "1 starts"]:
+    return torch.tensor([starts], dtype=torch.int64)
 
 
 def _window_places(starts: Starts, window: int, signal: Tensor) -> Tensor:

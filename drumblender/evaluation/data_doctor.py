@@ -12,7 +12,7 @@ from torch import Tensor
 from drumblender.atomic import atomic_write
 from drumblender.audio_io import read_audio
 from drumblender.console import track
-from drumblender.data.phrases import PhraseDataModule
+from drumblender.data.phrases import PhraseData
 from drumblender.data.prepare.manifest import load_manifest
 from drumblender.dsp.bands import band_powers
 from drumblender.dsp.spectra import power, stft
@@ -74,7 +74,7 @@ class Finding:
         return [words for words, true in told.items() if true]
 
 
-def examine(data: PhraseDataModule) -> list[Finding]:
+def examine(data: PhraseData) -> list[Finding]:
     """Look at every item of a prepared folder.
 
     Raises:
@@ -94,7 +94,7 @@ def examine(data: PhraseDataModule) -> list[Finding]:
     return _with_twins(found, prints)
 
 
-def plot_items(data: PhraseDataModule, folder: Path) -> int:
+def plot_items(data: PhraseData, folder: Path) -> int:
     """Draw every item of a prepared folder, named as its recording; returns how many."""
     manifest = load_manifest(data.data_dir / data.meta_file)
     folder.mkdir(parents=True, exist_ok=True)

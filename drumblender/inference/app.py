@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drumblender.audio_io import read_audio
-from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.checkpoints import Loaded, load_played
 from drumblender.evaluation.curve_pictures import draw_melodies
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.transfer import curves_of, transfer_file
@@ -161,10 +161,10 @@ def load_transfer(name: str, trust: Trust | None = None) -> Loaded:
         FileNotFoundError: There is no such checkpoint.
         ValueError: It holds another kind of model.
     """
-    loaded = load_checkpoint(find_checkpoint(name), trust)
+    loaded = load_played(find_checkpoint(name), trust)
     if loaded.task.verb != "transfer":
         raise ValueError(
-            f"{name} holds a {type(loaded.task).__name__}; the app plays models of cfg/guitar.yaml. "
+            f"{name} holds a {loaded.kind}; the app plays models of cfg/guitar.yaml. "
             f"Play this one with `drumblender {loaded.task.verb}`."
         )
     return loaded

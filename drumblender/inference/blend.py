@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from drumblender.audio_io import read_audio, write_wav
-from drumblender.checkpoints import Loaded, load_checkpoint
-from drumblender.data import AudioDataModule
+from drumblender.checkpoints import Loaded, load_played
+from drumblender.data import AudioData
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.open_sound import BadAudioError
 from drumblender.trust import trusted
@@ -111,11 +111,9 @@ def command(given: argparse.Namespace) -> int:
         raise FileNotFoundError(f"No recording {missing[0]}.")
     if given.output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {given.output.name} should be {given.output.stem}.wav.")
-    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
+    loaded = load_played(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "synth":
-        raise ValueError(
-            f"{given.checkpoint} holds a {type(loaded.task).__name__}, which has no voices to blend."
-        )
+        raise ValueError(f"{given.checkpoint} holds a {loaded.kind}, which has no voices to blend.")
     loaded.task.to(given.device)
     heard = {path: _from_onset(loaded, path) for path in dict.fromkeys(named.values())}
     sound = blend(loaded, {voice: heard[path] for voice, path in named.items()}, given.morph, given.seed)
@@ -125,7 +123,7 @@ def command(given: argparse.Namespace) -> int:
 
 
 def _from_onset(loaded: Loaded, path: Path) -> Tensor:
-    dc = loaded.data.dc if isinstance(loaded.data, AudioDataModule) else "keep"
+    dc = loaded.data.dc if isinstance(loaded.data, AudioData) else "keep"
     audio, _ = read_audio(path, loaded.sample_rate, dc=dc)
     start = first_non_silent_sample(audio)
     if start is None:

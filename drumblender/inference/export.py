@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.checkpoints import Loaded, load_played
 from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_copy, save_torchscript
 from drumblender.inference.frame_export import export_step
 from drumblender.inference.frame_step import FrameStep
 from drumblender.inference.remap import remapping_parts
 from drumblender.synths import Snare808
-from drumblender.tasks import RemapTask
+from drumblender.tasks import RemapVoices
 from drumblender.trust import Trust, trusted
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RescaledFilter(nn.Module):
 
 
 def exportable(
-    task: RemapTask, *, center: bool = False, plugin_ranges: bool = False, plugin: bool = True
+    task: RemapVoices, *, center: bool = False, plugin_ranges: bool = False, plugin: bool = True
 ) -> nn.Module:
     """The module to export, frozen.
 
@@ -135,7 +135,7 @@ def export(
     suffix = Path(output_path).suffix.lower()
     if suffix not in (".pt", ".onnx"):
         raise ValueError(f"The mapper is written as .pt or .onnx, not as {Path(output_path).name}.")
-    task, data = remapping_parts(load_checkpoint(checkpoint, trust), checkpoint)
+    task, data = remapping_parts(load_played(checkpoint, trust), checkpoint)
     known_center = bool(task.mapping.onset_scale.known)
     if center is None:
         center = known_center
@@ -160,7 +160,7 @@ def export(
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender export CKPT OUT.pt|OUT.onnx`; see :func:`drumblender.options.converting.export`."""
-    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
+    loaded = load_played(given.checkpoint, trusted(given.trust))
     if loaded.task.verb == "transfer":
         return _export_transfer(loaded, given)
     export(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.checkpoints import load_checkpoint
+from drumblender.checkpoints import load_played
 from drumblender.features.curve_stream import CurveStream
 from drumblender.features.note_curves import NoteCurves
 from drumblender.inference.frame_step import Player
@@ -112,9 +112,9 @@ def open_live(
         FileNotFoundError: There is no such checkpoint.
         ValueError: It holds another kind of model.
     """
-    loaded = load_checkpoint(find_checkpoint(checkpoint))
+    loaded = load_played(find_checkpoint(checkpoint))
     if loaded.task.verb != "transfer":
-        raise ValueError(f"{checkpoint} holds a {type(loaded.task).__name__}, which is not played live.")
+        raise ValueError(f"{checkpoint} holds a {loaded.kind}, which is not played live.")
     room = None if dry else room_of(loaded.task)
     return LiveTransfer(
         loaded.task.player, loaded.data.curves, options, instrument_of(loaded.task), room, yin_frame

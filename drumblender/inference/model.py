@@ -6,19 +6,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.checkpoints import Loaded, load_played
 from drumblender.dsp.resample import hann_resample
 from drumblender.inference.remap import remap_audio
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.synth import Settings, resynthesise
-from drumblender.tasks import RemapTask, SynthesisTask
+from drumblender.tasks import RemapVoices, Voices
 
 
 class Model:
-    """A trained task that is played.
+    """A trained model that is played.
 
     Attributes:
-        task: The LightningModule, in eval mode.
+        task: Its voices, in eval mode; the LightningModule, where it was given one.
         sample_rate: Samples per second of what it plays.
 
     Examples:
@@ -38,12 +38,12 @@ class Model:
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
-        self.task: SynthesisTask = loaded.task
+        self.task: Voices = loaded.task
         self.sample_rate: int = loaded.sample_rate
 
     def __repr__(self) -> str:
         voices = ", ".join(self.task.voices)
-        return f"Model({type(self.task).__name__} of {voices}, {self.sample_rate} Hz)"
+        return f"Model({self._loaded.kind} of {voices}, {self.sample_rate} Hz)"
 
     def __call__(
         self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0
@@ -61,7 +61,7 @@ class Model:
         Raises:
             BadAudioError: The recording is silent, or has nothing that the model answers to.
         """
-        if isinstance(self.task, RemapTask):
+        if isinstance(self.task, RemapVoices):
             heard = hann_resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
@@ -76,7 +76,7 @@ class Model:
         Raises:
             ValueError: The model answers hits instead of resynthesising.
         """
-        if isinstance(self.task, RemapTask):
+        if isinstance(self.task, RemapVoices):
             raise ValueError("A model that remaps has one voice; call it instead.")
         sounds = self._resynthesised(audio, sample_rate, Settings(seed=seed, stems=True))
         return {name: sound for name, sound in sounds.items() if name}
@@ -116,4 +116,4 @@ def load(checkpoint: str | Path) -> Model:
         >>> load("modal.ckpt").sample_rate
         16000
     """
-    return Model(load_checkpoint(find_checkpoint(checkpoint)))
+    return Model(load_played(find_checkpoint(checkpoint)))

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import logging
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,49 +13,72 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.audio_io import header_of, read_blocks
-from drumblender.checkpoints import load_checkpoint
+from drumblender.checkpoints import load_played
 from drumblender.console import track as progress
-from drumblender.dsp.cqt import cqt
 from drumblender.features.note_segments import segment_notes
 from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Track, Tracker
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
-from drumblender.tasks.pitch import PitchTask
+from drumblender.tasks import PitchVoices
 from drumblender.trust import Trust, trusted
 
 log = logging.getLogger(__name__)
 _SEMITONE = 3  # bins of pitch to either side that count as one pitch
+_SILENCE = 1e-4
+_STRETCH_HOP_S = 0.02  # of stretches of a quarter of a second; frames between are on lines
 
 
 class NetworkTracker(Tracker):
     """A network that :class:`~drumblender.tasks.pitch.PitchTask` trained.
 
-    Confidence is the share of its bins within a semitone of the pitch; silence has none.
+    It hears what it was trained on: frames of one constant-Q transform of the sound, or, where its transform
+    is averaged over a tone, stretches as long as those tones and as loud. Confidence is the share of its bins
+    within a semitone of the pitch; silence has none.
 
     Args:
         task: Its controller hears a constant-Q transform and ends in a pitch head.
+        num_samples: Length of the tones it was trained on, where its transform is averaged over them.
         hop_s, threshold: As every tracker.
     """
 
-    reach_s, threshold = 0.8, 0.6  # the lowest bin hears 1.6 s
+    threshold = 0.6
 
-    def __init__(self, task: PitchTask, hop_s: float = 0.01, threshold: float | None = None) -> None:
+    def __init__(
+        self, task: PitchVoices, num_samples: int = 4096, hop_s: float = 0.01, threshold: float | None = None
+    ) -> None:
         super().__init__(hop_s, threshold)
-        self.sample_rate = task.sample_rate
+        self.sample_rate, self.num_samples = task.sample_rate, num_samples
         controls = task.voices["tone"].controls
         self.encoder, self.head = controls.encoder.eval(), controls.head.eval()
+        # the lowest bin hears 1.6 s
+        self.reach_s = num_samples / 2 / self.sample_rate if self.encoder.cqt.reduce else 0.8
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        settings = self.encoder.cqt.settings
-        heard = cqt(audio[None], settings).abs().mT[0]
+        heard, loud, hop = self._stretches(audio) if self.encoder.cqt.reduce else self._frames(audio)
         place, shares = self.head.pitch(self.encoder.net(heard))
         place, shares = place[:, 0], shares[:, 0]
         bins = torch.arange(shares.shape[1])
         near = (bins - place[:, None] * (shares.shape[1] - 1)).abs() <= _SEMITONE
-        sure = (shares * near).sum(dim=1) * (heard.amax(dim=1) > 1e-4)
-        at = np.arange(len(heard)) * settings.hop_length / self.sample_rate
+        sure = (shares * near).sum(dim=1) * loud
+        at = np.arange(len(heard)) * hop / self.sample_rate
         return at, self.head.range_hz.denormalize(place).numpy(), sure.numpy()
+
+    def _frames(self, audio: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Frames of one transform, which are louder than silence, and samples from each to the next."""
+        transform = self.encoder.cqt
+        heard = transform(audio[None])[0]
+        silence = 20 * math.log(_SILENCE) if transform.log else _SILENCE
+        return heard, heard.amax(dim=1) > silence, transform.settings.hop_length
+
+    def _stretches(self, audio: Tensor) -> tuple[Tensor, Tensor, int]:
+        """The same of transforms of stretches around each time, with a peak of 0.9, as tones have it."""
+        hop = round(_STRETCH_HOP_S * self.sample_rate)
+        half = self.num_samples // 2
+        stretches = torch.nn.functional.pad(audio, (half, half)).unfold(0, self.num_samples, hop)
+        peaks = stretches.abs().amax(dim=1, keepdim=True)
+        parts = (0.9 * stretches / (peaks + 1e-7)).split(128)
+        return torch.cat([self.encoder.cqt(part)[:, 0] for part in parts]), peaks[:, 0] > _SILENCE, hop
 
 
 def make_tracker(name: str | None, trust: Trust | None = None, **settings: object) -> Tracker:
@@ -65,10 +89,10 @@ def make_tracker(name: str | None, trust: Trust | None = None, **settings: objec
     """
     if name is None or name in TRACKERS or not Path(name).is_file():
         return tracker(name, **settings)
-    task = load_checkpoint(name, trust).task
-    if not isinstance(task, PitchTask):
-        raise ValueError(f"{name} holds a {type(task).__name__}; a tracker is a PitchTask.")
-    return NetworkTracker(task, **settings)
+    loaded = load_played(name, trust)
+    if not isinstance(loaded.task, PitchVoices):
+        raise ValueError(f"{name} holds a {loaded.kind}; a tracker is a PitchTask.")
+    return NetworkTracker(loaded.task, getattr(loaded.data, "num_samples", 4096), **settings)
 
 
 def write_track(found: Track, path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from drumblender.data.fake import percussion
 from drumblender.inference.model import Model
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
-from drumblender.tasks import GuitarTask, RemapTask, StringTask
+from drumblender.tasks import GuitarVoices, RemapVoices, StringVoices
 
 _TONE_S, _TONE_HZ, _PARTIALS = 2.0, 146.83, 20
 _HIT_S, _LEVELS = 0.5, (0.2, 0.5, 1.0)
@@ -23,9 +23,9 @@ def probe(task: torch.nn.Module, sample_rate: int) -> Float[Tensor, "samples"]:
     >>> probe(DrumTask.__new__(DrumTask), 16000).shape
     torch.Size([16000])
     """
-    if isinstance(task, StringTask | GuitarTask):
+    if isinstance(task, StringVoices | GuitarVoices):
         return fading_note(sample_rate)
-    if isinstance(task, RemapTask):
+    if isinstance(task, RemapVoices):
         hits = [level * _drum("snare", _HIT_S, sample_rate) for level in _LEVELS]
         return torch.cat(hits)
     return _drum("tom", 1.0, sample_rate)

@@ -33,8 +33,9 @@ def refined_controls(
 ) -> tuple[dict[str, Controls], Gain]:
     """The controls of every voice after some steps of Adam, and what that gained.
 
-    Controls that the data bring (a pitch, modes), that are played as an analysis measured them, or in a
-    unit other than decibels, stay; levels move by about 0.6 dB a step, controls in (0, 1) by their logit.
+    Controls that the data bring (a pitch, modes), that are played as an analysis measured them, or that are
+    in a unit other than decibels, stay; levels move by about 0.6 dB a step, controls in (0, 1) by their
+    logit.
     Noise is drawn anew in each step, so that levels are fitted and not a draw. Where the descent led away
     from the recording, the controls are those that it began with.
 

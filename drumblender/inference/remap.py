@@ -12,13 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.audio_io import read_audio, write_wav
-from drumblender.checkpoints import Loaded, load_checkpoint
-from drumblender.data import RemapDataModule
+from drumblender.checkpoints import Loaded, load_played
+from drumblender.data import RemapData
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
 from drumblender.inference.hits import HitStream, RunningScale
 from drumblender.open_sound import BadAudioError
 from drumblender.synths.drum_synth import DrumSynth
-from drumblender.tasks import RemapTask
+from drumblender.tasks import RemapVoices
 from drumblender.trust import Trust, trusted
 from drumblender.types import Audio
 
@@ -46,8 +46,8 @@ class RemapStream:
 
     def __init__(
         self,
-        task: RemapTask,
-        data: RemapDataModule,
+        task: RemapVoices,
+        data: RemapData,
         hit_s: float = 1.0,
         scaling: Literal["training", "running"] = "running",
         choke: bool = False,
@@ -86,8 +86,8 @@ class RemapStream:
 
 @torch.no_grad()
 def remap_audio(
-    task: RemapTask,
-    data: RemapDataModule,
+    task: RemapVoices,
+    data: RemapData,
     audio: Float[Tensor, "samples"],
     hit_s: float = 1.0,
     scaling: Scaling = "training",
@@ -149,7 +149,7 @@ def remap(
         ValueError: The checkpoint is of another kind of task.
         BadAudioError: The recording cannot be read, or has no onset.
     """
-    loaded = load_checkpoint(checkpoint, trust)
+    loaded = load_played(checkpoint, trust)
     task, data = remapping_parts(loaded, checkpoint)
     task.to(device)
     audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel, dc=data.dc)
@@ -161,10 +161,10 @@ def remap(
     return len(detect_onsets(audio.numpy(), data.sample_rate, data.onsets))
 
 
-def remapping_parts(loaded: Loaded, path: str | Path) -> tuple[RemapTask, RemapDataModule]:
+def remapping_parts(loaded: Loaded, path: str | Path) -> tuple[RemapVoices, RemapData]:
     """The task and data of a checkpoint, if they are those of timbre remapping."""
-    if not isinstance(loaded.task, RemapTask) or not isinstance(loaded.data, RemapDataModule):
-        raise ValueError(f"{path} holds a {type(loaded.task).__name__}; remapping needs a RemapTask.")
+    if not isinstance(loaded.task, RemapVoices) or not isinstance(loaded.data, RemapData):
+        raise ValueError(f"{path} holds a {loaded.kind}; remapping needs a RemapTask.")
     return loaded.task, loaded.data
 
 
@@ -186,7 +186,7 @@ def command(given: argparse.Namespace) -> int:
     return 0
 
 
-def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scaling) -> Tensor:
+def _scale(task: RemapVoices, raw: Float[Tensor, "hits features"], scaling: Scaling) -> Tensor:
     if scaling == "training":
         _need_known_scale(task)
         return task.mapping.onset_scale(raw.to(task.device))
@@ -203,7 +203,7 @@ def _scale(task: RemapTask, raw: Float[Tensor, "hits features"], scaling: Scalin
     return scaled - task.mapping.onset_scale.center.cpu()
 
 
-def _need_known_scale(task: RemapTask) -> None:
+def _need_known_scale(task: RemapVoices) -> None:
     if not task.mapping.onset_scale.known:
         raise ValueError(
             "This checkpoint does not say how the onset features of its drum were scaled (imported ones "
@@ -211,7 +211,7 @@ def _need_known_scale(task: RemapTask) -> None:
         )
 
 
-def _hit_samples(task: RemapTask, hit_s: float) -> int:
+def _hit_samples(task: RemapVoices, hit_s: float) -> int:
     wanted = round(hit_s * task.sample_rate) if math.isfinite(hit_s) else 0
     if wanted < 1:
         raise ValueError(f"A hit sounds for more than 0 seconds, got {hit_s}.")
@@ -222,7 +222,7 @@ def _hit_samples(task: RemapTask, hit_s: float) -> int:
     return noise.shape[1]
 
 
-def _render(task: RemapTask, onset: Float[Tensor, "hits features"], num_samples: int) -> Audio:
+def _render(task: RemapVoices, onset: Float[Tensor, "hits features"], num_samples: int) -> Audio:
     sound = task.play(task.controls({"onset": onset}), num_samples)
     fade = min(round(_FADE_S * task.sample_rate), num_samples)
     sound[:, num_samples - fade :] *= torch.linspace(1, 0, fade, device=sound.device)

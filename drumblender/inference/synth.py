@@ -12,15 +12,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from drumblender.audio_io import read_audio, write_wav
-from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.checkpoints import Loaded, load_checkpoint, load_played
 from drumblender.console import track
-from drumblender.data import AudioDataModule
+from drumblender.data import AudioData
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.resample import hann_resample
-from drumblender.inference.refined import refined_controls
 from drumblender.open_sound import BadAudioError, reason_of
 from drumblender.sound_files import distinct_outputs, find_sounds
-from drumblender.tasks import PitchTask
+from drumblender.tasks import PitchVoices
 from drumblender.trust import trusted
 from drumblender.types import HearsRecordings
 
@@ -79,6 +78,8 @@ def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str,
     batch = {name: value.to(task.device) for name, value in batch.items()}
     controls = task.voice_controls(batch)
     if settings.refine:
+        from drumblender.inference.refined import refined_controls  # slow to import
+
         controls, gain = refined_controls(task, batch, settings.refine, settings.seed)
         log.info("%d steps of refinement: %s.", settings.refine, gain)
     with _seeded(settings.seed):
@@ -94,8 +95,8 @@ def _check_hears(loaded: Loaded) -> None:
     if not isinstance(loaded.data, HearsRecordings):
         told = "; `drumblender pitch IN OUT --tracker CKPT` tells the pitch that it finds"
         raise ValueError(
-            f"This {type(loaded.task).__name__} was trained on {type(loaded.data).__name__}, which makes its "
-            f"sounds and hears no recordings{told if isinstance(loaded.task, PitchTask) else ''}."
+            f"This {loaded.kind} was trained on {type(loaded.data).__name__}, which makes its "
+            f"sounds and hears no recordings{told if isinstance(loaded.task, PitchVoices) else ''}."
         )
 
 
@@ -108,7 +109,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
     """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
-    dc = loaded.data.dc if isinstance(loaded.data, AudioDataModule) else "keep"
+    dc = loaded.data.dc if isinstance(loaded.data, AudioData) else "keep"
     audio, rate = read_audio(source, None if settings.keep_rate else loaded.sample_rate, dc=dc)
     _check_hears(loaded)
     length = len(audio) if settings.trim else None  # there and back, resampling rounds up
@@ -136,9 +137,10 @@ def command(given: argparse.Namespace) -> int:
     )
     if not given.input.exists():
         raise FileNotFoundError(f"No recording {given.input}.")
-    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
+    load = load_checkpoint if given.refine else load_played  # only refinement needs the loss
+    loaded = load(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "synth":
-        kind, verb = type(loaded.task).__name__, loaded.task.verb
+        kind, verb = loaded.kind, loaded.task.verb
         raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
     loaded.task.to(given.device)
     if given.input.is_dir():

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from drumblender.checkpoints import Loaded, load_checkpoint
+from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track
 from drumblender.dsp.units import hz_to_midi
 from drumblender.inference.transfer import transfer_file
@@ -12,13 +12,13 @@ from drumblender.inference.transfer_curves import Instrument, Transfer
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.synths import Room
-from drumblender.tasks import GuitarTask
+from drumblender.tasks import GuitarVoices
 from drumblender.trust import trusted
 
 log = logging.getLogger(__name__)
 
 
-def instrument_of(task: GuitarTask) -> Instrument | None:
+def instrument_of(task: GuitarVoices) -> Instrument | None:
     """The range of the training; None where a checkpoint has none, as imported ones."""
     if not task.range_f0_hz.any():
         return None
@@ -26,7 +26,7 @@ def instrument_of(task: GuitarTask) -> Instrument | None:
     return Instrument(float(hz_to_midi(task.range_f0_hz[middle])), tuple(task.range_loudness_db.tolist()))
 
 
-def room_of(task: GuitarTask) -> Room | None:
+def room_of(task: GuitarVoices) -> Room | None:
     """The room of a model, if it has one."""
     return next((voice.synth for voice in task.voices.values() if isinstance(voice.synth, Room)), None)
 
@@ -59,9 +59,9 @@ def options_of(given: argparse.Namespace, unvoiced: float) -> Transfer:
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender transfer CKPT VOICE OUT`; see :func:`drumblender.options.playing.transfer`."""
-    loaded = load_checkpoint(given.checkpoint, trusted(given.trust))
+    loaded = load_played(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "transfer":
-        kind, verb = type(loaded.task).__name__, loaded.task.verb
+        kind, verb = loaded.kind, loaded.task.verb
         raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
     options = options_of(given, loaded.data.curves.hold_below)
     if given.input.resolve() == given.output.resolve():

@@ -1,5 +1,6 @@
 """Feature-wise linear modulation, by an embedding or by the features' own past."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -48,6 +49,37 @@ class FiLM(nn.Module):
         if self.norm is None or not self.norm.training:
             return bias
         return bias.detach() + 0 * bias
+
+    def moments(
+        self, x: Float[Tensor, "batch channels frames"]
+    ) -> tuple[Float[Tensor, "channels"], Float[Tensor, "channels"]]:
+        """Mean and variance that the normalisation takes out, without gradient; 0 and 1 where there is none.
+
+        In training they are of ``x``, and the running statistics move on.
+
+        Raises:
+            ValueError: Batch norm is to learn from a single frame.
+        """
+        if self.norm is None:
+            return x.new_zeros(x.shape[1], dtype=torch.float32), x.new_ones(x.shape[1], dtype=torch.float32)
+        if not self.norm.training:
+            return self.norm.running_mean.clone(), self.norm.running_var.clone()  # a later step changes them
+        num_values = x.shape[0] * x.shape[2]
+        if num_values < 2:
+            raise ValueError("Batch norm learns from more than 1 frame, got 1.")
+        variance, mean = torch.var_mean(x.detach().float(), dim=(0, 2), correction=0)
+        self.learn(mean, variance, num_values)
+        return mean, variance
+
+    def learn(
+        self, mean: Float[Tensor, "channels"], variance: Float[Tensor, "channels"], num_values: int
+    ) -> None:
+        """Move the running statistics on, as ``nn.BatchNorm1d`` does: the variance that runs is unbiased."""
+        norm = self.norm
+        norm.num_batches_tracked += 1
+        norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
+        unbiased = variance * (num_values / (num_values - 1))
+        norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
 
     def forward(
         self, x: Float[Tensor, "batch channels frames"], film_embedding: Float[Tensor, "batch embedding"]

@@ -8,6 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.nets.conv import conv1d
+from drumblender.nets.cpu import tiled
+
+_FRAMES_AT_ONCE = 64
+
 Activation = Literal["leaky", "relu", "silu"]
 
 
@@ -124,8 +129,25 @@ class PitchConv(nn.Module):
         self.pre_fc = nn.Sequential(*[part for layer in layers for part in (layer, act())])
 
     def forward(self, frames: Float[Tensor, "frames bins"]) -> Float[Tensor, "frames features"]:
-        x = self.conv1(self.layernorm(frames[:, None]))
-        for layer in self.prefilt_list:
-            x = layer(x) + x if self.residual else layer(x)
-        x = self.conv4(self.conv3(self.conv2(x)))
+        x = self.layernorm(frames[:, None])
+        # Frames know nothing of each other: a few at a time stay in the cache from layer to layer.
+        parts = x.split(_FRAMES_AT_ONCE) if tiled(x) else [x]
+        x = torch.cat([self._widened(part) for part in parts])
+        dropped, last = self.conv4[2:]  # on all frames, so that what is dropped hangs on the seed alone
+        x = _convolved(last, dropped(x))
         return self.pre_fc(x.flatten(1))
+
+    def _widened(self, x: Float[Tensor, "frames 1 bins"]) -> Float[Tensor, "frames channels bins"]:
+        conv, act = self.conv1
+        x = act(_convolved(conv, x))
+        for conv, act in self.prefilt_list:
+            y = act(_convolved(conv, x))
+            x = y + x if self.residual else y
+        for conv, act in (self.conv2, self.conv3, self.conv4[:2]):
+            x = act(_convolved(conv, x))
+        return x
+
+
+def _convolved(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    left = conv.padding[0]
+    return conv1d(x, conv.weight, conv.bias, padding=(left, left))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from drumblender.nets.conv import Pad, conv1d
 from drumblender.nets.cpu import tiled
+from drumblender.nets.cuda import fused
 from drumblender.nets.film import FiLM, TFiLM
 
 
@@ -162,7 +163,8 @@ class TCNBlock(nn.Module):
                 f"and {dilation=}: its output would be one frame short of the skip."
             )
         exact_gelu = isinstance(self.activation, nn.GELU) and self.activation.approximate == "none"
-        self._one_pass = self.film is not None and exact_gelu and not norm and self.tfilm is None
+        self._film_gelu = self.film is not None and exact_gelu and self.tfilm is None
+        self._one_pass = self._film_gelu and not norm
 
     def forward(
         self,
@@ -177,12 +179,17 @@ class TCNBlock(nn.Module):
         h = norm[0](x) if norm else x
         bias = conv.bias if self.film is None else self.film.bias_before(conv.bias)
         h = conv1d(h, conv.weight, bias, dilation=conv.dilation[0], padding=pad.padding)
+        skip = conv1d(x, self.residual.weight, self.residual.bias)
+        if self._film_gelu and fused(h):
+            from drumblender.nets.cuda.film_cuda import film_gelu  # so is Triton
+
+            return film_gelu(h, film_embedding, self.film, skip)
         if self.film is not None:
             h = self.film(h, film_embedding)
         h = self.activation(h)
         if self.tfilm is not None:
             h = self.tfilm(h)
-        return h + conv1d(x, self.residual.weight, self.residual.bias)
+        return h + skip
 
 
 def _norm(name: str | None, channels: int) -> list[nn.Module]:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.noise import source_of
 from drumblender.dsp.stft_noise import stft_filter
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
@@ -71,7 +72,8 @@ class FilteredNoiseSynth(Synth):
         hops = -(-num_samples // self.hop_length)
         if noise is None:
             shape = len(magnitude), hops * self.hop_length + self.n_fft
-            noise = torch.randn(shape, generator=generator).to(magnitude.device)
+            noise = torch.randn(shape, generator=generator, device=source_of(generator, magnitude.device))
+            noise = noise.to(magnitude.device)
         elif noise.ndim != 2 or len(noise) != len(magnitude):
             raise ValueError(f"{len(magnitude)} sounds need noise of as many rows, got {tuple(noise.shape)}.")
         sound = stft_filter(noise, magnitude, n_fft=self.n_fft, hop_length=self.hop_length)

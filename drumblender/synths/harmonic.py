@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from drumblender.dsp.envelopes import Upsampling
 from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.dsp.precision import raise_half
@@ -88,6 +90,7 @@ class HarmonicSynth(Synth):
         )
         if not self.roll_off_db:
             return audio
-        response = slope_response(self.roll_off_db, sample_rate=self.sample_rate).to(audio)
+        decay_db = torch.full((), self.roll_off_db, device=audio.device)  # not copied there
+        response = slope_response(decay_db, sample_rate=self.sample_rate).to(audio)
         magnitudes = response.expand(len(audio), 1, -1)
         return zero_phase_filter(audio, magnitudes, delay_samples=self.roll_off_delay)

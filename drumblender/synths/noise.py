@@ -5,7 +5,7 @@ from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.filtered_noise import NoiseFilter, filtered_noise
-from drumblender.dsp.noise import white_noise, who_draws
+from drumblender.dsp.noise import source_of, white_noise, who_draws
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range, db_to_gain
 from drumblender.synths.base import Synth
@@ -24,7 +24,8 @@ class NoiseSynth(Synth):
         win_length: Samples in a frame of noise, at least 2.
         seed: Draw the same noise in every call and for every sound of a batch, as a search needs: what a
             candidate sounds like must not depend on its place. Without it each call and sound has its own.
-        draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
+        draw_on_device: Draw the noise where the controls are, or where a given generator is. False: on the
+            CPU, so that one seed is one noise on every device; a GPU waits for it.
         level_db: Gains that ``level`` can have; None: the control is ``magnitude``.
         filter: ``linear`` keeps bands apart: two bands away, one is 40 dB down. ``published`` lets each leak
             into all others, as the published system and its checkpoints do.
@@ -42,7 +43,7 @@ class NoiseSynth(Synth):
         num_bands: int,
         win_length: int = 1024,
         seed: int | None = None,
-        draw_on_device: bool = False,
+        draw_on_device: bool = True,
         level_db: Range | None = None,
         filter: NoiseFilter = "linear",
     ) -> None:
@@ -105,7 +106,7 @@ class NoiseSynth(Synth):
         return interpolate_frames(magnitude.transpose(-1, -2), needed).transpose(-1, -2)
 
     def _draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        device = like.device if self.draw_on_device else "cpu"
+        device = source_of(generator, like.device if self.draw_on_device else "cpu")
         generator, count = who_draws(self.seed, generator, shape[0], device)
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         noise = white_noise(

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from drumblender.dsp.band_filter import filter_bands
 from drumblender.dsp.kernels import read_along
-from drumblender.dsp.noise import who_draws
+from drumblender.dsp.noise import source_of, who_draws
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.tables import aside
 from drumblender.dsp.units import Range
@@ -72,7 +72,8 @@ class StftNoiseSynth(_BandSynth):
 
     Args:
         seed: Draw the same noise in every call and for every sound of a batch. Without it each has its own.
-        draw_on_device: Draw the noise where the controls are, not on the CPU: faster on a GPU, other numbers.
+        draw_on_device: Draw the noise where the controls are, or where a given generator is. False: on the
+            CPU, so that one seed is one noise on every device; a GPU waits for it.
 
     Examples:
         >>> synth = StftNoiseSynth(sample_rate=16000, n_fft=256, hop_length=64, seed=0)
@@ -93,7 +94,7 @@ class StftNoiseSynth(_BandSynth):
         high_hz: float | None = None,
         range_db: Range | None = None,
         seed: int | None = None,
-        draw_on_device: bool = False,
+        draw_on_device: bool = True,
     ) -> None:
         super().__init__(sample_rate, num_bands, n_fft, hop_length, low_hz, high_hz, range_db)
         self.seed, self.draw_on_device = seed, draw_on_device
@@ -130,7 +131,7 @@ class StftNoiseSynth(_BandSynth):
         return filter_bands(noise, gain_db, **self.settings)
 
     def _draw(self, shape: tuple[int, int], like: Tensor, generator: torch.Generator | None) -> Tensor:
-        device = like.device if self.draw_on_device else "cpu"
+        device = source_of(generator, like.device if self.draw_on_device else "cpu")
         generator, count = who_draws(self.seed, generator, shape[0], device)
         wanted = {"generator": generator, "device": device}
         if generator is not None and read_along():  # an exported graph holds no generator

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from drumblender.dsp.all_pole import Kernel, sparse_all_pole, windowed_all_pole
-from drumblender.dsp.kernels import read_along
+from drumblender.dsp.kernels import readable
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.strings import fractional_delay_taps
@@ -203,7 +203,7 @@ class StringSynth(Synth):
         units = self.checked(units, sizes, source)
         if self.excitation == "resynthesis":
             units["loop_gain"] = units["loop_gain"] + 0 * units["excitation_coefficients"].sum()
-        highest = 0.0 if read_along() else units["loop_gain"].max().item()
+        highest = 0.0 if not readable(units["loop_gain"]) else units["loop_gain"].max().item()
         if not highest < 1:
             raise ValueError(f"A loop gain of {highest:.6g} never fades; keep it below 1.")
         loop = loop_from_units(units, self.internal_rate / units["f0_hz"], self._span(num_samples))

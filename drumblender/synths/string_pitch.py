@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from drumblender.dsp.kernels import read_along
+from drumblender.dsp.kernels import check_on_cuda, readable
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class PlayablePitch:
     def __call__(self, f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
         if self.unvoiced == "hold":
             f0_hz = hold_unvoiced(f0_hz)
-        if read_along():  # an exported graph cannot check
+        check_on_cuda(f0_hz, 0.0, self.limit_hz, "A pitch of a string is NaN or out of its range.")
+        if not readable(f0_hz):
             return f0_hz
         lowest = check_pitch(f0_hz, self.limit_hz)
         if lowest < self.lowest_hz:
@@ -48,7 +49,7 @@ class PlayablePitch:
 def hold_unvoiced(f0_hz: Float[Tensor, "batch frames 1"]) -> Float[Tensor, "batch frames 1"]:
     """Give a frame without a pitch (0, NaN) the one before it; those at the start get the first there is."""
     voiced = (f0_hz > 0) & f0_hz.isfinite()
-    if not read_along() and not voiced.any(dim=1).all():
+    if readable(voiced) and not voiced.any(dim=1).all():
         item = int((~voiced.any(dim=1)).flatten().nonzero()[0])
         raise ValueError(f"Item {item} has no frame with a pitch, so there is none to hold.")
     frames = torch.arange(f0_hz.shape[1], device=f0_hz.device)[:, None]

@@ -3,7 +3,6 @@
 import inspect
 import warnings
 from abc import ABC
-from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
@@ -14,15 +13,16 @@ from drumblender import __version__
 from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
 from drumblender.tasks.compared import ComparedTask
+from drumblender.tasks.playing import Voices
 from drumblender.tasks.voices import Voice
-from drumblender.types import Audio, AudioBatch, Controls, HasLoudnessStatistics, NormalisesLoudness
+from drumblender.types import AudioBatch, HasLoudnessStatistics, NormalisesLoudness
 from drumblender.upgrade import is_earlier, upgrade
 
 Step = dict[str, Tensor]
 """``loss`` with its graph, ``prediction`` and ``target`` without."""
 
 
-class SynthesisTask(ComparedTask, ABC):
+class SynthesisTask(Voices, ComparedTask, ABC):
     """Plays voices in order and learns to make their mix, the ``prediction``, sound like ``target``.
 
     Each voice hears the mix so far and adds to it or replaces it. A final task says what only it can do. Its
@@ -51,14 +51,7 @@ class SynthesisTask(ComparedTask, ABC):
         torch.Size([2, 4000])
     """
 
-    verb = "synth"
-    """The command that plays a trained task."""
-
-    verb_takes = "{checkpoint} in.wav out.wav"
-    """What is given to that command."""
-
-    hears_any_rate = False
-    """Whether its data may have another sample rate than what it plays."""
+    device = L.LightningModule.device  # as the trainer keeps it
 
     def __init__(
         self,
@@ -68,12 +61,7 @@ class SynthesisTask(ComparedTask, ABC):
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
     ) -> None:
-        super().__init__()
-        if sample_rate < 1:
-            raise ValueError(f"sample_rate is samples a second, got {sample_rate}.")
-        _check_voices(voices, sample_rate)
-        self.voices = nn.ModuleDict(voices)
-        self.sample_rate = sample_rate
+        super().__init__(voices, sample_rate)
         self.loss = loss
         self.metrics = nn.ModuleDict(metrics or {})
         self.eval_seed = eval_seed
@@ -99,30 +87,6 @@ class SynthesisTask(ComparedTask, ABC):
         for part in self.modules():
             if isinstance(part, NormalisesLoudness):
                 part.set_loudness_statistics(*data.loudness_statistics())
-
-    def forward(self, batch: AudioBatch, noise: Tensor | None = None) -> Audio:
-        """Render the batch; ``noise`` replaces the draw of the noise voices."""
-        return self.render(batch, self.voice_controls(batch), noise)
-
-    def voice_controls(self, batch: AudioBatch) -> dict[str, Controls]:
-        """What each voice is played with, by name."""
-        return {name: voice.controls(batch) for name, voice in self.voices.items()}
-
-    def render(self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None = None) -> Audio:
-        """The mix of the voices, played with these controls."""
-        mix = None
-        for name, sound in self._play(batch, controls, noise):
-            mix = self.voices[name].join(mix, sound)
-        return mix
-
-    def stems(
-        self,
-        batch: AudioBatch,
-        noise: Tensor | None = None,
-        controls: dict[str, Controls] | None = None,
-    ) -> dict[str, Audio]:
-        """The sound of each voice alone, by name; ``controls`` instead of those that the voices make."""
-        return dict(self._play(batch, controls or self.voice_controls(batch), noise))
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         return self._step(batch, "train")
@@ -187,33 +151,6 @@ class SynthesisTask(ComparedTask, ABC):
                 prog_bar=name.endswith("/loss"),
                 batch_size=batch_size,
                 sync_dist=stage != "train",
-            )
-
-    def _play(
-        self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None
-    ) -> Iterator[tuple[str, Audio]]:
-        mix, num_samples = None, self.length_of(batch)
-        for name, voice in self.voices.items():
-            sound = voice.play(controls[name], batch, mix, noise, num_samples=num_samples)
-            yield name, sound
-            mix = voice.join(mix, sound)
-
-    def length_of(self, batch: AudioBatch) -> int:
-        """Samples to render: as many as the recordings have."""
-        return batch["audio"].shape[-1]
-
-
-def _check_voices(voices: dict[str, Voice], sample_rate: int) -> None:
-    if not voices:
-        raise ValueError("A task needs at least one voice.")
-    first, voice = next(iter(voices.items()))
-    if voice.needs_mix:
-        raise ValueError(f"Voice {first!r} works on the mix before it, so it cannot be the first.")
-    for name, voice in voices.items():
-        rate = voice.synth.sample_rate
-        if rate not in (None, sample_rate):
-            raise ValueError(
-                f"The synth of voice {name!r} renders at {rate} Hz, the task is at {sample_rate} Hz."
             )
 
 

@@ -6,11 +6,12 @@ from torchmetrics import Metric
 
 from drumblender.synths import ModalSynth
 from drumblender.tasks.base import SynthesisTask
+from drumblender.tasks.played import DrumVoices
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, ModalBatch
 
 
-class DrumTask(SynthesisTask):
+class DrumTask(DrumVoices, SynthesisTask):
     """Resynthesises drum hits with voices in order: each hears the mix so far and adds to it or replaces it.
 
     The six configurations of the paper are orders of the same three voices::

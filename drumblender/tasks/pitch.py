@@ -1,9 +1,13 @@
 """Tones of unknown pitch: a network finds fundamental and partials from the sound alone."""
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torchmetrics import Metric
 
 from drumblender.controllers import Controller
+from drumblender.features.trackers import tracker
 from drumblender.losses.calling import call_loss
 from drumblender.metrics import OctaveDifference, RawChromaAccuracy, RawPitchAccuracy
 from drumblender.metrics.pitch_ratios import (
@@ -14,11 +18,12 @@ from drumblender.metrics.pitch_ratios import (
 )
 from drumblender.synths import Synth
 from drumblender.tasks.base import Step, SynthesisTask
-from drumblender.tasks.voices import Voice
-from drumblender.types import Controls, ToneBatch
+from drumblender.tasks.exchange import exchanged, mean_of_others, of_another
+from drumblender.tasks.played import PitchVoices
+from drumblender.types import Audio, AudioBatch, Controls, ToneBatch
 
 
-class PitchTask(SynthesisTask):
+class PitchTask(PitchVoices, SynthesisTask):
     """Resynthesises tones; their pitch, where the batch brings it, is for judging only.
 
     Torres, Peeters and Richard (ICASSP 2024). No reconstruction loss tells f from f / 2 or 2 f where the
@@ -51,8 +56,6 @@ class PitchTask(SynthesisTask):
         torch.Size([1, 4000])
     """
 
-    verb, verb_takes = "pitch", "in.wav out.csv --tracker {checkpoint}"
-
     def __init__(
         self,
         controls: Controller,
@@ -64,11 +67,9 @@ class PitchTask(SynthesisTask):
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
     ) -> None:
-        if "f0_hz" not in {synth.unit_name(name) for name in synth.control_sizes}:
-            raise ValueError(f"PitchTask needs a synth with a fundamental, f0_hz; got {synth!r}.")
         if hold_steps < 0:
             raise ValueError(f"hold_steps counts steps, got {hold_steps}.")
-        super().__init__({"tone": Voice(synth, controls)}, loss, sample_rate, metrics, eval_seed)
+        super().__init__(controls, synth, sample_rate, loss=loss, metrics=metrics, eval_seed=eval_seed)
         self.save_arguments()
         self.hold_steps = hold_steps
         self.hold_loss = loss if hold_loss is None else hold_loss
@@ -121,8 +122,66 @@ class PitchTask(SynthesisTask):
         for name, value in values.items():
             self.log(f"{stage}/{name}", value, batch_size=len(step["target"]), sync_dist=True)
 
+    @torch.no_grad()
+    def baselines(self, batch: ToneBatch) -> dict[str, Audio]:
+        """Also, the tones of the model at the pitch that YIN hears, which needs no training."""
+        heard = _unjudged(batch)
+        controls = self.voice_controls(heard)
+        found = super().baselines(heard)
+        return found | {"pitch by YIN": self.render(heard, {"tone": controls["tone"] | self._by_yin(heard)})}
+
+    @torch.no_grad()
+    def compare(self, batch: ToneBatch, batch_idx: int = 0) -> dict[str, dict[str, Tensor]]:
+        """Where the pitch is known, the share of each tone that is over half a semitone off it comes first; a
+        sound without a pitch is off it all the time."""
+        found = super().compare(batch, batch_idx)
+        if "f0_hz" not in batch:
+            return found
+        pitches = self._pitches(_unjudged(batch))
+        wrong = {kind: (batch["f0_hz"] / f0_hz).log2().abs() * 12 > 0.5 for kind, f0_hz in pitches.items()}
+        never = torch.ones_like(wrong["model"])
+        return {
+            kind: {"wrong_pitch": wrong.get(kind, never).float().mean(dim=1)} | figures
+            for kind, figures in found.items()
+        }
+
+    def _pitches(self, heard: AudioBatch) -> dict[str, Float[Tensor, "batch frames"]]:
+        """In Hz: what the model and those of its baselines that have one take for the pitch."""
+        made, within = self.voice_controls(heard), "voices.tone.controls."
+        start = {
+            name.removeprefix(within): value for name, value in self.start.items() if name.startswith(within)
+        }
+        kinds = {
+            "model": made["tone"],
+            "untrained": functional_call(self.voices["tone"].controls, start, (heard,)),
+            "pitch by YIN": self._by_yin(heard),
+        }
+        if len(heard["audio"]) > 1:
+            kinds["mean controls"] = exchanged(made, heard, mean_of_others)["tone"]
+            kinds["controls of another"] = exchanged(made, heard, of_another)["tone"]
+        names = [name for name in self.voices["tone"].synth.control_sizes if name in ("f0_hz", "f0")]
+        to_units = self.voices["tone"].synth.to_units
+        return {
+            kind: to_units({name: controls[name] for name in names})["f0_hz"][..., 0]
+            for kind, controls in kinds.items()
+        }
+
+    def _by_yin(self, heard: AudioBatch) -> Controls:
+        """The fundamental of each tone, as the median over YIN's frames."""
+        ear = tracker("yin")
+        found = [ear(sound.float().cpu(), self.sample_rate).f0_hz.median() for sound in heard["audio"]]
+        f0_hz = torch.stack(found).to(heard["audio"])[:, None, None]
+        synth = self.voices["tone"].synth
+        name = next(name for name in synth.control_sizes if synth.unit_name(name) == "f0_hz")
+        return {name: synth.ranges[name].normalize(f0_hz) if name in synth.ranges else f0_hz}
+
     def on_test_epoch_end(self) -> None:
         """Log the share of frames at each ratio of prediction to truth, as ``test/ratio_1:2``."""
         for name, share in self.ratios.compute().items():
             self.log(f"test/ratio_{name.replace('/', ':')}", share)
         self.ratios.reset()
+
+
+def _unjudged(batch: ToneBatch) -> AudioBatch:
+    """The batch without the truth, which is for judging only."""
+    return {name: value for name, value in batch.items() if name not in ("f0_hz", "amp")}

@@ -4,26 +4,23 @@ import logging
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from drumblender import __version__
 from drumblender.controllers import Controller, MappedControls
 from drumblender.features.base import Feature
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.metrics.features import FeatureError, RankCorrelation, Slope
 from drumblender.synths.base import Synth
-from drumblender.synths.preset import load_controls
 from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.exchange import exchanged, mean_of_others, of_another
+from drumblender.tasks.played import RemapVoices
 from drumblender.tasks.remap_reach import centroids, extremes, in_chunks, offsets, optimise
-from drumblender.tasks.voices import Voice
-from drumblender.types import Audio, Controls, HasHits, OnsetBatch, Reach
+from drumblender.types import Audio, HasHits, OnsetBatch, Reach
 
 log = logging.getLogger(__name__)
 
 
-class RemapTask(SynthesisTask):
+class RemapTask(RemapVoices, SynthesisTask):
     """Learns to move a synth's controls around a preset (Shier et al., NIME 2024).
 
     The features of the rendered hit less those of the preset should be those of the recorded hit less those
@@ -55,11 +52,6 @@ class RemapTask(SynthesisTask):
         torch.Size([2, 4410])
     """
 
-    reference: Float[Tensor, "1 features"]
-
-    verb = "remap"
-    hears_any_rate = True  # told in setup, as in the published runs
-
     def __init__(
         self,
         controls: Controller,
@@ -72,62 +64,16 @@ class RemapTask(SynthesisTask):
         preset_baseline: Literal["unchanged", "original"] = "unchanged",
         eval_seed: int | None = 0,
     ) -> None:
-        if synth.needs_source:
-            raise ValueError(f"{type(synth).__name__} needs a source to play; remapping has none to give.")
         loss = FeatureDifferenceLoss() if loss is None else loss
-        super().__init__({"drum": Voice(synth, controls)}, loss, sample_rate, eval_seed=eval_seed)
+        super().__init__(
+            controls, synth, features, sample_rate, num_samples, preset, loss=loss, eval_seed=eval_seed
+        )
         self.save_arguments()
-        self.features = features
-        self.num_samples = num_samples or features.receptive_field or sample_rate
         self.preset_baseline = preset_baseline
-        with torch.no_grad():
-            self.register_buffer("reference", features(self.play(self._rest(preset))))
-        self.labels = features.labels or [str(i) for i in range(self.reference.shape[1])]
         errors = {key: FeatureError() for key in self._metric_names()}
         ranks = {f"rho_{label}": RankCorrelation() for label in self.labels}
         slopes = {f"slope_{label}": Slope() for label in self.labels}
         self.metrics = nn.ModuleDict(errors | ranks | slopes)
-
-    @property
-    def synth(self) -> Synth:
-        """What sounds."""
-        return self.voices["drum"].synth
-
-    @property
-    def controls(self) -> Controller:
-        """What plays it."""
-        return self.voices["drum"].controls
-
-    @property
-    def mapping(self) -> MappedControls:
-        """The controls, where they are those of a mapper around a preset.
-
-        Raises:
-            ValueError: They are of another kind.
-        """
-        if not isinstance(self.controls, MappedControls):
-            raise ValueError(f"This needs MappedControls; the model has {type(self.controls).__name__}.")
-        return self.controls
-
-    def play(self, controls: Controls, num_samples: int | None = None) -> Audio:
-        """Render controls."""
-        return self.synth(controls, num_samples or self.num_samples)
-
-    def length_of(self, batch: OnsetBatch) -> int:
-        return self.num_samples
-
-    def export_metadata(self) -> dict[str, object]:
-        """What a reader of an exported mapper may want to know."""
-        scale = self.mapping.onset_scale
-        known = {"onset_low": scale.low.tolist(), "onset_span": scale.span.tolist()} if scale.known else {}
-        return {
-            "version": __version__,
-            "sample_rate": self.sample_rate,
-            "features": self.labels,
-            "parameters": self.mapping.param_names,
-            "onset_center": scale.center.tolist(),
-            **known,
-        }
 
     def setup(self, stage: str) -> None:
         data = self.data_module
@@ -267,12 +213,3 @@ class RemapTask(SynthesisTask):
 
     def _metric_names(self) -> list[str]:
         return [prefix + label for prefix in ("", "preset_") for label in self.labels]
-
-    def _rest(self, preset: str | None) -> Controls:
-        """What the features of a hit are compared with."""
-        if isinstance(self.controls, MappedControls):
-            return self.controls.controls_of(self.controls.preset)
-        if preset is None:
-            kind = type(self.controls).__name__
-            raise ValueError(f"{kind} has no preset: give the task one to compare with.")
-        return load_controls(preset, self.synth)

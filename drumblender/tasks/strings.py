@@ -10,11 +10,11 @@ from drumblender.controllers import Controller
 from drumblender.features.string_decay import StringDecay
 from drumblender.synths import StringSynth, Synth
 from drumblender.tasks.base import Step, SynthesisTask
-from drumblender.tasks.voices import Voice
+from drumblender.tasks.played import StringVoices
 from drumblender.types import Audio, Controls, StringBatch
 
 
-class StringTask(SynthesisTask):
+class StringTask(StringVoices, SynthesisTask):
     """Resynthesises notes of known pitch, from sound or, where their string is known, from its coefficients.
 
     Args:
@@ -50,8 +50,7 @@ class StringTask(SynthesisTask):
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
     ) -> None:
-        voice = Voice(synth, controls, source="target")
-        super().__init__({"string": voice}, loss, sample_rate, metrics, eval_seed)
+        super().__init__(controls, synth, sample_rate, loss=loss, metrics=metrics, eval_seed=eval_seed)
         self.save_arguments()
         if mode not in ("audio", "parameters"):
             raise ValueError(f"mode is 'audio' or 'parameters', got {mode!r}.")

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from drumblender.data.fake import KINDS, FakeDrumsDataModule, percussion
+from drumblender.data import FakeDrumsDataModule
+from drumblender.data.fake import KINDS, percussion
 from drumblender.features import CQTModalAnalysis
 
 RATE = 16000

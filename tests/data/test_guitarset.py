@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.data.guitarset import GuitarSetDataModule
+from drumblender.data import GuitarSetDataModule
 from drumblender.data.prepare.storage import StorageError
 from drumblender.features import note_curves
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from golden_case import golden_file
 
-from drumblender.data.harmonic_tones import HarmonicTonesDataModule, split_lengths
+from drumblender.data import HarmonicTonesDataModule
+from drumblender.data.harmonic_tones import split_lengths
 from drumblender.data.tone_draws import ToneSettings, draw_tones, render_tones
 from drumblender.features import CQT
 

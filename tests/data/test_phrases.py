@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 
+from drumblender.data import PhraseDataModule
 from drumblender.data.phrase_split import (
     Note,
     PhraseSplitting,
@@ -14,7 +15,6 @@ from drumblender.data.phrase_split import (
     silent_stretches,
     take_of,
 )
-from drumblender.data.phrases import PhraseDataModule
 
 RATE = 16000
 

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from drumblender.data import SyntheticStringsDataModule
 from drumblender.data.string_draws import draw_uniforms, random_strings
-from drumblender.data.strings import SyntheticStringsDataModule
 from drumblender.synths import StringSynth
 
 

@@ -99,6 +99,7 @@ def test_the_triton_kernels_equal_the_compiled_loops():
     script = """
 import torch
 from drumblender.dsp.kernels import all_pole as kernels, all_pole_cuda
+all_pole_cuda._BLOCK = 16
 generator = torch.Generator().manual_seed(0)
 for nearest, farthest in ((1, 2), (7, 30)):
     x, grad = (torch.randn(2, 70, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -115,6 +116,10 @@ for nearest, farthest in ((1, 2), (7, 30)):
         results.append((padded, adjoint, grad_a))
     for one, other in zip(*results):
         assert torch.allclose(one, other, atol=1e-12), (nearest, (one - other).abs().max())
+    silent = [torch.cat([torch.zeros(2, history, dtype=x.dtype), x], dim=1) for history in (40, 0)]
+    for padded in silent:
+        all_pole_cuda.loop_forward(x, lag, a, padded)
+    assert torch.equal(silent[0][:, 40:], silent[1]), "what lies before the history is silence"
 """
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)

@@ -88,3 +88,10 @@ def test_where_the_sources_are_read_only_the_user_keeps_the_cache(sources, tmp_p
 
 def abs_of(x):
     return x if x > 0 else -x
+
+
+def test_compiling_is_told_once_and_what_is_kept_is_not(sources, caplog):
+    with caplog.at_level("INFO", logger="drumblender"):
+        assert call(sources) == (42, 0)
+        assert call(sources) == (42, 1)
+    assert [record.message[:17] for record in caplog.records] == ["Compiling kernels"]

@@ -173,7 +173,7 @@ def test_exported_mappers_give_the_same_numbers(checkpoint, tmp_path, suffix, sw
 def test_an_export_centres_as_training_did_where_that_is_known(checkpoint, tmp_path, monkeypatch):
     onset = torch.full((1, 3), 0.4)  # what training subtracted
     loaded = load_checkpoint(checkpoint)
-    monkeypatch.setattr("drumblender.inference.export.load_checkpoint", lambda path, trust: loaded)
+    monkeypatch.setattr("drumblender.inference.export.load_played", lambda path, trust: loaded)
     export(checkpoint, tmp_path / "a.pt")
     assert torch.jit.load(tmp_path / "a.pt")(onset)[0].abs().max() < 1e-6
     loaded.task.mapping.onset_scale.known.fill_(False)

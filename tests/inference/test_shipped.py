@@ -18,7 +18,7 @@ from drumblender.inference.export import export
 from drumblender.inference.model import Model
 from drumblender.inference.probe import probe, probed
 from drumblender.shipped import read_index, shipped_dir
-from drumblender.tasks import RemapTask
+from drumblender.tasks import RemapVoices
 
 EVERY = read_index()
 ROWS = {name: row for name, row in EVERY.items() if not row.family}
@@ -165,7 +165,7 @@ def test_its_networks_are_the_same_traced_exported_and_as_onnx(load, name):
 def test_a_mapper_is_the_same_traced_and_as_onnx(load, name, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     task = load(name).task
-    assert isinstance(task, RemapTask)
+    assert isinstance(task, RemapVoices)
     mapper: ParameterMapper = task.mapping.parameter_mapper(bool(task.mapping.onset_scale.known))
     onset = torch.tensor([[0.2, 0.5, 0.8]])[:, : task.mapping.mapper.in_size]
     with torch.no_grad():

@@ -57,6 +57,27 @@ def test_tells_at_which_ratios_the_pitches_lie(tmp_path):
     assert found["test/lowest_terms_accuracy"] == 1 and found["test/mean_harmonic_number"] == 2
 
 
+def test_is_set_beside_others_by_its_pitch_and_given_none_of_the_truth():
+    f0_hz = torch.tensor([[220.0], [330.0], [500.0]])
+    time_s = torch.arange(8000) / 16000
+    audio = sum(torch.sin(2 * torch.pi * k * f0_hz * time_s) / (4 * k) for k in (1, 2, 3))
+    model = task().eval()
+
+    def right(batch):
+        assert "f0_hz" not in batch and "amp" not in batch
+        return {"f0_hz": f0_hz[..., None], "amp": torch.tensor([0.25, 0.125, 0.08, 0.0]).expand(3, 1, 4)}
+
+    batch = {"audio": audio, "f0_hz": f0_hz, "amp": torch.zeros(3, 1, 4), "cqt": torch.rand(3, 1, 285)}
+    found = model.baselines(batch)
+    assert not torch.equal(found["mean controls"], found["controls of another"])
+    model.voices["tone"].controls.forward = lambda heard: right({"audio": heard["audio"]})
+    wrong = {kind: figures["wrong_pitch"].tolist() for kind, figures in model.compare(batch).items()}
+    assert wrong["model"] == wrong["pitch by YIN"] == [0, 0, 0]
+    assert wrong["silence"] == wrong["mean controls"] == wrong["controls of another"] == [1, 1, 1]
+    without = {name: value for name, value in batch.items() if name != "f0_hz"}
+    assert next(iter(model.compare(without)["model"])) == "mrstft"
+
+
 def test_rejects():
     with pytest.raises(ValueError, match="needs a synth with a fundamental"):
         PitchTask(HeardControls(PitchCNN()), NoiseSynth(num_bands=8, win_length=64), MultiScaleSpectralLoss())

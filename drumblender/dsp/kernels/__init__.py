@@ -22,6 +22,11 @@ def served(*tensors: Tensor, device: str = "cpu") -> bool:
     return not read_along()
 
 
+def served_on_cuda(*tensors: Tensor) -> bool:
+    """Whether Triton's kernels may take these tensors; where it is not installed, none."""
+    return served(*tensors, device="cuda") and has_triton()
+
+
 def read_along() -> bool:
     """Whether a tracer, an exporter, ``torch.compile`` or a transform of ``torch.func`` follows along.
 
@@ -33,6 +38,20 @@ def read_along() -> bool:
         or torch.compiler.is_exporting()
         or torch._C._are_functorch_transforms_active()
     )
+
+
+def readable(*tensors: Tensor) -> bool:
+    """Whether a check may read values: nobody reads along, and none is on CUDA.
+
+    There the host would wait for all that it has launched.
+    """
+    return not read_along() and all(tensor.device.type != "cuda" for tensor in tensors)
+
+
+def check_on_cuda(values: Tensor, low: float, high: float, message: str) -> None:
+    """Have CUDA itself stop with the message where not all values lie between; the host does not wait."""
+    if values.device.type == "cuda" and not read_along():
+        torch._assert_async(((values > low) & (values < high)).all(), message)
 
 
 @cache

@@ -6,12 +6,14 @@ would tell how many samples can be computed at once, is a value that a tracer mu
 kernels; ``torch.jit.trace`` and ONNX get the loop.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor
 
+from drumblender.dsp.kernels import check_on_cuda, served_on_cuda
 from drumblender.dsp.kernels.all_pole import recursion, recursion_adjoint
 
 
@@ -34,8 +36,17 @@ def checked_reach(lag: Tensor, num_taps: int, history: int | None) -> tuple[int,
     return nearest, reach
 
 
-def with_history(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> tuple[Tensor, int]:
-    """The state, or zeros where it is empty, and the shortest lag."""
+def with_history(
+    signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor, fused: bool = False
+) -> tuple[Tensor, int]:
+    """The state, or zeros where it is empty, and the shortest lag.
+
+    For the fused loops of CUDA, which find it out and need no zeros: the state as it is, and 0.
+    """
+    if fused and served_on_cuda(signal):
+        reach = zi.shape[1] - taps.shape[2] + 2 if zi.shape[1] else math.inf
+        check_on_cuda(lag, 0, reach, "A lag is below 1 or reaches behind the state of the recursion.")
+        return zi, 0
     nearest, reach = checked_reach(lag, taps.shape[2], zi.shape[1] or None)
     return (zi if zi.shape[1] else signal.new_zeros(len(signal), reach)), nearest
 
@@ -48,14 +59,14 @@ def _operators() -> tuple[Callable, Callable]:
     """``sparse_all_pole(excitation, lag, taps, zi)`` and its adjoint; a ``zi`` of no samples is silence."""
 
     def forward(excitation: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> Tensor:
-        history, nearest = with_history(excitation, lag, taps, zi)
+        history, nearest = with_history(excitation, lag, taps, zi, fused=True)
         padded = recursion(excitation, lag.contiguous(), taps.contiguous(), history, nearest)
         return padded[:, history.shape[1] :].contiguous()
 
     def adjoint(
         grad: Tensor, lag: Tensor, taps: Tensor, zi: Tensor, signal: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        history, nearest = with_history(signal, lag, taps, zi)
+        history, nearest = with_history(signal, lag, taps, zi, fused=True)
         padded = torch.cat([history, signal], dim=1)
         by_signal, by_taps = recursion_adjoint(grad, lag.contiguous(), taps.contiguous(), padded, nearest)
         size = history.shape[1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import Align
-from drumblender.dsp.tables import table
+from drumblender.dsp.tables import placed, table
 
 MAX_BLOCK = 256
 """Samples: sums over a block are kept in float32."""
@@ -25,8 +25,14 @@ class Blocks(NamedTuple):
     longest: int  # samples in the longest block
 
 
+def cut_blocks(num_frames: int, num_samples: int, align: Align, like: Tensor) -> Blocks:
+    """The blocks, on the device of ``like``."""
+    blocks = _cut(num_frames, num_samples, align)
+    return Blocks(*(placed(part, like, part.dtype) for part in blocks[:4]), *blocks[4:])
+
+
 @table
-def cut_blocks(num_frames: int, num_samples: int, align: Align, device: torch.device) -> Blocks:
+def _cut(num_frames: int, num_samples: int, align: Align) -> Blocks:
     """Cut a sound where a frame lies, and evenly in between where frames are over MAX_BLOCK samples apart."""
     # Sample n lies at frame position (scale n + shift) / share: integers, so that no cut is off by one.
     if align == "hop" and num_frames > 1:
@@ -40,7 +46,7 @@ def cut_blocks(num_frames: int, num_samples: int, align: Align, device: torch.de
     start = np.unique(np.concatenate([edges.clip(0, num_samples), [0, num_samples]]))
     frame, rest = np.divmod(scale * start[:-1] + shift, share)
     left, right = frame.clip(0, num_frames - 1), (frame + 1).clip(0, num_frames - 1)
-    tables = (torch.from_numpy(table).to(device) for table in (start, left, right, rest / share))
+    tables = (torch.from_numpy(values) for values in (start, left, right, rest / share))
     return Blocks(*tables, step=scale / share, longest=int(np.diff(start).max()))
 
 

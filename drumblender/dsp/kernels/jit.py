@@ -6,6 +6,7 @@ and what is read must match the checksum that it was written with; otherwise it 
 """
 
 import hashlib
+import logging
 import os
 import pickle
 import shutil
@@ -18,6 +19,8 @@ from pathlib import Path
 import llvmlite
 import numba
 from numba.core import caching, config
+
+_log = logging.getLogger(__name__)
 
 ORDERED = {"contract", "nsz"}
 """Floating point as it is written, but for fused multiply-add. NaN and infinity keep their meaning in all."""
@@ -151,3 +154,14 @@ class _Cache(caching.FunctionCache):
         super().__init__(function)
         stamp = self._impl.locator.get_source_stamp()
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
+    def load_overload(self, sig: object, target_context: object) -> object:
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            _tell_that_it_compiles(Path(self._cache_path))
+        return found
+
+
+@cache
+def _tell_that_it_compiles(folder: Path) -> None:
+    _log.info("Compiling kernels for this processor, once per installation; kept in %s.", folder)

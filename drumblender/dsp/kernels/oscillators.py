@@ -21,7 +21,7 @@ def fused_modal_bank(
     freq_rad: Tensor, amp: Tensor, phase_rad: Tensor | None, num_samples: int, align: Align
 ) -> Tensor:
     """What ``modal_bank_plain`` does, for float32 tensors on the CPU or CUDA."""
-    blocks = cut_blocks(freq_rad.shape[-1], num_samples, align, amp.device)
+    blocks = cut_blocks(freq_rad.shape[-1], num_samples, align, amp)
     if phase_rad is None:
         phase_rad = freq_rad.new_zeros(freq_rad.shape[:2])
     chirps = Chirps.apply if amp.device.type == "cpu" else chirps_plain

@@ -6,11 +6,7 @@ from torch import Tensor
 from triton import language as tl
 
 from drumblender.dsp.kernels.chirps import Blocks
-from drumblender.dsp.kernels.polynomials import COS_HALF_TURN, SIN_HALF_TURN
-
-TWO_PI = tl.constexpr(6.283185307179586)
-S0, S1, S2, S3, S4, S5 = (tl.constexpr(coefficient) for coefficient in SIN_HALF_TURN)
-C0, C1, C2, C3, C4, C5, C6, C7 = (tl.constexpr(coefficient) for coefficient in COS_HALF_TURN)
+from drumblender.dsp.kernels.turns_cuda import TWO_PI, cos_turns, sin_turns
 
 
 def render(
@@ -81,30 +77,6 @@ def _turns(turns, turns_step, turns_bend, at, k):
     return (x - tl.floor(x + 0.5)).to(tl.float32)
 
 
-# Triton's interpreter, which tests this file, knows no tl.sin.
-@triton.jit
-def _sin(x):
-    t = x * x
-    p = S4 + S5 * t
-    p = S3 + p * t
-    p = S2 + p * t
-    p = S1 + p * t
-    p = S0 + p * t
-    return x * (0.25 - t) * p
-
-
-@triton.jit
-def _cos(x):
-    t = x * x
-    p = C6 + C7 * t
-    p = C5 + p * t
-    p = C4 + p * t
-    p = C3 + p * t
-    p = C2 + p * t
-    p = C1 + p * t
-    return C0 + p * t
-
-
 @triton.jit
 def _render(
     turns,
@@ -126,7 +98,7 @@ def _render(
         a, da = tl.load(amp + at), tl.load(amp_step + at)
         if (a != 0) | (da != 0):  # mode tracks are mostly padding
             x = _turns(turns, turns_step, turns_bend, at, k)
-            out += (a + da * k) * _sin(x)
+            out += (a + da * k) * sin_turns(x)
     tl.store(audio + place, out, mask=inside)
 
 
@@ -154,7 +126,7 @@ def _adjoint_of_turns(
         a, da = tl.load(amp + at), tl.load(amp_step + at)
         if (a != 0) | (da != 0):
             x = _turns(turns, turns_step, turns_bend, at, k)
-            h = TWO_PI * g * (a + da * k) * _cos(x)
+            h = TWO_PI * g * (a + da * k) * cos_turns(x)
             tl.store(g_turns + at, tl.sum(h).to(tl.float64))
             tl.store(g_step + at, tl.sum(h * (k + 1)).to(tl.float64))
             tl.store(g_bend + at, tl.sum(h * (k * (k + 1) / 2)).to(tl.float64))
@@ -178,6 +150,6 @@ def _adjoint_of_amp(
     g = tl.load(grad + place, mask=inside, other=0.0)
     for m in range(MODES):
         at = item * MODES + m
-        h = g * _sin(_turns(turns, turns_step, turns_bend, at, k))
+        h = g * sin_turns(_turns(turns, turns_step, turns_bend, at, k))
         tl.store(g_amp + at, tl.sum(h))
         tl.store(g_step + at, tl.sum(h * k))

@@ -50,16 +50,8 @@ def film_block(
     weights = conv.weight, conv.bias, gamma, beta, residual.weight, residual.bias
     y, mean, variance = FilmBlock.apply(under_autocast(x), *weights, conv.dilation[0], left, norm)
     if bn is not None and bn.training:
-        _update_running_stats(bn, mean, variance, num_values=y.shape[0] * y.shape[2])
+        film.learn(mean, variance, num_values=y.shape[0] * y.shape[2])
     return y
-
-
-def _update_running_stats(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, num_values: int) -> None:
-    """What ``nn.BatchNorm1d`` does in a training step: the running variance is the unbiased one."""
-    norm.num_batches_tracked += 1
-    unbiased = variance * (num_values / (num_values - 1))
-    norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
-    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
 
 
 class FilmBlock(torch.autograd.Function):
