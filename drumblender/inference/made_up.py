@@ -17,7 +17,11 @@ from drumblender.data.fake import KINDS, percussion
 log = logging.getLogger(__name__)
 _ROUNDS, _HITS, _NOTES, _PHRASES = 4, 20, 16, 7
 _PARTIALS, _SILENCE_S = 20, 0.35
-_OF_THE_DATA = ("split", "remote")  # settings that say something of the recordings that are replaced
+_OF_THE_DATA = (
+    "split",
+    "remote",
+    "labels",
+)  # settings that say something of the recordings that are replaced
 
 
 def made_up_data(checkpoint: Path, folder: Path) -> Path | None:

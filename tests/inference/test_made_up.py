@@ -35,7 +35,7 @@ PHRASES = {"data_dir": "nowhere", "curves": CURVES, "num_harmonics": 0, "split":
     "name, settings, rate",
     [
         ("RemapDataModule", HITS, 44100),
-        ("ModalDataModule", DRUMS, 16000),
+        ("ModalDataModule", DRUMS | {"labels": {"csv": "SOURCES.csv"}}, 16000),
         ("PhraseDataModule", PHRASES, 16000),
         ("NSynthDataModule", {"data_dir": "nowhere", "root": "nor_here"}, 16000),
         ("FakeDrumsDataModule", DRUMS | {"num_sounds": 20}, 16000),
