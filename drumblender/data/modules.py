@@ -13,6 +13,7 @@ from drumblender.data.harmonic_tones import HarmonicTonesData
 from drumblender.data.nsynth import NSynthData
 from drumblender.data.phrases import PhraseData
 from drumblender.data.remap import RemapData
+from drumblender.data.shards import ShardData
 from drumblender.data.strings import SyntheticStringsData
 
 
@@ -55,3 +56,7 @@ class HarmonicTonesDataModule(HarmonicTonesData, L.LightningDataModule):
 
 class SyntheticStringsDataModule(SyntheticStringsData, L.LightningDataModule):
     __doc__ = SyntheticStringsData.__doc__
+
+
+class ShardDataModule(ShardData, L.LightningDataModule):
+    __doc__ = ShardData.__doc__
