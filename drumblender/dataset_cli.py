@@ -204,6 +204,8 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     from jsonargparse.typing import path_type
     from lightning import LightningDataModule
 
+    import drumblender.data.modules  # noqa: F401  the parser finds by short names what has been imported
+
     name_shipped_parts()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
