@@ -2,4 +2,10 @@
 
 
 class Data:
-    """Data that a model is trained on, without Lightning; every data module of this package is one."""
+    """Data that a model is trained on, without Lightning; every data module of this package is one.
+
+    Examples:
+        >>> from drumblender.data import ModalData, ModalDataModule
+        >>> issubclass(ModalData, Data), issubclass(ModalDataModule, ModalData)
+        (True, True)
+    """

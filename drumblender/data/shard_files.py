@@ -179,7 +179,8 @@ def _unpacked(content: bytes, place: str) -> dict[str, Any]:
     try:
         size = 8 + int.from_bytes(content[:8], "little")
         header = json.loads(content[8:size])
-        fields: dict[str, Any] = {str(name): str(value) for name, value in header.pop(_TEXT, {}).items()}
+        text = {str(name): str(value) for name, value in header.pop(_TEXT, {}).items()}
+        fields: dict[str, Any] = {}
         numbers = bytearray(content[size:])  # tensors may be written to
         for name, entry in header.items():
             dtype, (start, end) = _TYPES[entry["dtype"]], entry["data_offsets"]
@@ -188,7 +189,7 @@ def _unpacked(content: bytes, place: str) -> dict[str, Any]:
                 torch.frombuffer(numbers, dtype=dtype, count=count, offset=start) if count else torch.empty(0)
             )
             fields[name] = flat.to(dtype).reshape(entry["shape"])
-        return fields
+        return fields | text
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError) as error:
         raise ValueError(f"{place} is damaged.") from error
 
