@@ -150,7 +150,8 @@ class RemapVoices(Voices):
         >>> from drumblender.synths import SimpleDrumSynth
         >>> loudness = CascadingFrameExtractor([Loudness(44100)], num_frames=[2])
         >>> controls = MappedControls(LinearMapping(in_size=3, out_size=9))  # around random controls
-        >>> RemapVoices(controls, SimpleDrumSynth(44100), loudness, 44100, 4410)({"onset": torch.rand(2, 3)}).shape
+        >>> drum = RemapVoices(controls, SimpleDrumSynth(44100), loudness, 44100, num_samples=4410)
+        >>> drum({"onset": torch.rand(2, 3)}).shape
         torch.Size([2, 4410])
     """
 
