@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from drumblender import data as data_sets
 from drumblender.atomic import atomic_write
 from drumblender.config_check import checked_config, without_training
 from drumblender.console import config_reason
+from drumblender.data import Data
 from drumblender.data.upgrade import upgrade_data
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.tasks import Voices
@@ -58,7 +58,7 @@ class Loaded:
     """
 
     task: "SynthesisTask | Voices"
-    data: "LightningDataModule | data_sets.AudioData"
+    data: "LightningDataModule | Data"
     sample_rate: int
 
     @property
@@ -270,7 +270,7 @@ def build(
     trust = trust or Trust()
     sections = checked_config(config, source=source, trust=trust)
     parser = ArgumentParser(exit_on_error=False)
-    task_class, data_class = (Voices, data_sets.PLAYED) if played else _trained_classes()
+    task_class, data_class = (Voices, Data) if played else _trained_classes()
     parser.add_subclass_arguments(task_class, "model", required=True)
     parser.add_subclass_arguments(data_class, "data", required=True)
     with listed_imports_only(trust):

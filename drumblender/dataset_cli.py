@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument(
         "--doctor", metavar="FILE.csv", help="report what is wrong with melodies: silence, chords, twins ..."
     )
+    actions.add_argument(
+        "--shards", metavar="DIR", help="write the items of each split into tar files, for ShardDataModule"
+    )
     actions.add_argument("--archive", metavar="FILE", help="pack the prepared folder into a .tar.gz")
     actions.add_argument("--upload", metavar="FILE", help="upload a file to the store of CONFIG")
     parser.add_argument(
@@ -104,6 +107,9 @@ def _run(options: argparse.Namespace, overrides: list[str]) -> int:
         _say(f"{data.data_dir}: every file is as it was prepared.")
     if options.plot or options.doctor:
         asked = _look_at(data, options)
+    if options.shards:
+        data.prepare_data(**workers)
+        asked = _write_shards(data, options.shards)
     if options.archive:
         asked = _say(f"{data.pack_archive(options.archive)}: packed.")
     if options.upload:
@@ -117,7 +123,7 @@ def _run(options: argparse.Namespace, overrides: list[str]) -> int:
 def _run_in_memory(data: "LightningDataModule", options: argparse.Namespace) -> int:
     """For data that is made or read anew in every run: there is no prepared folder to work on."""
     name = type(data).__name__
-    for action in ("preprocess", "features", "verify", "plot", "doctor", "archive", "upload"):
+    for action in ("preprocess", "features", "verify", "plot", "doctor", "shards", "archive", "upload"):
         if vars(options)[action]:
             raise UsageError(f"{name} keeps no prepared folder, so --{action} does not apply.")
     data.prepare_data()
@@ -146,6 +152,23 @@ def _look_at(data: "AudioData", options: argparse.Namespace) -> bool:
                 _say(f"{one.source}: {complaint}.")
         sound = sum(not one.complaints() for one in found)
         _say(f"{options.doctor}: {sound} of {len(found)} recordings give no cause to look.")
+    return True
+
+
+def _write_shards(data: "AudioData", folder: str) -> bool:
+    from pathlib import Path
+
+    from drumblender.data.phrases import PhraseData
+    from drumblender.data.shard_files import write_shards
+
+    if isinstance(data, PhraseData):
+        raise UsageError(
+            "Phrases are cut anew in every epoch, out of whole recordings: they keep their files."
+        )
+    data.setup()
+    for split, items in data.splits.items():
+        written = write_shards(items, Path(folder), split)
+        _say(f"{folder}: {len(items)} items of {split} in {len(written)} shard{'s' * (len(written) != 1)}.")
     return True
 
 
@@ -180,6 +203,8 @@ def _load(config: str, overrides: list[str]) -> "LightningDataModule":
     from jsonargparse import ArgumentError, ArgumentParser
     from jsonargparse.typing import path_type
     from lightning import LightningDataModule
+
+    import drumblender.data.modules  # noqa: F401  the parser finds by short names what has been imported
 
     name_shipped_parts()
     parser = ArgumentParser(exit_on_error=False)

@@ -9,6 +9,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressB
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
 
+from drumblender import data as data_sets
+from drumblender import tasks
 from drumblender.callbacks import (
     DealBatches,
     ExportWavs,
@@ -35,6 +37,9 @@ from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
 from drumblender.types import HasSampleRate
+
+# The parser lists, and finds by their short names, what has been imported.
+PARTS = [getattr(home, name) for home in (tasks, data_sets) for name in home.__all__]
 
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")

@@ -15,13 +15,15 @@ def measure(module: L.LightningModule, outputs: Any, names: list[str]) -> list[d
     """The metrics of each item of a batch, by name."""
     if not names:
         return []
-    columns = {name: values.tolist() for name, values in outputs.get("item_metrics", {}).items()}
+    given = outputs.get("item_metrics", {})
+    columns = {name: values.tolist() for name, values in given.items() if name not in module.metrics}
     with torch.no_grad():
-        columns |= {
-            name: metric.per_item(outputs["prediction"].detach(), outputs["target"].detach()).tolist()
-            for name, metric in module.metrics.items()
-            if isinstance(metric, MeasuresItems)
-        }
+        for name, metric in module.metrics.items():  # in their order; none is computed twice
+            if name in given:
+                columns[name] = given[name].tolist()
+            elif isinstance(metric, MeasuresItems):
+                sounds = outputs["prediction"].detach(), outputs["target"].detach()
+                columns[name] = metric.per_item(*sounds).tolist()
     return [
         {"name": name, **{metric: values[index] for metric, values in columns.items()}}
         for index, name in enumerate(names)

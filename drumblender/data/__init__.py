@@ -11,9 +11,11 @@ from drumblender.data.drums import ModalData
 from drumblender.data.fake import FakeDrumsData
 from drumblender.data.guitarset import GuitarSetData
 from drumblender.data.harmonic_tones import HarmonicTonesData
+from drumblender.data.kind import Data
 from drumblender.data.nsynth import NSynthData
 from drumblender.data.phrases import PhraseData
 from drumblender.data.remap import RemapData
+from drumblender.data.shards import ShardData
 from drumblender.data.string_draws import random_strings
 from drumblender.data.strings import SyntheticStringsData
 from drumblender.data.tone_draws import ToneSettings
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
         NSynthDataModule,
         PhraseDataModule,
         RemapDataModule,
+        ShardDataModule,
         SyntheticStringsDataModule,
     )
 
 __all__ = [
     "AudioData",
     "AudioDataModule",
+    "Data",
     "FakeDrumsData",
     "FakeDrumsDataModule",
     "GuitarSetData",
@@ -48,14 +52,13 @@ __all__ = [
     "PhraseDataModule",
     "RemapData",
     "RemapDataModule",
+    "ShardData",
+    "ShardDataModule",
     "SyntheticStringsData",
     "SyntheticStringsDataModule",
     "ToneSettings",
     "random_strings",
 ]
-
-PLAYED = (AudioData, HarmonicTonesData, RemapData, SyntheticStringsData)
-"""The kinds of data, without Lightning."""
 
 
 def __getattr__(name: str) -> object:

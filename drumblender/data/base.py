@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from drumblender.audio_io import LONGEST_S, Channel, Offset
 from drumblender.data.items import AudioItems, FeatureItems
+from drumblender.data.kind import Data
 from drumblender.data.loading import loading
 from drumblender.data.prepare import preparation
 from drumblender.data.prepare.fetch import Remote
@@ -18,7 +19,7 @@ from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, why_em
 NOWHERE, BY_FOLDER, AT_RANDOM = Remote(), Labels(), Splitting()
 
 
-class AudioData(PreparedFolder):
+class AudioData(PreparedFolder, Data):
     """Recordings of one sample rate and length, in batches ``AudioBatch``.
 
     ``prepare_data`` does what is missing and nothing else: it takes the prepared folder as it is, or fetches
@@ -119,6 +120,11 @@ class AudioData(PreparedFolder):
                 raise ValueError(f"The {split} split of {self.data_dir} is empty. {why}")
             self._check_files(manifest, keys)
             self._items[split] = self._items_of(manifest, keys)
+
+    @property
+    def splits(self) -> dict[str, AudioItems]:
+        """The items of each split that ``setup`` read."""
+        return self._items
 
     def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
         """Which items a split has, in order."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from drumblender.data.kind import Data
 from drumblender.data.loading import loading
 from drumblender.data.strings import EpochSampler
 from drumblender.data.tone_draws import Tones, ToneSettings, draw_tones, finish, render_tones
@@ -17,7 +18,7 @@ from drumblender.types import Audio, ToneBatch
 SPLITS = ("train", "val", "test")
 
 
-class HarmonicTonesData:
+class HarmonicTonesData(Data):
     """Tones with their pitches, in batches ``ToneBatch``: the same set every epoch, or new ones.
 
     Splits are disjoint. The published generator saved the whole set as each of them; ``overlap`` does so too.

@@ -13,11 +13,12 @@ from drumblender.data.harmonic_tones import HarmonicTonesData
 from drumblender.data.nsynth import NSynthData
 from drumblender.data.phrases import PhraseData
 from drumblender.data.remap import RemapData
+from drumblender.data.shards import ShardData
 from drumblender.data.strings import SyntheticStringsData
 
 
 class AudioDataModule(AudioData, L.LightningDataModule):
-    __doc__ = AudioData.__doc__
+    """:class:`~drumblender.data.AudioData`, for Lightning."""
 
     def _worker(self) -> "AudioDataModule":
         worker = super()._worker()
@@ -26,32 +27,36 @@ class AudioDataModule(AudioData, L.LightningDataModule):
 
 
 class ModalDataModule(ModalData, AudioDataModule):
-    __doc__ = ModalData.__doc__
+    """:class:`~drumblender.data.ModalData`, for Lightning."""
 
 
 class FakeDrumsDataModule(FakeDrumsData, ModalDataModule):
-    __doc__ = FakeDrumsData.__doc__
+    """:class:`~drumblender.data.FakeDrumsData`, for Lightning."""
 
 
 class NSynthDataModule(NSynthData, AudioDataModule):
-    __doc__ = NSynthData.__doc__
+    """:class:`~drumblender.data.NSynthData`, for Lightning."""
 
 
 class PhraseDataModule(PhraseData, AudioDataModule):
-    __doc__ = PhraseData.__doc__
+    """:class:`~drumblender.data.PhraseData`, for Lightning."""
 
 
 class GuitarSetDataModule(GuitarSetData, PhraseDataModule):
-    __doc__ = GuitarSetData.__doc__
+    """:class:`~drumblender.data.GuitarSetData`, for Lightning."""
 
 
 class RemapDataModule(RemapData, L.LightningDataModule):
-    __doc__ = RemapData.__doc__
+    """:class:`~drumblender.data.RemapData`, for Lightning."""
 
 
 class HarmonicTonesDataModule(HarmonicTonesData, L.LightningDataModule):
-    __doc__ = HarmonicTonesData.__doc__
+    """:class:`~drumblender.data.HarmonicTonesData`, for Lightning."""
 
 
 class SyntheticStringsDataModule(SyntheticStringsData, L.LightningDataModule):
-    __doc__ = SyntheticStringsData.__doc__
+    """:class:`~drumblender.data.SyntheticStringsData`, for Lightning."""
+
+
+class ShardDataModule(ShardData, L.LightningDataModule):
+    """:class:`~drumblender.data.ShardData`, for Lightning."""

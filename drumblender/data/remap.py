@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from drumblender.audio_io import LONGEST_S, Channel, Offset, read_audio
 from drumblender.data.base import NOWHERE
 from drumblender.data.hits import HitFeatures, describe, split_evenly
+from drumblender.data.kind import Data
 from drumblender.data.loading import loading
 from drumblender.data.prepare.fetch import Remote
 from drumblender.data.prepare.lock import folder_lock
@@ -25,7 +26,7 @@ TRAINING_ONSETS = OnsetSettings(on_db=10.0, wait_samples=10000)
 _FADE = 1024  # samples over which a hit fades out before the next
 
 
-class RemapData:
+class RemapData(Data):
     """Cuts recordings of one drum into hits of a second and describes them, in batches ``OnsetBatch``.
 
     The reference is the hit of median loudness: the first of the features has to be a loudness.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from drumblender.data.kind import Data
 from drumblender.data.loading import loading
 from drumblender.data.notes import analyse_unknown
 from drumblender.data.string_draws import random_strings
@@ -18,7 +19,7 @@ from drumblender.types import Audio, StringBatch
 _NEPER_DB = 10 / torch.log(torch.tensor(10.0)).item()  # dB of power that one unit of its natural logarithm is
 
 
-class SyntheticStringsData:
+class SyntheticStringsData(Data):
     """Batches ``StringBatch`` of random strings: new ones every epoch to train with, fixed ones to evaluate.
 
     A string depends on the seed, the epoch and its place alone: a resumed run goes on with what it would have

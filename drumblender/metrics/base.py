@@ -17,6 +17,9 @@ class ItemMetric(Metric, ABC):
     ``update`` takes a batch of both; ``compute`` gives the mean over all items seen, over all processes.
     Never differentiated.
 
+    Attributes:
+        items: The number of each item of the last batch, where ``update`` took those.
+
     Examples:
         >>> class PeakError(ItemMetric):
         ...     def per_item(self, prediction, target):
@@ -32,9 +35,11 @@ class ItemMetric(Metric, ABC):
     full_state_update = False
     total: Tensor
     count: Tensor
+    items: Tensor | None
 
     def __init__(self) -> None:
         super().__init__()
+        self.items = None
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
@@ -43,7 +48,8 @@ class ItemMetric(Metric, ABC):
         """The number of each item."""
 
     def update(self, prediction: Audio, target: Audio) -> None:
-        self._add(self.per_item(prediction, target))
+        self.items = self.per_item(prediction, target)
+        self._add(self.items)
 
     def compute(self) -> Float[Tensor, ""]:
         return self.total / self.count

@@ -12,14 +12,15 @@ from torchmetrics import Metric
 from drumblender import __version__
 from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
+from drumblender.metrics import ItemMetric
 from drumblender.tasks.compared import ComparedTask
 from drumblender.tasks.playing import Voices
 from drumblender.tasks.voices import Voice
 from drumblender.types import AudioBatch, HasLoudnessStatistics, NormalisesLoudness
 from drumblender.upgrade import is_earlier, upgrade
 
-Step = dict[str, Tensor]
-"""``loss`` with its graph, ``prediction`` and ``target`` without."""
+Step = dict[str, Any]
+"""``loss`` with its graph, ``prediction`` and ``target`` without; a test's ``item_metrics`` by name."""
 
 
 class SynthesisTask(Voices, ComparedTask, ABC):
@@ -98,10 +99,13 @@ class SynthesisTask(Voices, ComparedTask, ABC):
     def test_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         with self.repeatable(batch_idx):
             step = self._step(batch, "test")
+        items = {}
         for name, metric in self.metrics.items():
             metric.update(step["prediction"], step["target"])
             self.log(f"test/{name}", metric, on_step=False, on_epoch=True, batch_size=len(step["target"]))
-        return step
+            if isinstance(metric, ItemMetric) and metric.items is not None:
+                items[name] = metric.items
+        return step | {"item_metrics": items}
 
     def predict_step(self, batch: AudioBatch, batch_idx: int) -> Step:
         with self.repeatable(batch_idx):

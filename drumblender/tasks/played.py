@@ -23,7 +23,17 @@ QUANTILES = 101  # of the range of an instrument that is kept
 
 
 class DrumVoices(Voices):
-    """What a :class:`~drumblender.tasks.DrumTask` plays: any voices, as every :class:`Voices`."""
+    """What a :class:`~drumblender.tasks.DrumTask` plays: any voices, as every :class:`Voices`.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.synths import ModalSynth, NoiseSynth
+        >>> noise = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+        >>> drums = DrumVoices({"modal": Voice(ModalSynth(num_modes=3)), "noise": noise}, sample_rate=16000)
+        >>> batch = dict.fromkeys(("freq_rad", "amp", "phase_rad"), torch.rand(2, 5, 3))
+        >>> drums(batch | {"audio": torch.zeros(2, 4000)}).shape
+        torch.Size([2, 4000])
+    """
 
 
 class StringVoices(Voices):
@@ -34,6 +44,13 @@ class StringVoices(Voices):
         synth: The string, or any other synth.
         sample_rate: Samples a second.
         **training: What its task takes beside these.
+
+    Examples:
+        >>> from drumblender.controllers import FreeControls
+        >>> from drumblender.synths import StringSynth
+        >>> string = StringVoices(FreeControls(), StringSynth(internal_rate=16000, excitation="burst"))
+        >>> string({"audio": torch.zeros(1, 4000), "f0_hz": torch.full((1, 26), 220.0)}).shape
+        torch.Size([1, 4000])
     """
 
     for_training = (*Voices.for_training, "mode")
@@ -54,6 +71,14 @@ class PitchVoices(Voices):
 
     Raises:
         ValueError: The synth has no fundamental.
+
+    Examples:
+        >>> from drumblender.controllers import HeardControls, PitchHead
+        >>> from drumblender.encoders import PitchCNN
+        >>> from drumblender.synths import HarmonicSynth
+        >>> controls = HeardControls(PitchCNN(channels=(4, 3, 3, 2, 1)), PitchHead())
+        >>> PitchVoices(controls, HarmonicSynth(20, 16000))({"audio": torch.randn(1, 4000)}).shape
+        torch.Size([1, 4000])
     """
 
     verb, verb_takes = "pitch", "in.wav out.csv --tracker {checkpoint}"
@@ -79,6 +104,15 @@ class GuitarVoices(Voices):
         voices: The voices by name; the first plays the instrument, a room may follow.
         sample_rate: Samples a second.
         **training: What its task takes beside these.
+
+    Examples:
+        >>> from drumblender.controllers import HarmonicControls
+        >>> from drumblender.encoders import ControlGRU
+        >>> from drumblender.synths import HarmonicSynth
+        >>> guitar = Voice(HarmonicSynth(num_harmonics=20), HarmonicControls(ControlGRU(8)))
+        >>> curves = {"f0_hz": torch.full((1, 26), 220.0), "loudness_db": torch.full((1, 26), -20.0)}
+        >>> GuitarVoices({"guitar": guitar})(curves | {"audio": torch.zeros(1, 4000)}).shape
+        torch.Size([1, 4000])
     """
 
     verb = "transfer"
@@ -109,6 +143,16 @@ class RemapVoices(Voices):
 
     Raises:
         ValueError: The synth needs a source.
+
+    Examples:
+        >>> from drumblender.controllers import LinearMapping
+        >>> from drumblender.features import CascadingFrameExtractor, Loudness
+        >>> from drumblender.synths import SimpleDrumSynth
+        >>> loudness = CascadingFrameExtractor([Loudness(44100)], num_frames=[2])
+        >>> controls = MappedControls(LinearMapping(in_size=3, out_size=9))  # around random controls
+        >>> drum = RemapVoices(controls, SimpleDrumSynth(44100), loudness, 44100, num_samples=4410)
+        >>> drum({"onset": torch.rand(2, 3)}).shape
+        torch.Size([2, 4410])
     """
 
     reference: Float[Tensor, "1 features"]

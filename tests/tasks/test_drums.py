@@ -2,9 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from drumblender.controllers import GivenControls, HeardControls, ModeGains, SplitHead
+from drumblender.callbacks.item_metrics import measure
+from drumblender.controllers import FreeControls, GivenControls, HeardControls, ModeGains, SplitHead
 from drumblender.encoders import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import WeightedLoss
+from drumblender.metrics import ItemMetric
 from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
 from drumblender.tasks import DrumTask, Voice
 
@@ -140,3 +142,23 @@ def test_split_needs_as_many_features_as_controls():
     encoder = SoundStreamEncoder(hidden_channels=2, output_channels=8, strides=(4, 4))
     with pytest.raises(ValueError, match="8 features"):
         Voice(NoiseSynth(win_length=32, num_bands=9), HeardControls(encoder, SplitHead()))
+
+
+class Counted(ItemMetric):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def per_item(self, prediction, target):
+        Counted.asked += 1
+        return (prediction - target).abs().mean(dim=1)
+
+
+def test_a_test_computes_the_metric_of_an_item_once():
+    hiss = Voice(NoiseSynth(num_bands=8, win_length=64), FreeControls(num_frames=4))
+    task = DrumTask({"hiss": hiss}, torch.nn.L1Loss(), 16000, metrics={"mae": Counted()})
+    task.log = lambda *_, **__: None
+    step = task.test_step({"audio": torch.zeros(2, 1000)}, 0)
+    rows = measure(task, step, ["a", "b"])
+    assert Counted.asked == 1
+    assert [row["mae"] for row in rows] == step["item_metrics"]["mae"].tolist()

@@ -6,6 +6,7 @@ finished file is a line of the journal, so that a killed run goes on where it st
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -57,15 +58,19 @@ class Item:
         """
         if not isinstance(entry, dict) or entry.get("filename") is None:
             raise ValueError("has no filename")
-        for name, kind in _KINDS.items():
-            value = entry.get(name)
-            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-                raise ValueError(f"has the {name} {value!r:.60}, which is no {_WORDS[kind]}")
+        known, tags = {}, {}
+        for name, value in entry.items():
+            kind = _KINDS.get(name)
+            if kind is None:
+                tags[name] = value
+            elif value is not None:
+                if type(value) is not kind:  # not isinstance: true is no number
+                    raise ValueError(f"has the {name} {value!r:.60}, which is no {_WORDS[kind]}")
+                known[name] = value
         for name in ("filename", "feature_file"):
-            if entry.get(name) is not None and not stays_inside(entry[name]):
+            if name in known and not stays_inside(known[name]):
                 raise ValueError(f"has the {name} {entry[name]!r:.60}, which leads out of the folder")
-        known = {name: entry[name] for name in _KINDS if entry.get(name) is not None}
-        return cls(**known, tags={name: value for name, value in entry.items() if name not in _KINDS})
+        return cls(**known, tags=tags)
 
     def to_json(self) -> dict[str, Any]:
         """The flat entry, without what is not known."""
@@ -87,6 +92,10 @@ _KINDS = {
 _WORDS = {str: "text", int: "whole number"}
 
 
+_PLAIN = re.compile(r"\w[\w-]*(/\w[\w-]*)*(\.\w+)?")
+"""Names that need no closer look, as those of all that was prepared: a hundred thousand of them take time."""
+
+
 def stays_inside(name: str) -> bool:
     """Whether a name from a file stays below the folder that it is joined to, on any system.
 
@@ -94,6 +103,8 @@ def stays_inside(name: str) -> bool:
         >>> [stays_inside(name) for name in ("audio/1.wav", "../1.wav", "/etc/1.wav", "C:1.wav", "")]
         [True, False, False, False, False]
     """
+    if _PLAIN.fullmatch(name):
+        return True
     windows = PureWindowsPath(name)
     parts = {*PurePosixPath(name).parts, *windows.parts}
     return bool(parts) and not (windows.anchor or name.startswith("/") or ".." in parts or "\0" in name)
