@@ -149,9 +149,9 @@ def test_rows_are_replaced_by_name_and_the_comment_stays(tmp_path):
 
 
 def test_the_card_tells_figures_beside_baselines_and_limits(tmp_path):
-    write_card(row("kit"), ABOUT, "synth", tmp_path / "kit.md")
+    write_card(row("kit"), ABOUT, "synth checkpoints/kit in.wav out.wav", tmp_path / "kit.md")
     card = (tmp_path / "kit.md").read_text()
-    assert "drumblender synth checkpoints/kit IN.wav OUT.wav" in card and "2 minutes, seed 7" in card
+    assert "drumblender synth checkpoints/kit in.wav out.wav" in card and "2 minutes, seed 7" in card
     assert (
         "| **this checkpoint** | 1.5 |\n| silence | 4 |" in card and "## What it is bad at\n\nBells." in card
     )

@@ -49,6 +49,7 @@ class AudioData(PreparedFolder, Data):
         ValueError: A size, rate or length that no data has.
 
     Examples:
+        >>> import torch
         >>> from drumblender.audio_io import write_wav
         >>> for number in range(10):
         ...     write_wav(f"raw/kick/{number}.wav", torch.randn(4800) / 10, 48000)

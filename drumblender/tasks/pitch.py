@@ -147,13 +147,13 @@ class PitchTask(PitchVoices, SynthesisTask):
 
     def _pitches(self, heard: AudioBatch) -> dict[str, Float[Tensor, "batch frames"]]:
         """In Hz: what the model and those of its baselines that have one take for the pitch."""
-        made, within = self.voice_controls(heard), "voices.tone.controls."
-        start = {
-            name.removeprefix(within): value for name, value in self.start.items() if name.startswith(within)
-        }
+        controls, made = self.voices["tone"].controls, self.voice_controls(heard)
+        now = dict(controls.named_parameters()) | dict(controls.named_buffers())  # where and how precise
+        of_start = {name: self.start.get(f"voices.tone.controls.{name}") for name in now}
+        start = {name: value.to(now[name]) for name, value in of_start.items() if value is not None}
         kinds = {
             "model": made["tone"],
-            "untrained": functional_call(self.voices["tone"].controls, start, (heard,)),
+            "untrained": functional_call(controls, start, (heard,)),
             "pitch by YIN": self._by_yin(heard),
         }
         if len(heard["audio"]) > 1:
