@@ -60,7 +60,8 @@ class NetworkTracker(Tracker):
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         heard, loud, hop = self._stretches(audio) if self.encoder.cqt.reduce else self._frames(audio)
-        place, shares = self.head.pitch(self.encoder.net(heard)[None])
+        features = self.encoder(heard[None]) if self.encoder.cached else self.encoder.net(heard)[None]
+        place, shares = self.head.pitch(features)
         place, shares = place[0, :, 0], shares[0, :, 0]
         bins = torch.arange(shares.shape[1])
         near = (bins - place[:, None] * (shares.shape[1] - 1)).abs() <= _SEMITONE
