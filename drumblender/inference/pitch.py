@@ -37,8 +37,8 @@ class NetworkTracker(Tracker):
     """A network that :class:`~drumblender.tasks.pitch.PitchTask` trained.
 
     It hears what it was trained on: frames of one constant-Q transform of the sound, or, where its transform
-    is averaged over a tone, stretches as long as those tones and as loud. Confidence is the share of its bins
-    within a semitone of the pitch; silence has none.
+    is averaged over a tone, stretches as long as those tones and as loud. The pitch is the mean of its bins
+    within a semitone of the strongest, and confidence their share; silence has none.
 
     Args:
         task: Its controller hears a constant-Q transform and ends in a pitch head.
@@ -61,13 +61,14 @@ class NetworkTracker(Tracker):
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         heard, loud, hop = self._stretches(audio) if self.encoder.cqt.reduce else self._frames(audio)
         features = self.encoder(heard[None]) if self.encoder.cached else self.encoder.net(heard)[None]
-        place, shares = self.head.pitch(features)
-        place, shares = place[0, :, 0], shares[0, :, 0]
+        shares = self.head.pitch(features)[1][0, :, 0]
         bins = torch.arange(shares.shape[1])
-        near = (bins - place[:, None] * (shares.shape[1] - 1)).abs() <= _SEMITONE
-        sure = (shares * near).sum(dim=1) * loud
+        near = shares * ((bins - shares.argmax(dim=1, keepdim=True)).abs() <= _SEMITONE)
+        sure = near.sum(dim=1)
+        # Where two octaves share the bins, the mean of all of them lies between and is neither.
+        place = (near * bins).sum(dim=1) / sure / bins[-1]
         at = np.arange(len(heard)) * hop / self.sample_rate
-        return at, self.head.range_hz.denormalize(place).numpy(), sure.numpy()
+        return at, self.head.range_hz.denormalize(place).numpy(), (sure * loud).numpy()
 
     def _frames(self, audio: Tensor) -> tuple[Tensor, Tensor, int]:
         """Frames of one transform, which are louder than silence, and samples from each to the next."""

@@ -102,9 +102,9 @@ def test_a_network_that_hears_averages_hears_stretches_as_long_as_its_tones():
     middle = round(0.6 / 0.02)
     part = sound[9600 - 1024 : 9600 + 1024]
     heard = cqt(0.9 * part[None] / part.abs().max())[:, 0]
-    place, _ = controls.head.pitch(controls.encoder.net(heard)[None])
-    expected = controls.head.range_hz.denormalize(place).item()
-    assert found.f0_hz[middle].item() == pytest.approx(expected, rel=1e-3)
+    _, shares = controls.head.pitch(controls.encoder.net(heard)[None])
+    strongest = controls.head.range_hz.denormalize(shares.argmax() / (shares.shape[-1] - 1)).item()
+    assert found.f0_hz[middle].item() == pytest.approx(strongest, rel=0.06)
     assert not found.voiced[:10].any()
     whole = NetworkTracker(task, num_samples=2048, hop_s=0.02)(0.1 * sound, 16000, span_s=0.3)
     # Spans begin between the stretches of the whole, and what lies between is on lines.
