@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Sampler
 
 from drumblender.data.kind import Data
+from drumblender.data.loading import loading
 from drumblender.data.shard_files import ShardItems, shard_order
 
 
@@ -24,12 +24,13 @@ class ShardData(Data):
         batch_size: Items in a batch.
         buffer: Items that wait in the shuffle buffer of training.
         seed: Of the order.
-        num_workers: Processes that read.
+        num_workers: Processes that read; None: none, and with CUDA up to 8.
 
     Raises:
         ValueError: A size below 1.
 
     Examples:
+        >>> import torch
         >>> from drumblender.data.shard_files import write_shards
         >>> items = [{"audio": torch.full((100,), n / 10)} for n in range(10)]
         >>> for split in ("train", "val"):
@@ -48,7 +49,7 @@ class ShardData(Data):
         batch_size: int = 32,
         buffer: int = 1000,
         seed: int = 0,
-        num_workers: int = 0,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
         if min(sample_rate, num_samples, batch_size, buffer) < 1:
@@ -89,9 +90,7 @@ class ShardData(Data):
             self._items[split],
             batch_size=self.batch_size,
             sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            **loading(self.num_workers),
         )
 
 

@@ -35,9 +35,8 @@ def refined_controls(
 
     Controls that the data bring (a pitch, modes), that are played as an analysis measured them, or that are
     in a unit other than decibels, stay; levels move by about 0.6 dB a step, controls in (0, 1) by their
-    logit.
-    Noise is drawn anew in each step, so that levels are fitted and not a draw. Where the descent led away
-    from the recording, the controls are those that it began with.
+    logit. Noise is drawn anew in each step, so that levels are fitted and not a draw. Where the descent led
+    away from the recording, the controls are those that it began with.
 
     Args:
         task: Trained, in eval mode.

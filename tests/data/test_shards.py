@@ -91,6 +91,24 @@ def test_what_is_no_set_of_shards_is_told(shards, tmp_path):
         ShardItems(shards, "train")
 
 
+@pytest.mark.parametrize(
+    "places, names, told",
+    [
+        ([[0, 512, 2**62]], ["train-000000.tar"], "ends after its file"),
+        ([[0, 2**62, 8]], ["train-000000.tar"], "ends after its file"),
+        ([[0, 512, 100]], ["../train-000000.tar"], "outside of its folder"),
+        ([[0, 512, 100]], ["passwd"], "outside of its folder"),
+        ([[1, 512, 100]], ["train-000000.tar"], "damaged"),
+        ([["a", "b", "c"]], ["train-000000.tar"], "damaged"),
+        ([[0.5, 512, 100]], ["train-000000.tar"], "damaged"),
+    ],
+)
+def test_an_index_of_a_stranger_chooses_no_file_and_takes_no_memory(shards, places, names, told):
+    np.savez(shards / "train.index.npz", places=np.array(places), shards=np.array(names))
+    with pytest.raises(ValueError, match=told):
+        ShardItems(shards, "train")[0]
+
+
 def test_the_command_writes_every_split(tmp_path, capsys):
     config = tmp_path / "data.yaml"
     analysis = {"sample_rate": 16000, "fmin": 60, "n_bins": 48, "num_modes": 2}
