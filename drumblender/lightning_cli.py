@@ -21,7 +21,7 @@ from drumblender.callbacks import (
     TimeEstimate,
     TrainingBar,
 )
-from drumblender.checkpoints import check_weights, read_whole
+from drumblender.checkpoints import read_whole
 from drumblender.console import UsageError, is_interrupt, quieten, show_rows
 from drumblender.data.base import AudioData
 from drumblender.option_order import in_order
@@ -37,6 +37,7 @@ from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
 from drumblender.types import HasSampleRate
+from drumblender.weights_check import check_weights
 
 # The parser lists, and finds by their short names, what has been imported.
 PARTS = [getattr(home, name) for home in (tasks, data_sets) for name in home.__all__]

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from jsonargparse import Namespace
 
-from drumblender.checkpoints import check_tensors, read_whole
+from drumblender.checkpoints import read_whole
 from drumblender.console import UsageError
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.tasks import SynthesisTask
+from drumblender.weights_check import check_tensors
 
 _log = logging.getLogger(__name__)
 

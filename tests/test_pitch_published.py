@@ -2,9 +2,10 @@
 
 import pytest
 
-from drumblender.checkpoints import build, load_weights
+from drumblender.checkpoints import build
 from drumblender.metrics import DecibelDistance, RawPitchAccuracy
 from drumblender.originals.pitch import convert
+from drumblender.weights_check import load_weights
 
 ORIGINALS = {"MultiScaleSpectralLoss": "MSSLoss", "SpectralTransportLoss": "Wasserstein1D"}
 LEAVES = {

@@ -12,10 +12,10 @@ import yaml
 
 import drumblender as db
 from drumblender.atomic import sha256_of
-from drumblender.checkpoints import load_weights
 from drumblender.cli import run
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.shipped import Shipped, no_such_checkpoint, read_index, shipped_row
+from drumblender.weights_check import load_weights
 
 ROW = {
     "system": "drums",

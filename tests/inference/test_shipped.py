@@ -10,7 +10,7 @@ from exported import FORMS, run_exported
 from references import reference
 
 import drumblender as db
-from drumblender.checkpoints import Loaded, load_weights, read_checkpoint
+from drumblender.checkpoints import Loaded, read_checkpoint
 from drumblender.cli import run
 from drumblender.controllers.parameter_mapper import ParameterMapper
 from drumblender.encoders import Encoder
@@ -19,6 +19,7 @@ from drumblender.inference.model import Model
 from drumblender.inference.probe import probe, probed
 from drumblender.shipped import read_index, shipped_dir
 from drumblender.tasks import RemapVoices
+from drumblender.weights_check import load_weights
 
 EVERY = read_index()
 ROWS = {name: row for name, row in EVERY.items() if not row.family}

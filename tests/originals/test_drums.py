@@ -3,10 +3,11 @@ import torch
 import yaml
 from golden_case import golden_file
 
-from drumblender.checkpoints import build, load_checkpoint, load_weights, read_checkpoint
+from drumblender.checkpoints import build, load_checkpoint, read_checkpoint
 from drumblender.originals import drums as import_drums
 from drumblender.originals.drums import convert
 from drumblender.originals.imported import save_imported
+from drumblender.weights_check import load_weights
 
 
 def imported(name):
