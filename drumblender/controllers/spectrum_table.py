@@ -101,6 +101,8 @@ class KernelSpectra(nn.Module):
         num_bands: Bands of noise.
         hears: The curves that tell frames apart.
         num_frames: Frames to keep, evenly drawn.
+        widths: How near frames are alike, where that is not as usual: semitones, dB, natural logarithms of
+            10 ms and more, dB, octaves.
 
     Examples:
         >>> notes = {"f0_hz": torch.full((50,), 220.0), "age_s": torch.linspace(0, 2, 50)}
@@ -118,10 +120,14 @@ class KernelSpectra(nn.Module):
         num_bands: int = 24,
         hears: tuple[str, ...] = ("f0_hz", "loudness_db", "age_s", "peak_db"),
         num_frames: int = 4096,
+        widths: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
-        if unknown := sorted(set(hears) - set(_WIDTHS)):
+        if unknown := sorted({*hears, *(widths or {})} - set(_WIDTHS)):
             raise ValueError(f"Frames cannot be told apart by {unknown}; by {', '.join(_WIDTHS)} they can.")
+        if not all(width > 0 for width in (widths or {}).values()):
+            raise ValueError(f"Widths are above 0, got {widths}.")
+        self.widths = _WIDTHS | (widths or {})
         self.num_harmonics, self.num_bands, self.hears = num_harmonics, num_bands, tuple(hears)
         lines = num_harmonics + num_bands
         self.register_buffer("places", torch.zeros(num_frames, len(hears)))
@@ -146,7 +152,7 @@ class KernelSpectra(nn.Module):
             raise ValueError("No spectra are known: train, or load a checkpoint.")
         kept = dict(zip(self.hears, self.places.unbind(-1), strict=True))
         asked = {name: curves[name].flatten() for name in self.hears}
-        mean = kernel_mean(asked, kept, self.spectra, self.measured)
+        mean = kernel_mean(asked, kept, self.spectra, self.measured, self.widths)
         return mean.view(*curves["f0_hz"].shape, -1)
 
 
@@ -155,15 +161,18 @@ def kernel_mean(
     curves: Curves,
     spectra: Float[Tensor, "frames lines"],
     measured: Bool[Tensor, "frames lines"],
+    widths: dict[str, float] | None = None,
     chunk: int = 2048,
 ) -> Float[Tensor, "asked lines"]:
     """Mean of spectra, weighted by a Gaussian of how far their curves lie from those asked for.
 
     Lines that no frame nearby has measured are -100 dB.
     """
-    names = list(asked)
-    known = torch.stack([_even(name, curves[name]) for name in names], dim=-1)
-    wanted = torch.stack([_even(name, asked[name]) for name in names], dim=-1)
+    widths = _WIDTHS if widths is None else widths
+    known, wanted = (
+        torch.stack([_even(name, some[name]) / widths[name] for name in asked], dim=-1)
+        for some in (curves, asked)
+    )
     mask = measured.to(spectra)
     rows = []
     for some in wanted.split(chunk):
@@ -176,14 +185,14 @@ def kernel_mean(
 
 
 def _even(name: str, curve: Tensor) -> Tensor:
-    """A curve in widths of its kernel."""
+    """A curve on the scale of its width."""
     if name == "f0_hz":
         curve = hz_to_midi(curve.clamp(min=1.0))
     elif name == "age_s":
         curve = torch.log(curve.clamp(min=0) + 0.01)
     elif name == "brightness_hz":
         curve = torch.log2(curve.clamp(min=1.0))
-    return curve / _WIDTHS[name]
+    return curve
 
 
 def _between(grid: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
