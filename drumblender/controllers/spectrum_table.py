@@ -34,6 +34,7 @@ class SpectrumTable(nn.Module):
         tensor([[[  0., -30.]]])
     """
 
+    hears = ("f0_hz", "loudness_db")
     values: Tensor
     known: Tensor
 
@@ -132,17 +133,21 @@ class KernelSpectra(nn.Module):
         lines = num_harmonics + num_bands
         self.register_buffer("places", torch.zeros(num_frames, len(hears)))
         self.register_buffer("spectra", torch.zeros(num_frames, lines))
-        self.register_buffer("measured", torch.zeros(num_frames, lines, dtype=torch.bool))
         self.register_buffer("known", torch.tensor(False))
         self._learned = False
 
     @torch.no_grad()
     def learn(self, curves: Curves, spectra: Float[Tensor, "frames lines"], measured: Tensor) -> None:
-        """Take over what was measured; as :meth:`SpectrumTable.learn`, with all curves of ``hears``."""
+        """Take over what was measured; as :meth:`SpectrumTable.learn`, with all curves of ``hears``.
+
+        Lines that a frame could not measure are those of frames like it that could.
+        """
         kept = torch.linspace(0, len(spectra) - 1, len(self.spectra)).round().long()
-        self.places.copy_(torch.stack([curves[name][kept] for name in self.hears], dim=-1))
-        self.spectra.copy_(spectra[kept])
-        self.measured.copy_(measured[kept])
+        near = {name: curves[name][kept] for name in self.hears}
+        own = spectra[kept], measured[kept]
+        filled = torch.where(own[1], own[0], kernel_mean(near, near, *own, self.widths))
+        self.places.copy_(self._places(near))
+        self.spectra.copy_(filled)
         self.known.fill_(True)
         self._learned = True
 
@@ -150,10 +155,13 @@ class KernelSpectra(nn.Module):
         self._learned = self._learned or bool(self.known)  # read once: a GPU waits for it
         if not self._learned:
             raise ValueError("No spectra are known: train, or load a checkpoint.")
-        kept = dict(zip(self.hears, self.places.unbind(-1), strict=True))
-        asked = {name: curves[name].flatten() for name in self.hears}
-        mean = kernel_mean(asked, kept, self.spectra, self.measured, self.widths)
-        return mean.view(*curves["f0_hz"].shape, -1)
+        asked = self._places({name: curves[name] for name in self.hears})
+        product = asked @ self.places.T  # of each with all, which tells how far apart they are
+        near = (product - 0.5 * self.places.square().sum(dim=-1)).softmax(dim=-1)
+        return near @ self.spectra
+
+    def _places(self, curves: Curves) -> Float[Tensor, "*frames hears"]:
+        return torch.stack([_even(name, curves[name]) / self.widths[name] for name in self.hears], dim=-1)
 
 
 def kernel_mean(
