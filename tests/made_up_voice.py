@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from made_up import SynthOf
 
-from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
+from drumblender.controllers import CorrectedSpectra, HarmonicControls, KernelSpectra, SpectrumTable
 from drumblender.encoders import ControlGRU, ControlTransformer
 from drumblender.inference.transfer_curves import Instrument
 
@@ -19,6 +19,10 @@ def player(kind="gru"):
         table.known.fill_(True)
         table.values.copy_(-20 * torch.rand(table.values.shape))
         made = CorrectedSpectra(table, ControlGRU(8, inputs=HEARS, loudness="db"))
+    elif kind == "kernel":
+        spectra = KernelSpectra(20, 6, num_frames=30)
+        spectra.learn(voice(), -20 * torch.rand(301, 26), torch.ones(301, 26, dtype=torch.bool))
+        made = CorrectedSpectra(spectra, ControlGRU(8))
     elif kind == "transformer":
         made = HarmonicControls(ControlTransformer(16, context_frames=30))
     else:

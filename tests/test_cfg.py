@@ -4,6 +4,7 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 import yaml
@@ -27,11 +28,16 @@ SYSTEMS = {
     "guitar": lambda folder: ["--data", "made_up.PhraseBatches"],
     "remap": lambda folder: ["--data.path", write_hits(folder / "hits")],
 }
+KEEPS = CFG / "guitar" / "keep_epochs.yaml"
 RUNS = [
     [CFG / f"{system}.yaml", *variant]
     for system in SYSTEMS
     for variant in [[], *([path] for path in sorted((CFG / system).glob("*.yaml")))]
+    if KEEPS not in variant  # which has a test of its own
 ]
+PUBLISHED_GUITAR = CFG / "guitar" / "published.yaml"
+SIZES = {"standard": 3_393_766, "deep": 15_988_966, "extra_deep": 35_856_664, "tiny_no_noise": 877_734}
+SIZES |= {f"{name}_no_noise": SIZES[name] for name in ("deep", "extra_deep")}
 
 
 def relative(value):
@@ -70,8 +76,34 @@ def test_a_system_trains_a_step(run, tmp_path, monkeypatch):
     assert run_verb("fit", [*configs, *SYSTEMS[run[0].stem](tmp_path), *fast]) == 0
 
 
+@pytest.mark.parametrize("name", SIZES)
+def test_a_guitar_has_its_published_size(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = []
+    monkeypatch.setattr(L.Trainer, "fit", lambda self, model, *args, **settings: models.append(model))
+    run = [PUBLISHED_GUITAR, CFG / "guitar" / "published" / f"{name}.yaml"]
+    configs = [part for path in run for part in ("-c", str(path))]
+    with torch.device("meta"):  # a large network takes no memory
+        assert run_verb("fit", [*configs, *SYSTEMS["guitar"](tmp_path), "--trainer.accelerator=cpu"]) == 0
+    assert sum(weights.numel() for weights in models[0].parameters()) == SIZES[name]
+    parts = {"harmonic"} if "no_noise" in name else {"harmonic", "noise"}
+    assert models[0].voices["guitar"].synth.synths.keys() == parts
+
+
+def test_the_latest_epochs_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = [CFG / "guitar.yaml", KEEPS]
+    configs = [part for path in run for part in ("-c", str(path))]
+    quick = ["--trainer.max_epochs=3", "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
+    quiet = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    assert run_verb("fit", [*configs, *SYSTEMS["guitar"](tmp_path), *quick, *quiet]) == 0
+    kept = {path.name for path in tmp_path.rglob("*.ckpt")}
+    assert kept == {"best.ckpt", "last.ckpt", "epoch_1.ckpt", "epoch_2.ckpt"}
+
+
 def test_every_file_in_cfg_is_tested():
     systems = {path for run in RUNS for path in run}
+    systems |= {KEEPS, *(CFG / "guitar" / "published" / f"{name}.yaml" for name in SIZES)}
     others = {CFG / "defaults.yaml", CFG / "quickstart.yaml"}
     folders = {path for name in ("metrics", "loggers") for path in (CFG / name).glob("*.yaml")}
     assert set(CFG.rglob("*.yaml")) == {*PARTS, *systems, *others, *folders}

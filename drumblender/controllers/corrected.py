@@ -81,8 +81,14 @@ class CorrectedSpectra(Controller):
             nn.init.zeros_(self.layer.weight)  # what the table says, until something is learned
             nn.init.zeros_(self.layer.bias)
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """Fields of the batch that table and encoder need."""
+        encoder = () if self.encoder is None else self.encoder.hears
+        return tuple(dict.fromkeys(("f0_hz", "loudness_db", *self.base.hears, *encoder)))
+
     def forward(self, batch: Batch) -> Controls:
-        self.fields(batch, ("f0_hz", "loudness_db"))
+        self.fields(batch, self.hears)
         features = None
         if self.encoder is not None:
             features = self.encoder(*self.fields(batch, self.encoder.hears))

@@ -95,6 +95,11 @@ class HarmonicControls(Controller):
         with torch.no_grad():
             self.layer.bias[self.num_harmonics :][: self.num_bands] = self.noise_bias
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """Fields of the batch that are needed."""
+        return tuple(dict.fromkeys(("f0_hz", "loudness_db", *self.encoder.hears)))
+
     def forward(self, batch: Batch) -> Controls:
         f0_hz, loudness_db = self.fields(batch, ("f0_hz", "loudness_db"))
         features = self.encoder(*self.fields(batch, self.encoder.hears))

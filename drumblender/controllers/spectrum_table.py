@@ -34,6 +34,7 @@ class SpectrumTable(nn.Module):
         tensor([[[  0., -30.]]])
     """
 
+    hears = ("f0_hz", "loudness_db")
     values: Tensor
     known: Tensor
 
@@ -101,6 +102,8 @@ class KernelSpectra(nn.Module):
         num_bands: Bands of noise.
         hears: The curves that tell frames apart.
         num_frames: Frames to keep, evenly drawn.
+        widths: How near frames are alike, where that is not as usual: semitones, dB, natural logarithms of
+            10 ms and more, dB, octaves.
 
     Examples:
         >>> notes = {"f0_hz": torch.full((50,), 220.0), "age_s": torch.linspace(0, 2, 50)}
@@ -118,25 +121,33 @@ class KernelSpectra(nn.Module):
         num_bands: int = 24,
         hears: tuple[str, ...] = ("f0_hz", "loudness_db", "age_s", "peak_db"),
         num_frames: int = 4096,
+        widths: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
-        if unknown := sorted(set(hears) - set(_WIDTHS)):
+        if unknown := sorted({*hears, *(widths or {})} - set(_WIDTHS)):
             raise ValueError(f"Frames cannot be told apart by {unknown}; by {', '.join(_WIDTHS)} they can.")
+        if not all(width > 0 for width in (widths or {}).values()):
+            raise ValueError(f"Widths are above 0, got {widths}.")
+        self.widths = _WIDTHS | (widths or {})
         self.num_harmonics, self.num_bands, self.hears = num_harmonics, num_bands, tuple(hears)
         lines = num_harmonics + num_bands
         self.register_buffer("places", torch.zeros(num_frames, len(hears)))
         self.register_buffer("spectra", torch.zeros(num_frames, lines))
-        self.register_buffer("measured", torch.zeros(num_frames, lines, dtype=torch.bool))
         self.register_buffer("known", torch.tensor(False))
         self._learned = False
 
     @torch.no_grad()
     def learn(self, curves: Curves, spectra: Float[Tensor, "frames lines"], measured: Tensor) -> None:
-        """Take over what was measured; as :meth:`SpectrumTable.learn`, with all curves of ``hears``."""
+        """Take over what was measured; as :meth:`SpectrumTable.learn`, with all curves of ``hears``.
+
+        Lines that a frame could not measure are those of frames like it that could.
+        """
         kept = torch.linspace(0, len(spectra) - 1, len(self.spectra)).round().long()
-        self.places.copy_(torch.stack([curves[name][kept] for name in self.hears], dim=-1))
-        self.spectra.copy_(spectra[kept])
-        self.measured.copy_(measured[kept])
+        near = {name: curves[name][kept] for name in self.hears}
+        own = spectra[kept], measured[kept]
+        filled = torch.where(own[1], own[0], kernel_mean(near, near, *own, self.widths))
+        self.places.copy_(self._places(near))
+        self.spectra.copy_(filled)
         self.known.fill_(True)
         self._learned = True
 
@@ -144,10 +155,13 @@ class KernelSpectra(nn.Module):
         self._learned = self._learned or bool(self.known)  # read once: a GPU waits for it
         if not self._learned:
             raise ValueError("No spectra are known: train, or load a checkpoint.")
-        kept = dict(zip(self.hears, self.places.unbind(-1), strict=True))
-        asked = {name: curves[name].flatten() for name in self.hears}
-        mean = kernel_mean(asked, kept, self.spectra, self.measured)
-        return mean.view(*curves["f0_hz"].shape, -1)
+        asked = self._places({name: curves[name] for name in self.hears})
+        product = asked @ self.places.T  # of each with all, which tells how far apart they are
+        near = (product - 0.5 * self.places.square().sum(dim=-1)).softmax(dim=-1)
+        return near @ self.spectra
+
+    def _places(self, curves: Curves) -> Float[Tensor, "*frames hears"]:
+        return torch.stack([_even(name, curves[name]) / self.widths[name] for name in self.hears], dim=-1)
 
 
 def kernel_mean(
@@ -155,15 +169,18 @@ def kernel_mean(
     curves: Curves,
     spectra: Float[Tensor, "frames lines"],
     measured: Bool[Tensor, "frames lines"],
+    widths: dict[str, float] | None = None,
     chunk: int = 2048,
 ) -> Float[Tensor, "asked lines"]:
     """Mean of spectra, weighted by a Gaussian of how far their curves lie from those asked for.
 
     Lines that no frame nearby has measured are -100 dB.
     """
-    names = list(asked)
-    known = torch.stack([_even(name, curves[name]) for name in names], dim=-1)
-    wanted = torch.stack([_even(name, asked[name]) for name in names], dim=-1)
+    widths = _WIDTHS if widths is None else widths
+    known, wanted = (
+        torch.stack([_even(name, some[name]) / widths[name] for name in asked], dim=-1)
+        for some in (curves, asked)
+    )
     mask = measured.to(spectra)
     rows = []
     for some in wanted.split(chunk):
@@ -176,14 +193,14 @@ def kernel_mean(
 
 
 def _even(name: str, curve: Tensor) -> Tensor:
-    """A curve in widths of its kernel."""
+    """A curve on the scale of its width."""
     if name == "f0_hz":
         curve = hz_to_midi(curve.clamp(min=1.0))
     elif name == "age_s":
         curve = torch.log(curve.clamp(min=0) + 0.01)
     elif name == "brightness_hz":
         curve = torch.log2(curve.clamp(min=1.0))
-    return curve / _WIDTHS[name]
+    return curve
 
 
 def _between(grid: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,7 +75,8 @@ def notes_of(path: Path) -> dict[str, Any]:
     """
     beside = path.with_suffix(".notes.json")
     if not beside.is_file():
-        return {"takes": [path.stem], "notes": []}
+        named = _PITCH.match(path.stem) and _LAYER.search(path.stem)  # a sample, as phrases name them
+        return {"takes": [take_of(path.name) if named else path.stem], "notes": []}
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
         takes = sorted({take_of(sample) for sample in said["samples"]})

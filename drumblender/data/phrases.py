@@ -29,6 +29,7 @@ from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
 AT_RANDOM = PhraseSplitting()
+_ALL = [(0.0, 1e9)]  # seconds of a recording that is not heard at all
 
 
 class PhraseData(AudioData):
@@ -158,8 +159,9 @@ class PhraseData(AudioData):
             self._items["train"] = self._items["train"].cropped(self.num_samples)
 
     def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
-        chosen = self._split_of(manifest)
-        return [key for key, item in self._used(manifest).items() if chosen[_performance(item)] == split]
+        chosen, used = self._split_of(manifest), self._used(manifest)
+        keys = [key for key, item in used.items() if chosen[_performance(item)] == split]
+        return [key for key in keys if self._silent(manifest, manifest[key]) != _ALL]
 
     def training_phrases(self) -> list[dict[str, Tensor]]:
         """Every training phrase whole; after ``setup``."""
@@ -204,7 +206,7 @@ class PhraseData(AudioData):
             for take in other.tags.get("takes", ())
         }
         if not item.tags.get("notes"):
-            return [(0.0, 1e9)] if held & set(item.tags.get("takes", ())) else []
+            return _ALL if held & set(item.tags.get("takes", ())) else []
         return silent_stretches((Note(*note) for note in item.tags["notes"]), held)
 
     def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:

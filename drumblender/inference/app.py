@@ -28,27 +28,29 @@ log = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _PICTURED_S = 30.0
+_KEPT_S = (600, 3600)  # how often what is older than so much is removed
 
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender app [CKPT]`; see :func:`drumblender.options.playing.app`."""
-    page = build_app(models_of(given.checkpoint), trusted(given.trust))
-    page.launch(
-        server_name=_HOST,
-        server_port=given.port,
-        share=given.share,
-        inbrowser=given.open,
-        quiet=True,
-        prevent_thread_lock=True,
-        **appearance(),
-    )
-    log.info("Open %s in a browser; Ctrl+C ends it.", page.local_url)
-    if given.share:
-        log.info("Anyone can use it at %s.", page.share_url)
-    try:
-        page.block_thread()
-    finally:
-        page.close()
+    with tempfile.TemporaryDirectory(prefix="drumblender-") as folder:
+        page = build_app(models_of(given.checkpoint), Path(folder), trusted(given.trust))
+        page.launch(
+            server_name=_HOST,
+            server_port=given.port,
+            share=given.share,
+            inbrowser=given.open,
+            quiet=True,
+            prevent_thread_lock=True,
+            **appearance(),
+        )
+        log.info("Open %s in a browser; Ctrl+C ends it.", page.local_url)
+        if given.share:
+            log.info("Anyone can use it at %s.", page.share_url)
+        try:
+            page.block_thread()
+        finally:
+            page.close()
     return 0
 
 
@@ -79,8 +81,14 @@ def appearance() -> dict[str, Any]:
     return {"theme": gradio.themes.Default(**fonts)}
 
 
-def build_app(models: dict[str, str], trust: Trust | None = None) -> "gradio.Blocks":
+def build_app(models: dict[str, str], folder: Path, trust: Trust | None = None) -> "gradio.Blocks":
     """The page: a recording, a model, all options of `drumblender transfer`, and what comes out.
+
+    Args:
+        models: What each name stands for.
+        folder: Where a sound is written, in the place of the one before it: the page has its own copies,
+            of recordings too, for an hour.
+        trust: Whose code checkpoints may run.
 
     Raises:
         ModuleNotFoundError: gradio is not installed.
@@ -104,11 +112,11 @@ def build_app(models: dict[str, str], trust: Trust | None = None) -> "gradio.Blo
         sure = model.data.curves.hold_below if unvoiced < 0 else unvoiced
         try:
             options = Transfer(octave=shift, unvoiced_below=sure, **dict(zip(_NAMES, rest, strict=True)))
-            return transferred(model, Path(voice), options, dry)
+            return transferred(model, Path(voice), folder, options, dry)
         except (BadAudioError, ValueError) as error:
             raise gradio.Error(str(error)) from error
 
-    with gradio.Blocks(title="drumblender", analytics_enabled=False) as page:
+    with gradio.Blocks(title="drumblender", analytics_enabled=False, delete_cache=_KEPT_S) as page:
         gradio.Markdown("# drumblender: play an instrument with the voice")
         with gradio.Row():
             with gradio.Column():
@@ -170,10 +178,14 @@ def load_transfer(name: str, trust: Trust | None = None) -> Loaded:
     return loaded
 
 
-def transferred(model: Loaded, voice: Path, options: Transfer, dry: bool) -> tuple[str, "Figure", str]:
-    """The file of the instrument, the picture of both, and what is told beside them."""
+def transferred(
+    model: Loaded, voice: Path, folder: Path, options: Transfer, dry: bool
+) -> tuple[str, "Figure", str]:
+    """The file of the instrument, alone in its folder, the picture of both, and what is told beside them."""
     measure, task = model.data.curves, model.task
-    target = Path(tempfile.mkdtemp(prefix="drumblender-")) / f"{voice.stem}_played.wav"
+    for earlier in folder.glob("*_played.wav"):
+        earlier.unlink()
+    target = folder / f"{voice.stem}_played.wav"
     room = None if dry else room_of(task)
     about = transfer_file(task.player, voice, target, options, measure, instrument_of(task), room)
     melodies = {}

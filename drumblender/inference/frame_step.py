@@ -24,9 +24,9 @@ def play_frames(player: Player, state: Any, batch: dict[str, Tensor]) -> tuple[d
         ValueError: A curve that the controller hears is missing.
     """
     features, encoder = None, player.encoder
+    if missing := sorted(set(player.hears) - set(batch)):
+        raise ValueError(f"The model hears {missing}; the curves are {sorted(batch)}.")
     if encoder is not None:
-        if missing := sorted(set(encoder.hears) - set(batch)):
-            raise ValueError(f"The model hears {missing}; the curves are {sorted(batch)}.")
         features, state = encoder.advance(state, *(batch[name] for name in encoder.hears))
     if isinstance(player, CorrectedSpectra):
         controls = player.controls(features, batch)
@@ -76,8 +76,7 @@ class FrameStep(nn.Module):
             )
         self.player, self.hop_length, self.n_fft = player, hop_length, n_fft
         self.has_noise = "magnitude" in player.names
-        hears = () if encoder is None else encoder.hears
-        self.inputs = tuple(dict.fromkeys(("f0_hz", "loudness_db", *hears)))
+        self.inputs = player.hears
         self.late_samples = n_fft // 2 if self.has_noise else hop_length
         hops = -(-n_fft // hop_length)  # a sample of the noise lies in so many frames
         window = torch.hann_window(n_fft)

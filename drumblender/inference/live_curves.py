@@ -14,7 +14,7 @@ from drumblender.inference.transfer_curves import (
     Curves,
     Instrument,
     glided,
-    match_loudness,
+    matched,
 )
 
 
@@ -92,8 +92,8 @@ class CurveAdapter:
         if self.options.glide_s > 0 and frames:
             pitch, self._glide = glided(pitch, self.options.glide_s, self.frame_s, self._glide)
         if self.options.voice is not None and self.instrument is not None:
-            own, wanted = (torch.tensor(one.loudness_db) for one in (self.options.voice, self.instrument))
-            loudness_db = match_loudness(loudness_db, own, wanted)
+            curves = curves | matched(curves, self.options.voice, self.instrument)
+            loudness_db = curves["loudness_db"]
         gain_db = self.options.gain_db + 20 * torch.log10(self._gate(frames).clamp(min=1e-6))
         loudness_db = (loudness_db + gain_db).clamp(min=SILENT_DB)
         f0_hz = midi_to_hz(pitch + self._shift).float()

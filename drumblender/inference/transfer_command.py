@@ -23,7 +23,11 @@ def instrument_of(task: GuitarVoices) -> Instrument | None:
     if not task.range_f0_hz.any():
         return None
     middle = len(task.range_f0_hz) // 2
-    return Instrument(float(hz_to_midi(task.range_f0_hz[middle])), tuple(task.range_loudness_db.tolist()))
+    loudness_db, brightness_hz = (
+        None if curve is None else tuple(curve.tolist())
+        for curve in (task.range_loudness_db, task.range_brightness_hz)
+    )
+    return Instrument(float(hz_to_midi(task.range_f0_hz[middle])), loudness_db, brightness_hz)
 
 
 def room_of(task: GuitarVoices) -> Room | None:

@@ -28,7 +28,8 @@ class Transfer:
     Args:
         transpose: Semitones.
         octave: ``auto`` shifts by octaves into the range of the training; a number shifts by so many.
-        loudness: ``match`` gives the voice the quantiles that the training has; ``keep`` leaves it.
+        loudness: ``match`` gives loudness, and brightness where a model hears it, the quantiles that the
+            training has; ``keep`` leaves both.
         gain_db: Added to the loudness after that.
         unvoiced_below: Periodicity below which a frame is silent, with short fades; 0 lets all sound.
         vibrato: Factor on how far the pitch swings within a note: 0 plays it straight, 1 as sung.
@@ -77,24 +78,30 @@ class Instrument:
     Args:
         median_midi: Of the pitch, weighted by loudness.
         loudness_db: 101 quantiles of the loudness of frames that sound.
+        brightness_hz: The same of the brightness; None where it is unknown.
     """
 
     median_midi: float
     loudness_db: tuple[float, ...]
+    brightness_hz: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        rising = all(one <= other for one, other in zip(self.loudness_db, self.loudness_db[1:], strict=False))
-        if len(self.loudness_db) != _QUANTILES or not rising or not math.isfinite(self.median_midi):
+        known = [curve for curve in (self.loudness_db, self.brightness_hz) if curve is not None]
+        rising = all(list(curve) == sorted(curve) and len(curve) == _QUANTILES for curve in known)
+        if not rising or not math.isfinite(self.median_midi):
             raise ValueError(f"Needs a median pitch and {_QUANTILES} rising quantiles of loudness.")
 
     @classmethod
     def of(cls, curves: Mapping[str, Tensor]) -> "Instrument":
         """From the curves of all training frames."""
-        loudness_db = audible(curves["loudness_db"])
-        if not loudness_db.any():
+        heard = audible(curves["loudness_db"])
+        if not heard.any():
             raise ValueError(f"No frame is louder than {_AUDIBLE_DB:g} dB: the range is unknown.")
-        quantiles = quantiles_of(curves["loudness_db"][loudness_db])
-        return cls(median_midi(curves), tuple(quantiles.tolist()))
+        loudness_db, brightness_hz = (
+            tuple(quantiles_of(curves[name][heard]).tolist()) if name in curves else None
+            for name in ("loudness_db", "brightness_hz")
+        )
+        return cls(median_midi(curves), loudness_db, brightness_hz)
 
 
 def audible(loudness_db: Curve) -> Tensor:
@@ -102,9 +109,9 @@ def audible(loudness_db: Curve) -> Tensor:
     return loudness_db > _AUDIBLE_DB
 
 
-def quantiles_of(loudness_db: Curve) -> Float[Tensor, "quantiles"]:
-    """Loudness at 101 even steps from the softest frame to the loudest; of any number of frames."""
-    ordered = loudness_db.sort().values
+def quantiles_of(curve: Curve) -> Float[Tensor, "quantiles"]:
+    """A curve at 101 even steps from its lowest frame to its highest; of any number of frames."""
+    ordered = curve.sort().values
     return ordered[torch.linspace(0, len(ordered) - 1, _QUANTILES).round().long()]
 
 
@@ -137,9 +144,10 @@ def adapt(
         + options.transpose
         + 12 * octaves(curves, options, instrument)
     )
+    played: Curves = {}
     if options.loudness == "match" and instrument is not None and audible(loudness_db).any():
-        own = quantiles_of(loudness_db[audible(loudness_db)])
-        loudness_db = match_loudness(loudness_db, own, torch.tensor(instrument.loudness_db))
+        played = matched(curves, Instrument.of(curves), instrument)
+        loudness_db = played["loudness_db"]
     if options.pluck:
         loudness_db = _plucked(loudness_db, onsets, options.pluck_db_s * frame_s)
     voiced = (periodicity >= options.unvoiced_below).float()
@@ -151,7 +159,7 @@ def adapt(
     loudness_db = loudness_db.clamp(min=SILENT_DB)
     f0_hz = 440 * torch.exp2((pitch - 69) / 12)
     age_s, peak_db, _ = NotePosition(frame_s).advance(f0_hz, loudness_db, periodicity)
-    played = {"f0_hz": f0_hz, "loudness_db": loudness_db, "age_s": age_s, "peak_db": peak_db}
+    played |= {"f0_hz": f0_hz, "loudness_db": loudness_db, "age_s": age_s, "peak_db": peak_db}
     return dict(curves) | played
 
 
@@ -186,6 +194,16 @@ def glided(pitch: Curve, glide_s: float, frame_s: float, last: float | None = No
         value = target + keep * (value - target)
         path.append(value)
     return torch.tensor(path, dtype=pitch.dtype), value
+
+
+def matched(curves: Mapping[str, Tensor], own: Instrument, wanted: Instrument) -> Curves:
+    """Loudness, and brightness where both know it, mapped from the range of a voice to that wanted."""
+    levels = torch.tensor(own.loudness_db), torch.tensor(wanted.loudness_db)
+    found = {"loudness_db": match_loudness(curves["loudness_db"], *levels)}
+    if own.brightness_hz and wanted.brightness_hz and "brightness_hz" in curves:
+        octaves = (torch.tensor(one.brightness_hz).clamp(min=1).log2() for one in (own, wanted))
+        found["brightness_hz"] = match_loudness(curves["brightness_hz"].clamp(min=1).log2(), *octaves).exp2()
+    return found
 
 
 def match_loudness(

@@ -18,6 +18,7 @@ from drumblender.tasks.played import QUANTILES, GuitarVoices
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, HasPhrases, NoteBatch
 
+_RANGES = ("f0_hz", "loudness_db", "brightness_hz")  # of the instrument, kept
 _SAW_HARMONICS = 100
 _STEPS_UNREAD = 50  # on CUDA, which would wait for every loss that is looked at
 
@@ -82,16 +83,14 @@ class GuitarTask(GuitarVoices, SynthesisTask):
         tables = [part for part in self.modules() if isinstance(part, SpectrumTable | KernelSpectra)]
         for part in tables:
             part.learn(*measured_frames(phrases, self.sample_rate))
-        f0_hz, loudness_db, sure = (
-            torch.cat([phrase[name] for phrase in phrases])
-            for name in ("f0_hz", "loudness_db", "periodicity")
-        )
-        loud = (loudness_db > QUIETEST_DB) & (sure > 0.1)
+        ranges = [name for name in _RANGES if getattr(self, f"range_{name}") is not None]
+        curves = {name: torch.cat([phrase[name] for phrase in phrases]) for name in (*ranges, "periodicity")}
+        loud = (curves["loudness_db"] > QUIETEST_DB) & (curves["periodicity"] > 0.1)
         if not loud.any():
             raise ValueError(f"No training frame is louder than {QUIETEST_DB:g} dB with a sure pitch.")
         even = torch.linspace(0, int(loud.sum()) - 1, QUANTILES).round().long()
-        self.range_f0_hz.copy_(f0_hz[loud].sort().values[even])
-        self.range_loudness_db.copy_(loudness_db[loud].sort().values[even])
+        for name in ranges:
+            getattr(self, f"range_{name}").copy_(curves[name][loud].sort().values[even])
 
     def training_step(self, batch: NoteBatch, batch_idx: int) -> Step:
         step = self._training_step(batch, batch_idx)

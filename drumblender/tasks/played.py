@@ -122,6 +122,10 @@ class GuitarVoices(Voices):
         super().__init__(voices, sample_rate=sample_rate, **training)
         self.register_buffer("range_f0_hz", torch.zeros(QUANTILES))
         self.register_buffer("range_loudness_db", torch.zeros(QUANTILES))
+        brightness_hz = (
+            torch.zeros(QUANTILES) if "brightness_hz" in getattr(self.player, "hears", ()) else None
+        )
+        self.register_buffer("range_brightness_hz", brightness_hz)
 
     @property
     def player(self) -> nn.Module:

@@ -31,8 +31,13 @@ def test_the_models_are_the_one_given_and_those_that_ship():
         load_transfer("checkpoints/quickstart")
 
 
-def test_it_plays_what_transfer_plays_and_draws_both(sung):
-    file, figure, told = transferred(load_transfer("checkpoints/guitar"), sung, Transfer(octave=0), dry=True)
+def test_it_plays_what_transfer_plays_and_draws_both(sung, tmp_path):
+    folder = tmp_path / "played"
+    folder.mkdir()
+    (folder / "before_played.wav").touch()
+    model, options = load_transfer("checkpoints/guitar"), Transfer(octave=0)
+    file, figure, told = transferred(model, sung, folder, options, dry=True)
+    assert [str(path) for path in folder.iterdir()] == [file]  # the one before it is gone
     sound, rate = soundfile.read(file)
     assert rate == RATE and len(sound) == RATE and np.abs(sound).max() > 0.5
     assert len(figure.axes) == 8 and told.startswith("1.0 s")
@@ -47,7 +52,7 @@ def test_what_is_missing_is_one_line(capsys, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def page(sung):
+def page(sung, tmp_path):
     """The page in a headless Chromium whose microphone plays the file."""
     pytest.importorskip("gradio")
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -56,7 +61,7 @@ def page(sung):
         pytest.skip("no chromium")
     from drumblender.inference.app import appearance, build_app
 
-    app = build_app(models_of(None))
+    app = build_app(models_of(None), tmp_path)
     app.launch(server_name="127.0.0.1", quiet=True, prevent_thread_lock=True, **appearance())
     assert app.local_url.startswith("http://127.0.0.1:") and app.share_url is None
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

@@ -86,6 +86,15 @@ def test_options_that_make_no_sense_are_refused(unchecked):
         Instrument(50.0, (0.0,))
 
 
+def test_brightness_gets_the_quantiles_of_the_training():
+    sung = voice() | {"brightness_hz": torch.linspace(500, 4000, 301)}
+    known = Instrument(52.0, GUITAR.loudness_db, tuple(torch.linspace(300, 900, 101).tolist()))
+    played = adapt(sung, Transfer(), known, 0.01)["brightness_hz"]
+    assert played[20:].min() >= 299 and played.max() <= 901 and (played.diff() >= 0).all()
+    kept = adapt(sung, Transfer(loudness="keep"), known, 0.01)["brightness_hz"]
+    assert torch.equal(kept, sung["brightness_hz"])
+
+
 @pytest.fixture
 def flat_pitch(monkeypatch):
     """No tracker: 220 Hz everywhere, so that only the frame counts matter."""
