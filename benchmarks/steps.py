@@ -1,6 +1,6 @@
 """A training step of each system's published configuration, at its published size, on any device::
 
-    python -m benchmarks.steps --device cuda [--only drums pitch] [--bf16]
+    python -m benchmarks.steps --device cuda [--only drums pitch] [--bf16] [--tf32]
 
 Loss, gradients and Adam; data are made up and lie on the device, so reading them is not counted. Prints what
 a step takes of the wall clock, how many seconds of sound that is a second, and the peak of memory.
@@ -105,9 +105,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--bf16", action="store_true", help="as trainer.precision=bf16-mixed")
+    parser.add_argument("--tf32", action="store_true", help="convolutions rounded to 10 bits, on CUDA")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     settle()
+    torch.backends.cudnn.allow_tf32 = given.tf32
     where = torch.cuda.get_device_name() if given.device == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"{'':10}{'batch':>6}{'s of sound':>12}{'step s':>10}{'sound/s':>10}{'MiB':>8}   on {where}")
     with patch.object(SynthesisTask, "log", lambda *args, **kwargs: None):  # nobody keeps it here

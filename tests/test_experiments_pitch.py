@@ -54,7 +54,7 @@ def test_members_learn_as_they_would_alone(monkeypatch, unchecked):
         start = task_of(number)
         for name, value in task.named_parameters():
             apart, moved = (value - other.get_parameter(name) for other in (tasks[number], start))
-            assert apart.norm() <= 1e-3 * moved.norm(), name
+            assert apart.norm() <= 1e-2 * moved.norm() + 1e-7, name
 
 
 def test_it_leaves_checkpoints_curves_and_a_test(tmp_path, monkeypatch, capsys):

@@ -217,7 +217,7 @@ def fields_of(loader: torch.utils.data.DataLoader, device: torch.device) -> Batc
     return {name: value.to(device) for name, value in items.collate(list(range(len(items)))).items()}
 
 
-def train(built: list[Built], seeds: list[int], device: torch.device, out: Path) -> Ensemble:
+def train(built: list[Built], seeds: list[int], device: torch.device, out: Path, minutes: float) -> Ensemble:
     """Train to the end that the configuration names, and write ``curves.csv`` on the way."""
     first, data = built[0], built[0].datamodule
     data.setup("fit")
@@ -235,7 +235,7 @@ def train(built: list[Built], seeds: list[int], device: torch.device, out: Path)
     with (out / "curves.csv").open("w", newline="") as file:
         curves = csv.DictWriter(file, ("seed", "step", "seconds", "loss", "rpa", "rca", "octaves"))
         curves.writeheader()
-        while done < trainer.max_steps:
+        while done < trainer.max_steps and time.perf_counter() - began < 60 * minutes:
             training.set_rate(optimizer.param_groups[0]["lr"])
             for rows in rows_of_epoch((len(tones["audio"]), data.batch_size), shuffles, len(seeds)):
                 if done < trainer.max_steps:
@@ -246,6 +246,7 @@ def train(built: list[Built], seeds: list[int], device: torch.device, out: Path)
             for schedule in schedules:
                 schedule.step()
             if epoch % trainer.check_val_every_n_epoch == 0 or done >= trainer.max_steps:
+                training.loss.tolist()  # waits for what was launched
                 found = ensemble.pitches(_but_truth(heard)).cpu()
                 spent = round(time.perf_counter() - began, 1)
                 for seed, loss, pitch in zip(seeds, training.loss.tolist(), found, strict=True):
@@ -273,6 +274,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="of training, at most")
     given, rest = parser.parse_known_args(arguments)
     settle()
     quieten()
@@ -281,7 +283,7 @@ def main(arguments: list[str]) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     device = torch.device(given.device)
     built = [Built(["fit", *rest, "--seed_everything", str(seed)]) for seed in given.seeds]
-    ensemble = train(built, given.seeds, device, given.out)
+    ensemble = train(built, given.seeds, device, given.out, given.minutes)
     tested = fields_of(built[0].datamodule.test_dataloader(), device)
     truth, found = tested["f0_hz"].cpu(), ensemble.pitches(_but_truth(tested)).cpu()
     rows = []
