@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harmonic import published_way
 from benchmarks.measure import compare, interleaved
 from drumblender.controllers import HarmonicControls
+from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.spectra import stft_plain
 from drumblender.encoders import ControlGRU
 from drumblender.losses import MultiResolutionSTFTLoss
@@ -75,9 +75,11 @@ def _render(controls: dict[str, Tensor], synth: MixSynth) -> Audio:
 
 
 def _render_plainly(controls: dict[str, Tensor], synth: MixSynth) -> Audio:
-    lines = {"f0_upsampling": "ends", "amp_upsampling": "ends"}
     f0_hz, amp = controls["harmonic_f0_hz"][..., 0], controls["harmonic_amp"]
-    tone = published_way(f0_hz, amp, num_samples=RATE, sample_rate=RATE, **lines)
+    order = torch.arange(1, amp.shape[-1] + 1.0)[:, None]
+    freq_hz = order * upsample_frames(f0_hz, RATE, "ends")[:, None]
+    level = upsample_frames(amp.mT, RATE, "ends") * (freq_hz < RATE / 2)
+    tone = (level * torch.sin((2 * torch.pi * freq_hz / RATE).cumsum(dim=-1))).sum(dim=1)
     noise = synth.synths["noise"]({"magnitude": controls["noise_magnitude"]}, RATE)
     return tone + noise
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from drumblender.dsp.units import db_to_gain
 from drumblender.encoders.base import Encoder
 from drumblender.nets.causal_attention import CausalBlock
+from drumblender.nets.gru import gru
 
 _QUIETEST_DB = -80.0
 
@@ -119,7 +120,7 @@ class ControlGRU(ControlEncoder):
     def advance(
         self, state: Tensor | None, *curves: Curve
     ) -> tuple[Float[Tensor, "batch frames features"], Tensor]:
-        return self.gru(self.scaled(curves), state)
+        return gru(self.gru, self.scaled(curves), state)
 
 
 class ControlTransformer(ControlEncoder):

@@ -1,7 +1,7 @@
 """Timbre transfer: plays an instrument from the curves of a voice, block by block."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.dsp.resample import hann_resample
+from drumblender.features.loudness import Loudness
 from drumblender.features.note_curves import NoteCurves
 from drumblender.inference.frame_step import Player, play_frames
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
@@ -21,8 +22,12 @@ from drumblender.synths.reverb import Room
 
 log = logging.getLogger(__name__)
 
+Watch = Callable[[Iterable[Any], int, str], Iterator[Any]]
+"""Passes items through and tells how many of how many there were, as :func:`~drumblender.console.track`."""
+
 _BLOCK_S, _MARGIN_S = 20, 1  # whole seconds are whole samples at every rate
 _FRAMES = 512  # rendered at once
+_SCALED_SAMPLES = 1 << 18  # at once
 _PEAK, _LUFS, _QUIETEST_PEAK = 0.95, -23.0, 1e-3
 
 
@@ -111,11 +116,18 @@ def read_blocks(path: Path, sample_rate: int) -> Iterator[tuple[Float[Tensor, "s
         raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
 
 
+def unwatched(items: Iterable[Any], total: int, description: str) -> Iterator[Any]:
+    """Tells nothing."""
+    yield from items
+
+
 @torch.no_grad()
-def curves_of(path: Path, measure: NoteCurves) -> Curves:
+def curves_of(path: Path, measure: NoteCurves, watch: Watch = unwatched) -> Curves:
     """Curves of a recording of any length, rate and channels; nothing but they grows with its length."""
     hop, parts = measure.hop_length, []
-    for heard, before, length in read_blocks(path, measure.sample_rate):
+    rate, total = _form_of(path)
+    blocks = read_blocks(path, measure.sample_rate)
+    for heard, before, length in watch(blocks, -(-total // (_BLOCK_S * rate)), "Hearing"):
         curves, first = measure(heard[None]), before // hop
         parts.append({name: curve[0, first : first + -(-length // hop)] for name, curve in curves.items()})
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -140,8 +152,11 @@ def transfer_file(
     measure: NoteCurves,
     instrument: Instrument | None = None,
     room: Room | None = None,
+    watch: Watch = unwatched,
 ) -> dict[str, float]:
     """Play a recording as the instrument; the file has its rate and length.
+
+    Of a recording of any length a block is in memory at a time, beside its curves (14 MB an hour).
 
     Args:
         player: A trained controller that was told its synth.
@@ -151,6 +166,7 @@ def transfer_file(
         measure: The curves that the model was trained with.
         instrument: The range of its training.
         room: The room that it learned, to be heard.
+        watch: Is told how far it is.
 
     Returns:
         Seconds, and the peak before normalisation.
@@ -160,18 +176,19 @@ def transfer_file(
     """
     rate, total = _form_of(source)
     hop, own_rate = measure.hop_length, measure.sample_rate
-    curves = adapt(curves_of(source, measure), options, instrument, hop / own_rate)
-    gain, peak = 1.0, 0.0
-    if options.normalize != "none":
-        peak, lufs = _measure(render(player, curves, hop, options.seed, room), own_rate)
-        if peak > _QUIETEST_PEAK:  # silence stays silence
-            gain = _PEAK / peak if options.normalize == "peak" else 10 ** ((_LUFS - lufs) / 20)
-    with (
-        atomic_write(target) as aside,
-        soundfile.SoundFile(aside, "w", rate, 1, "FLOAT", format="WAV") as file,
-    ):
-        for block in _at_rate(render(player, curves, hop, options.seed, room), own_rate, rate, total):
-            file.write((gain * block).numpy())
+    curves = adapt(curves_of(source, measure, watch), options, instrument, hop / own_rate)
+    meter, peak = _Meter(own_rate), 0.0
+    pushes = -(-len(curves["f0_hz"]) // _FRAMES) + 1
+    blocks = watch(render(player, curves, hop, options.seed, room), pushes, "Playing")
+    blocks = meter.through(blocks) if options.normalize == "lufs" else blocks
+    with atomic_write(target) as aside:
+        with soundfile.SoundFile(aside, "w", rate, 1, "FLOAT", format="WAV") as file:
+            for block in _at_rate(blocks, own_rate, rate, total):
+                file.write(block.numpy())
+                peak = max(peak, float(block.abs().max())) if len(block) else peak
+        if options.normalize != "none" and peak > _QUIETEST_PEAK:  # silence stays silence
+            by_peak = options.normalize == "peak"
+            _scale(aside, _PEAK / peak if by_peak else 10 ** ((_LUFS - meter.lufs()) / 20))
     return {"seconds": total / rate, "peak": peak}
 
 
@@ -183,19 +200,34 @@ def _form_of(path: Path) -> tuple[int, int]:
     return about.samplerate, about.frames
 
 
-def _measure(blocks: Iterator[Tensor], rate: int) -> tuple[float, float]:
-    """Peak and integrated loudness (ungated, K-weighted, 0.4 s blocks) of what will be rendered."""
-    from drumblender.features.loudness import Loudness
+class _Meter:
+    """Integrated loudness (ungated, K-weighted, 0.4 s blocks) of sound that passes through."""
 
-    weigh, peak, powers = Loudness(rate, clamp=False), 0.0, []
-    for block in blocks:
-        peak = max(peak, float(block.abs().max())) if len(block) else peak
-        size = int(0.4 * rate)
-        if len(block) >= size:
-            powers.append(weigh.over_frames(block[None], size, size)[0])
-    levels = torch.cat(powers) if powers else torch.tensor([_LUFS])
-    heard = levels[levels > -70]
-    return peak, float(10 * torch.log10((10 ** (heard / 10)).mean())) if len(heard) else _LUFS
+    def __init__(self, sample_rate: int) -> None:
+        self._weigh, self._size = Loudness(sample_rate, clamp=False), int(0.4 * sample_rate)
+        self._levels: list[Tensor] = []
+
+    def through(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for block in blocks:
+            if len(block) >= self._size:
+                self._levels.append(self._weigh.over_frames(block[None], self._size, self._size)[0])
+            yield block
+
+    def lufs(self) -> float:
+        """Of all so far; where nothing is loud enough, what is wished for."""
+        levels = torch.cat(self._levels) if self._levels else torch.tensor([_LUFS])
+        heard = levels[levels > -70]
+        return float(10 * torch.log10((10 ** (heard / 10)).mean())) if len(heard) else _LUFS
+
+
+def _scale(path: Path, gain: float) -> None:
+    """Multiply the samples of a file, in place."""
+    with soundfile.SoundFile(path, "r+") as file:
+        for start in range(0, file.frames, _SCALED_SAMPLES):
+            file.seek(start)
+            block = file.read(_SCALED_SAMPLES, dtype="float32")
+            file.seek(start)
+            file.write(gain * block)
 
 
 def _at_rate(blocks: Iterator[Tensor], from_rate: int, to_rate: int, total: int) -> Iterator[Tensor]:

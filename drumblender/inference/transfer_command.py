@@ -7,7 +7,7 @@ from pathlib import Path
 from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track
 from drumblender.dsp.units import hz_to_midi
-from drumblender.inference.transfer import transfer_file
+from drumblender.inference.transfer import Watch, transfer_file, unwatched
 from drumblender.inference.transfer_curves import Instrument, Transfer
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
@@ -75,12 +75,14 @@ def command(given: argparse.Namespace) -> int:
     output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
     if output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
-    _play(loaded, given.input, output, options, given.dry)
+    _play(loaded, given.input, output, options, given.dry, track)
     log.info("Wrote %s.", output)
     return 0
 
 
-def _play(loaded: Loaded, source: Path, output: Path, options: Transfer, dry: bool) -> None:
+def _play(
+    loaded: Loaded, source: Path, output: Path, options: Transfer, dry: bool, watch: Watch = unwatched
+) -> None:
     task = loaded.task
     transfer_file(
         task.player,
@@ -90,6 +92,7 @@ def _play(loaded: Loaded, source: Path, output: Path, options: Transfer, dry: bo
         loaded.data.curves,
         instrument_of(task),
         None if dry else room_of(task),
+        watch,
     )
 
 
