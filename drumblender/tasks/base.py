@@ -138,7 +138,8 @@ class SynthesisTask(Voices, ComparedTask, ABC):
         return {"loss": loss, "prediction": prediction.detach(), "target": target}
 
     def log_loss(self, stage: str, loss: Tensor, batch_size: int) -> None:
-        """Log ``<stage>/loss``, and each part of a weighted loss under its own name.
+        """Log ``<stage>/loss``, and each part of a weighted loss under its own name, or where a metric has
+        that name as ``<stage>/<name>_loss``.
 
         The training's is that of each step; ``train/loss_epoch`` is the mean of an epoch.
         """
@@ -147,7 +148,8 @@ class SynthesisTask(Voices, ComparedTask, ABC):
             self.log(name, loss, on_step=False, on_epoch=True, batch_size=batch_size, sync_dist=True)
         values = {f"{stage}/loss": loss}
         if isinstance(self.loss, WeightedLoss):
-            values |= {f"{stage}/{name}": part for name, part in self.loss.parts.items()}
+            parts = self.loss.parts.items()
+            values |= {f"{stage}/{name}{'_loss' * (name in self.metrics)}": part for name, part in parts}
         for name, value in values.items():
             self.log(
                 name,

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torchmetrics import MeanSquaredError
 
 from drumblender.callbacks.item_metrics import measure
 from drumblender.controllers import FreeControls, GivenControls, HeardControls, ModeGains, SplitHead
@@ -120,6 +121,19 @@ def test_a_step_returns_loss_prediction_and_target_and_logs_the_parts(generator)
     assert step["loss"].requires_grad and not step["prediction"].requires_grad
     assert step["prediction"].shape == step["target"].shape
     assert set(logged) == {"train/loss", "train/loss_epoch", "train/mse"}
+
+
+def test_a_part_of_the_loss_and_a_metric_of_one_name_are_told_apart(generator):
+    drum = DrumTask(
+        {"modal": modal_voice(controls=GivenControls(ModeGains(3)))},
+        WeightedLoss({"mse": nn.MSELoss()}),
+        RATE,
+        metrics={"mse": MeanSquaredError()},
+    )
+    logged = {}
+    drum.log = lambda name, value, **kwargs: logged.update({name: value})
+    drum.test_step(batch(generator=generator), 0)
+    assert {"test/mse", "test/mse_loss"} <= set(logged)
 
 
 def test_a_drum_without_voices_is_refused():
