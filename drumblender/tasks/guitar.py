@@ -10,7 +10,7 @@ from drumblender.controllers import CorrectedSpectra, KernelSpectra, SpectrumTab
 from drumblender.controllers.corrected import QUIETEST_DB
 from drumblender.controllers.harmonic import below_nyquist, rms_of
 from drumblender.dsp.harmonics import harmonic_bank
-from drumblender.dsp.units import db_to_gain
+from drumblender.dsp.units import db_to_gain, hz_to_midi
 from drumblender.losses.calling import call_loss
 from drumblender.metrics.following import following_errors
 from drumblender.tasks.base import Step, SynthesisTask
@@ -79,12 +79,16 @@ class GuitarTask(GuitarVoices, SynthesisTask):
         self.learn_from(data.training_phrases())
 
     def learn_from(self, phrases: list[dict[str, Tensor]]) -> None:
-        """Fill the tables and the range from whole phrases."""
+        """Fill the tables from whole phrases, and the range from those of several notes, where there are any.
+
+        A single note that rings out has levels, and often a pitch, that a melody does not have.
+        """
         tables = [part for part in self.modules() if isinstance(part, SpectrumTable | KernelSpectra)]
         for part in tables:
             part.learn(*measured_frames(phrases, self.sample_rate))
         ranges = [name for name in _RANGES if getattr(self, f"range_{name}") is not None]
-        curves = {name: torch.cat([phrase[name] for phrase in phrases]) for name in (*ranges, "periodicity")}
+        melodies = [phrase for phrase in phrases if _moves(phrase)] or phrases
+        curves = {name: torch.cat([phrase[name] for phrase in melodies]) for name in (*ranges, "periodicity")}
         loud = (curves["loudness_db"] > QUIETEST_DB) & (curves["periodicity"] > 0.1)
         if not loud.any():
             raise ValueError(f"No training frame is louder than {QUIETEST_DB:g} dB with a sure pitch.")
@@ -161,3 +165,10 @@ class GuitarTask(GuitarVoices, SynthesisTask):
             table = {first: self.player.controls(None, batch)}
             found["table"] = self.render(batch, self.voice_controls(batch) | table)
         return found
+
+
+def _moves(phrase: dict[str, Tensor]) -> bool:
+    """Whether it has notes of more than one pitch."""
+    sure = (phrase["loudness_db"] > QUIETEST_DB) & (phrase["periodicity"] > 0.1)
+    midi = hz_to_midi(phrase["f0_hz"][sure].clamp(min=1.0))
+    return len(midi) > 0 and bool((midi.quantile(0.9) - midi.quantile(0.1)) > 1.0)
