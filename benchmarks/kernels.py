@@ -1,13 +1,14 @@
 """Each op that has a kernel for CUDA against its plain formula, with gradients, on any device:
 
-    python -m benchmarks.kernels --device cuda [--only biquad]
+    python -m benchmarks.kernels --device cuda [--only biquad] [--batch 64]
 
-At the sizes of the systems that use them; with ``--device cpu``, the kernels that the CPU has.
+At the sizes of the systems that use them, for as many sounds as are asked for; with ``--device cpu``, the
+kernels that the CPU has. Convolutions are in full float32, so that errors are those of the op.
 """
 
 import argparse
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -25,32 +26,31 @@ from drumblender.nets.tcn import TCNBlock
 Op = Callable[..., Tensor]
 Case = tuple[Op, Op, list[Tensor]]
 """Ours, the plain formula, and what both are given."""
-BATCH = 8
 
 
 def draw(*shape: int, low: float = 0.0, high: float = 1.0, seed: int = 0) -> Tensor:
     return low + (high - low) * torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def modal() -> Case:
-    inputs = [draw(BATCH, 64, 376, low=0.01, high=2.5), draw(BATCH, 64, 376, seed=1)]
+def modal(batch: int) -> Case:
+    inputs = [draw(batch, 64, 376, low=0.01, high=2.5), draw(batch, 64, 376, seed=1)]
     return *(partial(op, num_samples=96_000) for op in (modal_bank, modal_bank_plain)), inputs
 
 
-def harmonic() -> Case:
-    inputs = [draw(BATCH, 400, low=80, high=400), draw(BATCH, 400, 101, seed=1) / 101]
+def harmonic(batch: int) -> Case:
+    inputs = [draw(batch, 400, low=80, high=400), draw(batch, 400, 101, seed=1) / 101]
     settings = {"num_samples": 64_000, "sample_rate": 16_000}
     return *(partial(op, **settings) for op in (harmonic_bank, harmonic_bank_plain)), inputs
 
 
-def filters() -> Case:
-    coefficients = lowpass_coefficients(draw(BATCH, low=200, high=8000), draw(BATCH, low=0.5, high=5), 48_000)
-    return biquad, biquad_plain, [draw(BATCH, 96_000, low=-1), *coefficients]
+def filters(batch: int) -> Case:
+    coefficients = lowpass_coefficients(draw(batch, low=200, high=8000), draw(batch, low=0.5, high=5), 48_000)
+    return biquad, biquad_plain, [draw(batch, 96_000, low=-1), *coefficients]
 
 
-def sweep() -> Case:
+def sweep(batch: int) -> Case:
     rows = (50, 400), (0, 2), (20, 200), (50, 500), (0, 1)
-    inputs = [draw(BATCH, low=low, high=high, seed=seed) for seed, (low, high) in enumerate(rows)]
+    inputs = [draw(batch, low=low, high=high, seed=seed) for seed, (low, high) in enumerate(rows)]
     sizes = {"num_samples": 96_000, "sample_rate": 48_000}
 
     def plain(freq_hz: Tensor, depth: Tensor, sweep_ms: Tensor, decay_ms: Tensor, amp: Tensor) -> Tensor:
@@ -63,28 +63,37 @@ def sweep() -> Case:
     return partial(decaying_sweep, **sizes), plain, inputs
 
 
-def string() -> Case:
-    lag = torch.linspace(90, 400, BATCH)[:, None].expand(BATCH, 164_000).long().contiguous()
-    inputs = [draw(BATCH, 164_000, low=-1), -draw(BATCH, 164_000, 4, seed=1) / 4.1]
+def string(batch: int) -> Case:
+    lags = torch.linspace(90, 400, batch)[:, None].expand(batch, 164_000).long().contiguous()
+    inputs = [draw(batch, 164_000, low=-1), -draw(batch, 164_000, 4, seed=1) / 4.1]
+
+    @cache
+    def lag(device: torch.device) -> Tensor:
+        return lags.to(device)
 
     def filter(x: Tensor, taps: Tensor, kernel: Kernel = "auto") -> Tensor:
-        return sparse_all_pole(x, lag.to(x.device), taps, kernel=kernel)
+        return sparse_all_pole(x, lag(x.device), taps, kernel=kernel)
 
     return filter, partial(filter, kernel="plain"), inputs
 
 
-def sums() -> Case:
-    target = torch.complex(draw(BATCH, 376, 1025), draw(BATCH, 376, 1025, seed=1))
+def sums(batch: int) -> Case:
+    targets = torch.complex(draw(batch, 376, 1025), draw(batch, 376, 1025, seed=1))
+
+    @cache
+    def target(device: torch.device, dtype: torch.dtype) -> Tensor:
+        return targets.to(device, dtype)
 
     def distances(op: Op, spectrum: Tensor) -> Tensor:
         spectrum = torch.view_as_complex(spectrum)
-        return torch.stack(op(spectrum, target.to(spectrum), floor=1e-8, match_gain=True), dim=1)
+        heard = target(spectrum.device, spectrum.dtype)
+        return torch.stack(op(spectrum, heard, floor=1e-8, match_gain=True), dim=1)
 
     ours, plain = (partial(distances, op) for op in (spectral_sums, spectral_sums_plain))
-    return ours, plain, [draw(BATCH, 376, 1025, 2, seed=2)]
+    return ours, plain, [draw(batch, 376, 1025, 2, seed=2)]
 
 
-def film() -> Case:
+def film(batch: int) -> Case:
     torch.manual_seed(0)
     settings = {"causal": True, "norm": None, "activation": "GELU", "tfilm_block_size": None}
     block = TCNBlock(32, 13, 9, film=(64, True), **settings)
@@ -99,13 +108,13 @@ def film() -> Case:
         lambda x, embedding: block.to(x)(x, embedding),
         plain,
         [
-            draw(BATCH, 32, 96_000, low=-1),
-            draw(BATCH, 64),
+            draw(batch, 32, 96_000, low=-1),
+            draw(batch, 64),
         ],
     )
 
 
-CASES: dict[str, Callable[[], Case]] = {
+CASES: dict[str, Callable[[int], Case]] = {
     "modal_bank": modal,
     "harmonic_bank": harmonic,
     "biquad": filters,
@@ -120,27 +129,31 @@ def forward_backward(op: Op, inputs: list[Tensor]) -> list[Tensor]:
     """The result and the gradients, for a weight of each value that is always the same."""
     leaves = [value.detach().requires_grad_() for value in inputs]
     out = op(*leaves)
-    return [
-        out.detach(),
-        *torch.autograd.grad((out * torch.cos(torch.arange(out.shape[-1]).to(out))).sum(), leaves),
-    ]
+    return [out.detach(), *torch.autograd.grad(out, leaves, _weights(out.shape, out.device).to(out))]
+
+
+@cache
+def _weights(shape: torch.Size, device: torch.device) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3)).to(device)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--batch", type=int, default=8)
     given = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False
     for name in given.only:
-        ours, plain, inputs = CASES[name]()
+        ours, plain, inputs = CASES[name](given.batch)
         inputs = [value.to(given.device) for value in inputs]
         exact = forward_backward(plain, [value.double() for value in inputs])
         for label, op in (("ours", ours), ("plain", plain)):
             found = forward_backward(op, inputs)
             shares = (((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True))
             print(f"{name}, {label:5}: error against float64" + "".join(f"{share:10.1e}" for share in shares))
-        costs = [cost(lambda op=op, given=inputs: forward_backward(op, given), 3) for op in (ours, plain)]
-        compare(f"{name} on {given.device}, batch {BATCH}, with gradients", *costs)
+        costs = [cost(lambda op=op, given=inputs: forward_backward(op, given), 9) for op in (ours, plain)]
+        compare(f"{name} on {given.device}, batch {given.batch}, with gradients", *costs)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
@@ -63,6 +64,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     if not debug:
         quieten()
     name_shipped_parts()
+    convolve_in_float32()
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
     settings = {"subcommands": staticmethod(lambda: one_verb), "prepared_only": prepared_only}
     cli_class = type("OneVerbCLI", (TaskCLI,), settings)
@@ -72,6 +74,15 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
         sys.stderr.write(f"drumblender: {stop}\n")
         return 130
     return 0
+
+
+def convolve_in_float32() -> None:
+    """Let convolutions on CUDA be as exact as matrix products are: float32 unless set otherwise.
+
+    torch rounds what they multiply to 10 bits (TF32) by default, where a network that learns pitch from its
+    gradients goes astray. ``torch.set_float32_matmul_precision("high")`` allows it again.
+    """
+    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
 
 
 class InterruptedRun(Exception):

@@ -77,7 +77,8 @@ def upsample_frames(
     left, blend = frame_blends(frames.shape[-1], num_samples, upsampling)
     left, blend = placed(left, frames, left.dtype), placed(blend, frames)
     right = (left + 1).clamp(max=frames.shape[-1] - 1)
-    return torch.lerp(frames[..., left], frames[..., right], blend)
+    # Gradients of index_select are added up where they land; those of indexing are sorted first, on CUDA.
+    return torch.lerp(frames.index_select(-1, left), frames.index_select(-1, right), blend)
 
 
 @table

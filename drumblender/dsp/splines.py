@@ -75,5 +75,7 @@ def _hermite_plain(values: Tensor, slopes: Tensor, first: int, num_samples: int,
     interval = (scaled // span).clamp(max=num_frames - 2)
     t = ((scaled - interval * span).to(values.dtype) / span)[:, None]
     late = t * t * (3 - 2 * t)
-    curve = (1 - late) * values[:, interval] + late * values[:, interval + 1]
-    return curve + t * (1 - t) ** 2 * slopes[:, interval] - t * t * (1 - t) * slopes[:, interval + 1]
+    # Gradients of index_select are added up where they land; those of indexing are sorted first, on CUDA.
+    left, right = (values.index_select(1, frame) for frame in (interval, interval + 1))
+    rise, fall = (slopes.index_select(1, frame) for frame in (interval, interval + 1))
+    return (1 - late) * left + late * right + t * (1 - t) ** 2 * rise - t * t * (1 - t) * fall

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from drumblender.dsp.kernels import read_along
+from drumblender.dsp.kernels import read_along, traced
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,12 +81,13 @@ def placed(kept: Tensor, like: Tensor, dtype: torch.dtype | None = None) -> Tens
     dtype = dtype or like.dtype
     if (kept.device, kept.dtype) == (like.device, dtype):
         return kept
-    if read_along() or kept.requires_grad:  # the copy belongs to the graph
+    if traced() or kept.requires_grad:  # the copy belongs to the graph
         return kept.to(device=like.device, dtype=dtype)
     copies = _COPIES.setdefault(kept, {})
     if (like.device, dtype) not in copies:
+        copy = partial(kept.to, device=like.device, dtype=dtype)
         with torch.inference_mode(False), torch.no_grad():  # a later call may take gradients
-            copies[like.device, dtype] = kept.to(device=like.device, dtype=dtype)
+            copies[like.device, dtype] = aside(copy) if read_along() else copy()
     return copies[like.device, dtype]
 
 

@@ -91,7 +91,7 @@ class StringBurst(Analysis):
         )
         left = sparse_all_pole_inverse(part, lag, taps)[:, before : before + size]
         power = functional.adaptive_avg_pool1d(left.float().square()[:, None], frames).clamp(min=_LEAST)
-        noise = white_noise((1, size), generator=torch.Generator().manual_seed(0))
+        noise = white_noise((1, size), generator=torch.Generator().manual_seed(0), device=heard.device)
         burst = noise * functional.interpolate(power.sqrt(), size=size, mode="linear")[:, 0]
         played = [
             sparse_all_pole(functional.pad(sound.float(), (before, ringing - size)), lag, taps)

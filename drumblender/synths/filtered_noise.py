@@ -24,6 +24,8 @@ class FilteredNoiseSynth(Synth):
         hop_length: Samples between frames.
         n_fft: Points of the FFT, at least twice the hop.
         pad_last: Fill the last hop.
+        draw_on_device: Draw the noise where the controls are, or where a given generator is. False: on the
+            CPU, so that one seed gives the same noise on every device.
 
     Examples:
         >>> synth = FilteredNoiseSynth(num_bands=9)
@@ -33,13 +35,19 @@ class FilteredNoiseSynth(Synth):
     """
 
     def __init__(
-        self, num_bands: int = 65, hop_length: int = 160, n_fft: int = 1024, pad_last: bool = True
+        self,
+        num_bands: int = 65,
+        hop_length: int = 160,
+        n_fft: int = 1024,
+        pad_last: bool = True,
+        draw_on_device: bool = True,
     ) -> None:
         super().__init__()
         if num_bands < 2 or not 1 <= hop_length <= n_fft // 2:
             raise ValueError(f"Need 2 bands, a hop up to half of {n_fft=}; got {num_bands=}, {hop_length=}.")
         self.control_sizes, self.linear = {"magnitude": num_bands}, ("magnitude",)
         self.num_bands, self.hop_length, self.n_fft, self.pad_last = num_bands, hop_length, n_fft, pad_last
+        self.draw_on_device = draw_on_device
 
     def forward(
         self,
@@ -72,8 +80,8 @@ class FilteredNoiseSynth(Synth):
         hops = -(-num_samples // self.hop_length)
         if noise is None:
             shape = len(magnitude), hops * self.hop_length + self.n_fft
-            noise = torch.randn(shape, generator=generator, device=source_of(generator, magnitude.device))
-            noise = noise.to(magnitude.device)
+            where = source_of(generator, magnitude.device if self.draw_on_device else "cpu")
+            noise = torch.randn(shape, generator=generator, device=where).to(magnitude.device)
         elif noise.ndim != 2 or len(noise) != len(magnitude):
             raise ValueError(f"{len(magnitude)} sounds need noise of as many rows, got {tuple(noise.shape)}.")
         sound = stft_filter(noise, magnitude, n_fft=self.n_fft, hop_length=self.hop_length)

@@ -20,6 +20,7 @@ from torch import Tensor
 from drumblender.atomic import write_json
 from drumblender.checkpoints import load_checkpoint
 from drumblender.console import exit_status
+from drumblender.controllers import SpectrumTable
 from drumblender.dsp.units import db_to_gain
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.note_position import NotePosition
@@ -53,11 +54,13 @@ def plucked_string(batch: dict[str, Tensor], seed: int = 0) -> Audio:
 
 
 def mean_spectrum(task: GuitarTask, batch: dict[str, Tensor]) -> Audio:
-    """The table with one spectrum in all of its cells."""
-    kept = task.player.base.values.clone()
-    task.player.base.values.copy_(kept.mean(dim=(0, 1)).expand_as(kept))
+    """The table with one spectrum in all of its places."""
+    base = task.player.base
+    held = base.values if isinstance(base, SpectrumTable) else base.spectra
+    kept = held.clone()
+    held.copy_(kept.flatten(0, -2).mean(dim=0).expand_as(kept))
     sound = task.baselines(batch)["table"]
-    task.player.base.values.copy_(kept)
+    held.copy_(kept)
     return sound
 
 

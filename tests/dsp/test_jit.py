@@ -28,23 +28,34 @@ def sources(tmp_path, monkeypatch):
     return folder
 
 
-def call(folder):
+def call(folder, number=21):
     """The result of the kernel, compiled or loaded for the first time, and whether it was loaded."""
     double = runpy.run_path(str(folder / "kernel.py"))["double"]
-    return double(21), sum(double.stats.cache_hits.values())
+    return double(number), sum(double.stats.cache_hits.values())
 
 
 def test_a_damaged_cache_is_compiled_over(sources):
     assert call(sources) == (42, 0)
     assert call(sources) == (42, 1)
-    for suffix in ("nbi", "nbc"):
-        (file,) = jit.cache_folder(sources).glob(f"*.{suffix}")
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        for damage in (content, b""):
-            file.write_bytes(damage)
-            assert call(sources) == (42, 0)
-            assert call(sources) == (42, 1)
+    (file,) = jit.cache_folder(sources).iterdir()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    for damage in (content, b""):
+        file.write_bytes(damage)
+        assert call(sources) == (42, 0)
+        assert call(sources) == (42, 1)
+
+
+def test_two_that_compile_at_the_same_time_overwrite_no_file_of_each_other(sources):
+    """Each finds an empty folder, and both write into it in the end."""
+    folder, kept = jit.cache_folder(sources), sources.parent / "kept"
+    for number in (21, 21.5):
+        assert call(sources, number) == (2 * number, 0)
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        for file in folder.iterdir():
+            file.unlink()
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    assert call(sources, 21) == (42, 1) and call(sources, 21.5) == (43, 1)
 
 
 def test_a_fresh_process_loads_what_another_compiled_and_mends_what_is_damaged(sources):

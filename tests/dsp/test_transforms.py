@@ -9,6 +9,7 @@ import torch
 from dsp_ops import OPS
 
 import drumblender.dsp
+from drumblender.dsp.tables import placed
 
 WITHOUT = {
     "tables.placed": "of constants, which are kept",
@@ -103,3 +104,17 @@ def test_compile_goes_through(name):
     found = torch.compile(op, backend="aot_eager")(*leaves)
     assert_near([found.detach()], [out])
     assert_near(torch.autograd.grad((found * weight).sum(), leaves), expected)
+
+
+def test_what_is_placed_in_a_transform_is_kept_and_none_of_it():
+    """A copy made anew in every step would make a GPU wait."""
+    ramp, wide, found = torch.arange(3), torch.ones(2, 3, dtype=torch.float64), []
+
+    def one(x):
+        found.append(placed(ramp, x))
+        return (x * found[-1]).sum()
+
+    torch.vmap(one)(wide)
+    torch.func.grad(one)(wide[0])
+    assert found[0] is found[1] is placed(ramp, wide)
+    assert not torch._C._functorch.is_functorch_wrapped_tensor(found[0])

@@ -1,6 +1,7 @@
-"""Triton's kernels, run by its interpreter, against the plain formulas in float64: a script, not a test.
+"""Triton's kernels against the plain formulas in float64: a script, not a test.
 
-Triton reads whether to interpret when it is imported, so ``test_triton.py`` gives this its own process.
+They run on the GPU, or in the interpreter where there is none. Triton reads whether to interpret when it is
+imported, so ``test_triton.py`` gives this its own process.
 """
 
 import copy
@@ -28,15 +29,18 @@ from drumblender.dsp.spectral_distance import spectral_sums_plain
 from drumblender.nets.cuda import film_cuda
 from drumblender.nets.film import FiLM
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-def gradients(function, inputs, weight):
-    leaves = [value.detach().clone().requires_grad_() for value in inputs]
+
+def gradients(function, inputs, weight, device="cpu"):
+    leaves = [value.detach().to(device, copy=True).requires_grad_() for value in inputs]
     out = function(*leaves)
-    return [out.detach(), *torch.autograd.grad((out * weight.to(out)).sum(), leaves)]
+    found = [out.detach(), *torch.autograd.grad((out * weight.to(out)).sum(), leaves)]
+    return [value.cpu() for value in found]
 
 
 def assert_close(kernel, plain, inputs, weight, tolerance):
-    found = gradients(kernel, inputs, weight)
+    found = gradients(kernel, inputs, weight, DEVICE)
     truth = gradients(plain, [value.double() for value in inputs], weight)
     for index, (f, t) in enumerate(zip(found, truth, strict=True)):
         error, scale = (f - t).abs().max(), t.abs().max()
@@ -50,10 +54,10 @@ def modal_bank():
         inputs = [2 * torch.rand(2, 3, frames), torch.rand(2, 3, frames), torch.randn(2, 3, frames)]
         inputs[1][:, 1] = 0
         weight, results = torch.randn(2, size), []
-        for kernel in (oscillators_cuda, oscillators_cpu):
+        for kernel, device in ((oscillators_cuda, DEVICE), (oscillators_cpu, "cpu")):
             oscillators._kernel = lambda device, kernel=kernel: kernel
             bank = lambda *given, align=align, size=size: modal(*given, num_samples=size, align=align)  # noqa: E731
-            results.append(gradients(bank, inputs, weight))
+            results.append(gradients(bank, inputs, weight, device))
         for found, truth in zip(*results, strict=True):
             assert (found - truth).abs().max() < 2e-6 * truth.abs().max(), (frames, size, align)
 
@@ -68,17 +72,21 @@ def sparse_all_pole():
         (x, grad), zi = torch.randn(2, 2, 24, **draw), torch.randn(2, 16, **draw)
         lag = torch.randint(nearest, farthest + 1, (2, 24), generator=generator)
         taps, results = 0.2 * torch.randn(2, 24, 4, **draw), []
-        for forward, back in (plain, (all_pole_cuda.loop_forward, all_pole_cuda.loop_backward)):
-            padded = torch.cat([zi, torch.zeros_like(x)], dim=1)
-            forward(x, lag, taps, padded, nearest)
-            adjoint, by_taps = torch.cat([torch.zeros_like(zi), grad], dim=1), torch.zeros_like(taps)
-            back(adjoint, lag, taps, padded, by_taps, nearest)
-            results.append((padded, adjoint, by_taps))
+        loops = all_pole_cuda.loop_forward, all_pole_cuda.loop_backward
+        for (forward, back), device in ((plain, "cpu"), (loops, DEVICE)):
+            there = [value.to(device) for value in (x, lag, taps)]
+            padded = torch.cat([zi, torch.zeros_like(x)], dim=1).to(device)
+            forward(*there, padded, nearest)
+            adjoint = torch.cat([torch.zeros_like(zi), grad], dim=1).to(device)
+            by_taps = torch.zeros_like(there[2])
+            back(adjoint, *there[1:], padded, by_taps, nearest)
+            results.append([value.cpu() for value in (padded, adjoint, by_taps)])
         for one, other in zip(*results, strict=True):
             assert torch.allclose(one, other, atol=1e-12), (nearest, (one - other).abs().max())
     silent = [torch.cat([torch.zeros(2, history, dtype=x.dtype), x], dim=1) for history in (16, 0)]
+    silent = [padded.to(DEVICE) for padded in silent]
     for padded in silent:
-        all_pole_cuda.loop_forward(x, lag, taps, padded)
+        all_pole_cuda.loop_forward(*there, padded)
     assert torch.equal(silent[0][:, 16:], silent[1])
 
 
@@ -108,7 +116,8 @@ def harmonic_bank():
 def harmonic_bank_of_nan():
     f0_hz = torch.tensor([[200.0, 200.0, torch.nan]])
     settings = 30, 8000, "ends", "ends"
-    f0_hz, amp = f0_hz.requires_grad_(), torch.ones(1, 1, 2, requires_grad=True)
+    f0_hz = f0_hz.to(DEVICE).requires_grad_()
+    amp = torch.ones(1, 1, 2, device=DEVICE, requires_grad=True)
     out = harmonics_cuda.fused_harmonic_bank(f0_hz, amp, *settings)
     out.sum().backward()
     assert out[0, 0].isfinite() and out[0, -1].isnan() and f0_hz.grad.isnan().any() and amp.grad.isnan().all()
@@ -154,8 +163,9 @@ def film():
     inputs = 2 * torch.randn(2, 3, 37) + 5, torch.randn(2, 4), torch.randn(2, 3, 37)
     weight = torch.randn(2, 3, 37, dtype=torch.float64)
     for norm, training in ((True, True), (True, False), (False, True)):
-        net = FiLM(4, 3, use_batch_norm=norm).train(training)
-        plain = copy.deepcopy(net).double()
+        plain = FiLM(4, 3, use_batch_norm=norm).train(training)
+        net = copy.deepcopy(plain).to(DEVICE)
+        plain.double()
         assert_close(
             lambda z, embedding, skip, net=net: film_cuda.film_gelu(z, embedding, net, skip),
             lambda z, embedding, skip, plain=plain: gelu(plain(z, embedding)) + skip,
@@ -164,7 +174,7 @@ def film():
             1e-6,
         )
         for name, buffer in net.named_buffers():
-            assert torch.allclose(buffer.double(), plain.get_buffer(name).double(), rtol=1e-6), name
+            assert torch.allclose(buffer.double().cpu(), plain.get_buffer(name).double(), rtol=1e-6), name
 
 
 def spectral_sums():
@@ -180,7 +190,7 @@ def spectral_sums():
         limits = {"floor": floor, "offset": offset, "match_gain": match_gain}
         assert_close(
             lambda x, limits=limits: spectral_distance_cuda.SpectralSums.apply(
-                torch.view_as_complex(x), heard, *limits.values()
+                torch.view_as_complex(x), heard.to(DEVICE), *limits.values()
             ),
             lambda x, limits=limits: torch.stack(
                 spectral_sums_plain(torch.view_as_complex(x), heard.to(torch.complex128), **limits), dim=1

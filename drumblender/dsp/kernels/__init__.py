@@ -32,12 +32,12 @@ def read_along() -> bool:
 
     None of them sees into a kernel: it would be a constant to a tracer, and stop the others.
     """
-    return (
-        torch.jit.is_tracing()
-        or torch.compiler.is_compiling()
-        or torch.compiler.is_exporting()
-        or torch._C._are_functorch_transforms_active()
-    )
+    return traced() or torch._C._are_functorch_transforms_active()
+
+
+def traced() -> bool:
+    """Whether what is computed becomes a program: by a tracer, an exporter or ``torch.compile``."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.compiler.is_exporting()
 
 
 def readable(*tensors: Tensor) -> bool:

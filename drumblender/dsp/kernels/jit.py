@@ -5,6 +5,7 @@ a program where a file of it is damaged. Here all kernels lie in a folder named 
 and what is read must match the checksum that it was written with; otherwise it is compiled anew.
 """
 
+import glob
 import hashlib
 import logging
 import os
@@ -120,31 +121,42 @@ class _Format(caching.CompileResultCacheImpl):
 
 
 class _Files(caching.IndexDataCacheFile):
-    """Writes a checksum before all content; content that does not match it is not there."""
+    """A file for each signature, named by it, with a checksum before its content.
+
+    numba numbers its files and keeps an index of them, in which processes that compile at the same time can
+    give one number to two signatures: the next program then calls a loop with what another takes.
+    """
+
+    def __init__(self, folder: str, base: str, stamp: str) -> None:
+        super().__init__(folder, base, stamp)
+        self._base = base
+
+    def _name(self, key: object) -> str:
+        return f"{self._base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+    def save(self, key: object, data: object) -> None:
+        self._save_data(self._name(key), (key, data))
+
+    def load(self, key: object) -> object:
+        try:
+            kept, data = self._load_data(self._name(key))
+        except OSError:
+            return None
+        return data if kept == key else None
+
+    def flush(self) -> None:
+        for path in Path(self._cache_path).glob(f"{glob.escape(self._base)}.*.nbc"):
+            path.unlink(missing_ok=True)
 
     def _dump(self, content: object) -> bytes:
         body = super()._dump(content)
         return hashlib.sha256(body).digest() + body
 
-    def _save_index(self, overloads: dict) -> None:
-        with self._open_for_write(self._index_path) as file:
-            file.write(self._dump(overloads))
-
-    def _load_index(self) -> dict:
-        try:
-            return _read(self._index_path)
-        except OSError:
-            return {}
-
     def _load_data(self, name: str) -> object:
-        return _read(self._data_path(name))
-
-
-def _read(path: str) -> object:
-    content = Path(path).read_bytes()
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        raise OSError(f"{path} is damaged.")  # numba takes it for missing, and compiles
-    return pickle.loads(content[32:])
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            raise OSError(f"{name} is damaged.")  # as good as missing: it is compiled
+        return pickle.loads(content[32:])
 
 
 class _Cache(caching.FunctionCache):

@@ -1,0 +1,79 @@
+"""Seeds that train side by side are what they are alone."""
+
+import copy
+import csv
+
+import pytest
+import torch
+import yaml
+
+from drumblender.controllers import HeardControls, PitchHead
+from drumblender.data import HarmonicTonesDataModule
+from drumblender.encoders import PitchCNN
+from drumblender.losses import MultiScaleSpectralLoss, SpectralTransportLoss
+from drumblender.shipped import shipped_dir
+from drumblender.synths import HarmonicSynth
+from drumblender.tasks import PitchTask
+from experiments.pitch.ensemble import Ensemble, Training, fields_of, main, rows_of_epoch
+
+
+def task_of(seed):
+    torch.manual_seed(seed)
+    hears = PitchCNN(cached=True, channels=(4, 3, 3, 2, 1), dropout=0.0)
+    settings = {"hold_steps": 1, "hold_loss": SpectralTransportLoss()}
+    controls = HeardControls(hears, PitchHead())
+    return PitchTask(controls, HarmonicSynth(4, 16000), MultiScaleSpectralLoss(), **settings)
+
+
+def test_members_learn_as_they_would_alone(monkeypatch, unchecked):
+    clip, generator = 0.05, torch.Generator().manual_seed(0)
+    tones = {"audio": torch.randn(6, 2048, generator=generator)}
+    tones["cqt"] = torch.rand(6, 1, 285, generator=generator)
+    tasks = [task_of(seed) for seed in (0, 1)]
+    alone = copy.deepcopy(tasks)
+    settings = {"lr": 1e-2, "weight_decay": 1e-4, "eps": 0.1}  # so that rounding is no direction
+    optimizer = torch.optim.Adam(tasks[0].parameters(), **settings)
+    ensemble = Ensemble(tasks)
+    training = Training(ensemble, tones, optimizer, batch_size=2, clip=clip)
+    rows = rows_of_epoch((6, 2), [torch.Generator().manual_seed(seed) for seed in (0, 1)], 2)
+    for step, taken in enumerate(rows):
+        training.set_rate(1e-2 / (step + 1))
+        training.step(taken, holds=step == 0)
+    ensemble.give_back()
+    monkeypatch.setattr(PitchTask, "log", lambda *args, **kwargs: None)
+    for number, task in enumerate(alone):
+        solo = torch.optim.Adam(task.parameters(), **settings)
+        for step, taken in enumerate(rows):
+            task.hold_steps = 1 if step == 0 else 0
+            solo.param_groups[0]["lr"] = 1e-2 / (step + 1)
+            solo.zero_grad()
+            batch = {name: value[taken[number]] for name, value in tones.items()}
+            task.training_step(batch, step)["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(task.parameters(), clip)
+            solo.step()
+        start = task_of(number)
+        for name, value in task.named_parameters():
+            apart, moved = (value - other.get_parameter(name) for other in (tasks[number], start))
+            assert apart.norm() <= 1e-2 * moved.norm() + 1e-7, name
+
+
+def test_it_leaves_checkpoints_curves_and_a_test(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = {"channels": [4, 3, 3, 2, 1]}
+    model = {"controls": {"init_args": {"encoder": {"init_args": small}}}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump({"model": {"init_args": model}}))
+    shipped = [str(shipped_dir("cfg") / name) for name in ("pitch.yaml", "pitch/cpu.yaml")]
+    configs = [part for path in (*shipped, "small.yaml") for part in ("-c", path)]
+    options = ["--data.size", "40", "--data.batch_size", "4", "--trainer.max_steps", "3"]
+    assert main(["out", "--device", "cpu", "--seeds", "2", *configs, *options]) == 0
+    for name, count in (("curves", 1), ("test", 1)):
+        with (tmp_path / "out" / f"{name}.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == count
+    kept = torch.load(tmp_path / "out" / "seed_2.ckpt", weights_only=True)
+    assert kept["drumblender"]["config"]["seed_everything"] == 2
+
+
+def test_tones_that_are_drawn_on_the_way_are_refused():
+    data = HarmonicTonesDataModule(size=40, fresh=True)
+    with pytest.raises(ValueError, match="made once"):
+        fields_of(data.train_dataloader(), torch.device("cpu"))
