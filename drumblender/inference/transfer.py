@@ -124,14 +124,19 @@ def unwatched(items: Iterable[Any], total: int, description: str) -> Iterator[An
 @torch.no_grad()
 def curves_of(path: Path, measure: NoteCurves, watch: Watch = unwatched) -> Curves:
     """Curves of a recording of any length, rate and channels; nothing but they grows with its length."""
-    hop, parts = measure.hop_length, []
+    hop, place = measure.hop_length, 0
     rate, total = _form_of(path)
+    most = -(-total * measure.sample_rate // (rate * hop)) + 1
+    joined: Curves = {}  # made whole first: pieces would hold on to the memory of the blocks between them
     blocks = read_blocks(path, measure.sample_rate)
     for heard, before, length in watch(blocks, -(-total // (_BLOCK_S * rate)), "Hearing"):
         curves, first = measure(heard[None]), before // hop
-        parts.append({name: curve[0, first : first + -(-length // hop)] for name, curve in curves.items()})
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return {name: torch.cat([curve, curve[-1:]]) for name, curve in joined.items()}  # a frame on the end
+        count = -(-length // hop)
+        for name, curve in curves.items():
+            whole = joined.setdefault(name, curve.new_empty(most))
+            whole[place : place + count] = curve[0, first : first + count]
+        place += count
+    return {name: torch.cat([curve[:place], curve[place - 1 : place]]) for name, curve in joined.items()}
 
 
 def render(

@@ -19,6 +19,7 @@ SILENT_DB = -80.0
 FADE_FRAMES = 2  # at either side of what is unvoiced
 _AUDIBLE_DB = -60.0
 _QUANTILES = 101
+_EVENED = 20  # quantiles on either side
 
 
 @dataclass(frozen=True)
@@ -209,12 +210,23 @@ def matched(curves: Mapping[str, Tensor], own: Instrument, wanted: Instrument) -
 def match_loudness(
     loudness_db: Curve, own: Float[Tensor, "quantiles"], wanted: Float[Tensor, "quantiles"]
 ) -> Curve:
-    """Map loudness through the quantiles of both; silence goes on falling below the softest sound."""
+    """Map loudness through the quantiles of both; what lies beyond them goes on dB by dB.
+
+    Each quantile is a mean of those around it: the own ones of a voice that hardly moves are full of steps,
+    which would bend its phrases out of shape.
+    """
+    own, wanted = _evened(own), _evened(wanted)
     own = own.double() + torch.arange(_QUANTILES) * 1e-6  # strictly rising
     place = torch.searchsorted(own, loudness_db.double()).clamp(1, _QUANTILES - 1)
     share = ((loudness_db - own[place - 1]) / (own[place] - own[place - 1])).clamp(0, 1)
     mapped = wanted[place - 1] + share * (wanted[place] - wanted[place - 1])
-    return (mapped + (loudness_db - own[0]).clamp(max=0)).to(loudness_db.dtype)
+    beyond = (loudness_db - own[0]).clamp(max=0) + (loudness_db - own[-1]).clamp(min=0)
+    return (mapped + beyond).to(loudness_db.dtype)
+
+
+def _evened(quantiles: Float[Tensor, "quantiles"]) -> Float[Tensor, "quantiles"]:
+    ends = torch.nn.functional.pad(quantiles[None], (_EVENED, _EVENED), mode="replicate")
+    return torch.nn.functional.avg_pool1d(ends, 2 * _EVENED + 1, 1)[0]
 
 
 def _plucked(loudness_db: Curve, onsets: list[int], fall_db: float) -> Curve:
