@@ -10,7 +10,7 @@ from drumblender.controllers import CorrectedSpectra, KernelSpectra, SpectrumTab
 from drumblender.controllers.corrected import QUIETEST_DB
 from drumblender.controllers.harmonic import below_nyquist, rms_of
 from drumblender.dsp.harmonics import harmonic_bank
-from drumblender.dsp.units import db_to_gain, hz_to_midi
+from drumblender.dsp.units import db_to_gain
 from drumblender.losses.calling import call_loss
 from drumblender.metrics.following import following_errors
 from drumblender.tasks.base import Step, SynthesisTask
@@ -20,6 +20,7 @@ from drumblender.types import Audio, HasPhrases, NoteBatch
 
 _RANGES = ("f0_hz", "loudness_db", "brightness_hz")  # of the instrument, kept
 _SAW_HARMONICS = 100
+_MELODY = 10  # onsets: where one note rings out, up to nine are heard
 _STEPS_UNREAD = 50  # on CUDA, which would wait for every loss that is looked at
 
 
@@ -87,7 +88,7 @@ class GuitarTask(GuitarVoices, SynthesisTask):
         for part in tables:
             part.learn(*measured_frames(phrases, self.sample_rate))
         ranges = [name for name in _RANGES if getattr(self, f"range_{name}") is not None]
-        melodies = [phrase for phrase in phrases if _moves(phrase)] or phrases
+        melodies = [phrase for phrase in phrases if _onsets(phrase) >= _MELODY] or phrases
         curves = {name: torch.cat([phrase[name] for phrase in melodies]) for name in (*ranges, "periodicity")}
         loud = (curves["loudness_db"] > QUIETEST_DB) & (curves["periodicity"] > 0.1)
         if not loud.any():
@@ -167,8 +168,5 @@ class GuitarTask(GuitarVoices, SynthesisTask):
         return found
 
 
-def _moves(phrase: dict[str, Tensor]) -> bool:
-    """Whether it has notes of more than one pitch."""
-    sure = (phrase["loudness_db"] > QUIETEST_DB) & (phrase["periodicity"] > 0.1)
-    midi = hz_to_midi(phrase["f0_hz"][sure].clamp(min=1.0))
-    return len(midi) > 0 and bool((midi.quantile(0.9) - midi.quantile(0.1)) > 1.0)
+def _onsets(phrase: dict[str, Tensor]) -> int:
+    return int((phrase["age_s"].diff() < 0).sum())
