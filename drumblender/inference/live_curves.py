@@ -26,7 +26,7 @@ class Live:
         transpose: Semitones.
         octave: Octaves to shift by; None: as ``voice`` says, else 0.
         voice: The range of the voice, from a recording of it: ``Instrument.of(curves)``. With it the loudness
-            gets the quantiles of the training, and the pitch its octave.
+            gets middle and spread of the training, and the pitch its octave.
         gain_db: Added to the loudness.
         unvoiced_below: Periodicity below which a frame is silent, with short fades; 0 lets all sound.
         glide_s: Time in which the pitch moves from note to note.

@@ -19,7 +19,7 @@ SILENT_DB = -80.0
 FADE_FRAMES = 2  # at either side of what is unvoiced
 _AUDIBLE_DB = -60.0
 _QUANTILES = 101
-_EVENED = 20  # quantiles on either side
+_ANCHORS = [10, 50, 90]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Transfer:
     Args:
         transpose: Semitones.
         octave: ``auto`` shifts by octaves into the range of the training; a number shifts by so many.
-        loudness: ``match`` gives loudness, and brightness where a model hears it, the quantiles that the
-            training has; ``keep`` leaves both.
+        loudness: ``match`` gives loudness, and brightness where a model hears it, the middle and the spread
+            that the training has; ``keep`` leaves both.
         gain_db: Added to the loudness after that.
         unvoiced_below: Periodicity below which a frame is silent, with short fades; 0 lets all sound.
         vibrato: Factor on how far the pitch swings within a note: 0 plays it straight, 1 as sung.
@@ -202,31 +202,26 @@ def matched(curves: Mapping[str, Tensor], own: Instrument, wanted: Instrument) -
     levels = torch.tensor(own.loudness_db), torch.tensor(wanted.loudness_db)
     found = {"loudness_db": match_loudness(curves["loudness_db"], *levels)}
     if own.brightness_hz and wanted.brightness_hz and "brightness_hz" in curves:
-        octaves = (torch.tensor(one.brightness_hz).clamp(min=1).log2() for one in (own, wanted))
+        octaves = [torch.tensor(one.brightness_hz).clamp(min=1).log2() for one in (own, wanted)]
         found["brightness_hz"] = match_loudness(curves["brightness_hz"].clamp(min=1).log2(), *octaves).exp2()
+        found["brightness_hz"].clamp_(wanted.brightness_hz[0], wanted.brightness_hz[-1])
     return found
 
 
 def match_loudness(
     loudness_db: Curve, own: Float[Tensor, "quantiles"], wanted: Float[Tensor, "quantiles"]
 ) -> Curve:
-    """Map loudness through the quantiles of both; what lies beyond them goes on dB by dB.
+    """Bring the middle and the spread of a voice to those wanted, by one slope from 0.5 to 2.
 
-    Each quantile is a mean of those around it: the own ones of a voice that hardly moves are full of steps,
-    which would bend its phrases out of shape.
+    Middle and spread are of the quantiles 10, 50 and 90; what is softer falls by 1 dB a dB or faster, so that
+    silence stays silence. Bent through all quantiles, a voice that hardly moves would lose the shape of its
+    phrases.
     """
-    own, wanted = _evened(own), _evened(wanted)
-    own = own.double() + torch.arange(_QUANTILES) * 1e-6  # strictly rising
-    place = torch.searchsorted(own, loudness_db.double()).clamp(1, _QUANTILES - 1)
-    share = ((loudness_db - own[place - 1]) / (own[place] - own[place - 1])).clamp(0, 1)
-    mapped = wanted[place - 1] + share * (wanted[place] - wanted[place - 1])
-    beyond = (loudness_db - own[0]).clamp(max=0) + (loudness_db - own[-1]).clamp(min=0)
-    return (mapped + beyond).to(loudness_db.dtype)
-
-
-def _evened(quantiles: Float[Tensor, "quantiles"]) -> Float[Tensor, "quantiles"]:
-    ends = torch.nn.functional.pad(quantiles[None], (_EVENED, _EVENED), mode="replicate")
-    return torch.nn.functional.avg_pool1d(ends, 2 * _EVENED + 1, 1)[0]
+    (low, middle, high), target = own[_ANCHORS].double(), wanted[_ANCHORS].double()
+    slope = ((target[2] - target[0]) / (high - low).clamp(min=1e-6)).clamp(0.5, 2.0)
+    level_db = loudness_db.double()
+    softer = (level_db - low).clamp(max=0) * (1 - slope).clamp(min=0)
+    return (target[1] + slope * (level_db - middle) + softer).to(loudness_db.dtype)
 
 
 def _plucked(loudness_db: Curve, onsets: list[int], fall_db: float) -> Curve:
