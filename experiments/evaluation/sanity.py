@@ -156,8 +156,7 @@ def main(args: Sequence[str] | None = None) -> None:
             parts.append(table(f"{embedding}, {len(snares)} {name} snares", rows))
     head = (
         "KAD of a set of snares to itself, below 0 as that of any copy, then to itself made worse and worse. "
-        "Bandwidth of the reference. The wrong instrument is a kick. Statistics of cepstra cannot hear a "
-        "smear that is shorter than their frames of 46 ms. "
+        "Bandwidth of the reference. The wrong instrument is a kick. "
         f"`python -m experiments.evaluation.sanity`, {datetime.date.today()}.\n"
     )
     given.output.parent.mkdir(parents=True, exist_ok=True)
