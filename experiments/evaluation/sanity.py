@@ -157,7 +157,8 @@ def main(args: Sequence[str] | None = None) -> None:
     head = (
         "KAD of a set of snares to itself, below 0 as that of any copy, then to itself made worse and worse. "
         "Bandwidth of the reference. The wrong instrument is a kick. "
-        f"`python -m experiments.evaluation.sanity`, {datetime.date.today()}.\n"
+        "`python -m experiments.evaluation.sanity OUTPUT [--kicks FOLDER --snares FOLDER]`, "
+        f"{datetime.date.today()}.\n"
     )
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text("\n".join([head, *parts]), encoding="utf-8")
