@@ -11,8 +11,9 @@ from drumblender.lightning_cli import run_verb
 from drumblender.shipped import shipped_dir
 
 CFG = shipped_dir("cfg")
+SHORT = ["--data.num_samples=3072", "--data.num_frames=13"]
 SYSTEMS = {
-    "drums": lambda folder: ["--data", "made_up.ModalBatches"],
+    "drums": lambda folder: ["--data", "made_up.ModalBatches", *SHORT],
     "strings": lambda folder: ["--data", "made_up.StringBatches", "--data.num_samples=3200"],
     "remap": lambda folder: ["--data.path", write_hits(folder / "hits", count=8)],
     "pitch": lambda folder: ["--data", "made_up.ToneBatches"],
@@ -39,6 +40,7 @@ SITUATIONS = [(name,) for name in EACH] if os.environ.get("DRUMBLENDER_LONG") el
 BASE = [
     "--trainer.max_epochs=2",
     "--trainer.limit_train_batches=1",
+    "--trainer.limit_val_batches=1",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
