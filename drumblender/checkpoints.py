@@ -22,7 +22,7 @@ from drumblender.data.upgrade import upgrade_data
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.tasks import Voices
 from drumblender.trust import Config, Trust, listed_imports_only
-from drumblender.upgrade import is_earlier, upgrade
+from drumblender.upgrade import check_version, is_earlier, upgrade
 from drumblender.weights_check import load_weights
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not a checkpoint, or one that holds more than tensors and plain values.
+        ValueError: Not a checkpoint, holds more than tensors and plain values, or is of a later version.
     """
     path = Path(path)
     if not path.is_file():
@@ -97,6 +97,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, no checkpoint.")
+    record = content.get("drumblender")
+    if isinstance(record, dict):
+        check_version(str(record.get("version")), source=str(path))
     return _of_today(content)
 
 

@@ -1,7 +1,10 @@
 """Configurations and weights that earlier versions wrote, as this version reads them. Plain values only."""
 
+import re
 from copy import deepcopy
 from typing import Any
+
+from drumblender import __version__
 
 Config = dict[str, Any]
 
@@ -18,6 +21,31 @@ _PARTS = ("encoder.", "head.", "mapper.", "onset_scale.")  # of what is the voic
 def is_earlier(version: str) -> bool:
     """Whether a checkpoint of that version needs :func:`upgrade`."""
     return version.split(".")[:2] == ["0", "1"]
+
+
+def check_version(version: str, *, source: str) -> None:
+    """Make sure that a file is not of a later version, whose words may mean something else.
+
+    Versions with the same first two numbers read each other's files. What is no version is not judged.
+
+    Args:
+        version: What its record says.
+        source: The file, for the message.
+
+    Raises:
+        ValueError: It is of a later one.
+    """
+    if _release(version) > _release(__version__):
+        raise ValueError(
+            f"{source} was written by drumblender {version[:30]}, later than this one, {__version__}: "
+            "update drumblender."
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Its first two numbers; none of what is no version."""
+    found = re.match(r"(\d{1,9})\.(\d{1,9})", version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def upgrade(config: Config, state_dict: Config) -> tuple[Config, Config]:

@@ -1,6 +1,7 @@
 """Any synth, controller and loss, named in YAML, trains together or says in one line why it cannot."""
 
 import copy
+from functools import cache
 
 import pytest
 import torch
@@ -175,6 +176,7 @@ def build_synth(name):
     return parser.instantiate(parser.parse_object({"synth": copy.deepcopy(SYNTHS[name])})).synth
 
 
+@cache
 def sizes(name):
     """Numbers a frame of the controls that are in no unit, and all numbers of those that a preset moves."""
     synth = build_synth(name)
@@ -207,6 +209,12 @@ def build(model):
     return task
 
 
+@cache
+def build_loss(name):
+    """Built once: all that is asked of it is to be named in YAML, and it keeps nothing of a step."""
+    return build(config("noise", "free", name)).loss
+
+
 def can_play(synth, controller):
     if controller == "given":
         return synth == "modal"
@@ -236,7 +244,7 @@ def test_a_synth_and_a_controller_train_on_every_loss_or_say_why_not(synth, cont
     task = build(config(synth, controller))
     optimizer = torch.optim.SGD([*task.parameters(), torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
     for name in LOSSES:
-        task.loss = build(config("noise", "free", name)).loss
+        task.loss = build_loss(name)
         optimizer.zero_grad()
         step = task.training_step(batch(), 0)
         assert step["prediction"].shape == (2, SAMPLES) and step["loss"].isfinite()
@@ -287,6 +295,6 @@ def test_a_loss_that_cannot_compare_sounds_is_named_in_one_line(loss, message, u
 @pytest.mark.parametrize("loss", ["spectral", "slope"])
 @pytest.mark.parametrize("shape", [(2, 2, 512), (0, 512), (512,)])
 def test_sound_with_channels_or_none_is_refused_with_its_shape(loss, shape, unchecked):
-    module = build(config("noise", "free", loss)).loss
+    module = build_loss(loss)
     with pytest.raises(ValueError, match=r"mono sounds \(batch, samples\), got"):
         module(torch.zeros(shape), torch.zeros(shape))

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-from drumblender.checkpoints import build
+from drumblender.checkpoints import build, read_checkpoint
 from drumblender.console import UsageError
 from drumblender.originals.rerun import expand_checkpoint
-from drumblender.upgrade import was_earlier
+from drumblender.upgrade import check_version, was_earlier
 
 TODAY = yaml.safe_load(Path(__file__).with_name("tiny.yaml").read_text())
 
@@ -91,3 +92,17 @@ def test_one_that_mixes_old_and_new_is_told(tmp_path):
     config["data"]["init_args"]["split"] = {"seed": 4}
     with pytest.raises((ValueError, UsageError), match=r"split\.seed is given twice"):
         expanded(write(tmp_path / "old.yaml", config))
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.2.99", "unknown", "None"])
+def test_this_version_reads_those_before_it_and_its_own_patches(version):
+    check_version(version, source="a.ckpt")
+
+
+@pytest.mark.parametrize("version", ["0.10.0", "1.0.0.dev1", "99.0.0"])
+def test_a_checkpoint_of_a_later_version_is_not_read_as_if_it_meant_the_same(version, tmp_path):
+    record = {"version": version, "sample_rate": 16000, "config": {}}
+    torch.save({"state_dict": {}, "drumblender": record}, tmp_path / "a.ckpt")
+    told = rf"a\.ckpt was written by drumblender {version}, later than this one, .*: update drumblender"
+    with pytest.raises(ValueError, match=told):
+        read_checkpoint(tmp_path / "a.ckpt")

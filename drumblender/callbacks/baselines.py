@@ -46,7 +46,8 @@ def verdict(table: dict[str, dict[str, float]]) -> str:
     best = min(others, key=others.get)
     against = f"({measure} {own:.4g}; {best} {others[best]:.4g})"
     if own < others[best]:
-        return f"beats its best baseline by {100 * (1 - own / others[best]):.2g} % {against}"
+        percent = 100 * (1 - own / others[best])
+        return f"beats its best baseline by {percent:{'.2g' if percent < 10 else '.0f'}} % {against}"
     return f"does NOT beat its best baseline {against}"
 
 

@@ -119,17 +119,17 @@ def _in_hz(
 
 def follow_told(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """The table as lines to show."""
-    heads = [("rho", 6), ("slope", 6), ("error", 8), ("preset", 8), ("bound", 8)]
-    lines = [("", "".join(f"{head:>{width}}" for head, width in heads) + f"{'wanted':>18}{'reach':>18}")]
+    heads = [("rho", 6), ("slope", 6), ("error", 9), ("preset", 9), ("bound", 9)]
+    lines = [("", "".join(f"{head:>{width}}" for head, width in heads) + f"{'wanted':>23}{'reach':>23}")]
     for row in rows:
-        values = [f"{row['rho']:6.2f}{row['slope']:6.2f}{row['error']:8.3g}{row['preset_error']:8.3g}"]
-        values.append(f"{row.get('bound_error', float('nan')):8.3g}")
-        values.append(f"{_span(row, 'wanted'):>18}{_span(row, 'reach'):>18}")
+        values = [f"{row['rho']:6.2f}{row['slope']:6.2f}{row['error']:9.3g}{row['preset_error']:9.3g}"]
+        values.append(f"{row.get('bound_error', float('nan')):9.3g}")
+        values.append(f"{_span(row, 'wanted'):>23}{_span(row, 'reach'):>23}")
         lines.append((row["feature"], "".join(values)))
         if "preset_hz" in row:
-            spans = f"{_span(row, 'wanted', '_hz'):>18}{_span(row, 'reach', '_hz'):>18}"
-            preset = f"{row['preset_hz']:8.0f}"
-            lines.append(("in Hz", f"{'':12}{row['error_hz']:8.0f}{preset}{'':8}{spans}"))
+            spans = f"{_span(row, 'wanted', '_hz'):>23}{_span(row, 'reach', '_hz'):>23}"
+            preset = f"{row['preset_hz']:9.0f}"
+            lines.append(("in Hz", f"{'':12}{row['error_hz']:9.0f}{preset}{'':9}{spans}"))
         if row.get("verdict", _WITHIN) != _WITHIN:
             lines.append(
                 ("", f"  {row['verdict']}: {row['beyond']} of {row['hits']} hits want more than its reach")

@@ -156,9 +156,9 @@ def main(args: Sequence[str] | None = None) -> None:
             parts.append(table(f"{embedding}, {len(snares)} {name} snares", rows))
     head = (
         "KAD of a set of snares to itself, below 0 as that of any copy, then to itself made worse and worse. "
-        "Bandwidth of the reference. The wrong instrument is a kick. Statistics of cepstra cannot hear a "
-        "smear that is shorter than their frames of 46 ms. "
-        f"`python -m experiments.evaluation.sanity`, {datetime.date.today()}.\n"
+        "Bandwidth of the reference. The wrong instrument is a kick. "
+        "`python -m experiments.evaluation.sanity OUTPUT [--kicks FOLDER --snares FOLDER]`, "
+        f"{datetime.date.today()}.\n"
     )
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text("\n".join([head, *parts]), encoding="utf-8")

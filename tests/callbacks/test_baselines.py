@@ -1,5 +1,6 @@
 import csv
 
+import pytest
 import torch
 from callbacks.runs import Scale, sounds, trainer
 
@@ -48,6 +49,12 @@ def test_a_test_names_the_worst_items_by_file(tmp_path):
 def test_a_model_that_learned_nothing_is_told_so():
     table = {"model": {"mrstft": 1.464}, "modal stem": {"mrstft": 1.442}}
     assert verdict(table) == "does NOT beat its best baseline (mrstft 1.464; modal stem 1.442)"
+
+
+@pytest.mark.parametrize("own, percent", [(0.0, "100"), (0.004, "99"), (0.356, "11"), (0.3953, "1.2")])
+def test_by_how_much_is_told_in_whole_percent_or_two_digits(own, percent):
+    table = {"model": {"wrong": own}, "silence": {"wrong": 0.4}}
+    assert verdict(table).startswith(f"beats its best baseline by {percent} % (")
 
 
 def test_means_and_the_worst_are_of_the_model():

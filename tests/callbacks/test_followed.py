@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from drumblender.callbacks import ExportWavs
+from drumblender.callbacks.followed import follow_told
 from drumblender.controllers import LinearMapping, MappedControls
 from drumblender.dsp.units import Range
 from drumblender.features import RMS, CascadingFrameExtractor, SpectralCentroid
@@ -143,3 +144,13 @@ def test_a_centroid_goes_back_to_hz(scaling):
 
 def test_no_frequency_is_not_a_number():
     assert math.isnan(SpectralCentroid(RATE, scaling="kazazis").to_hz(torch.tensor(22.0)))
+
+
+def test_small_and_large_numbers_of_the_table_keep_apart():
+    errors = {"rho": -1.0, "slope": -1.23, "error": 0.0612, "preset_error": 0.0254, "bound_error": 0.000511}
+    spans = {"wanted_low": -0.00814, "wanted_high": 0.0447, "reach_low": -0.00123, "reach_high": 1230.0}
+    (_, head), (_, line) = follow_told([{"feature": "a", **errors, **spans}])
+    assert len(line) == len(head)
+    assert " ".join(line.split()) == (
+        "-1.00 -1.23 0.0612 0.0254 0.000511 -0.00814 to +0.0447 -0.00123 to +1.23e+03"
+    )

@@ -82,7 +82,8 @@ def page(sung, tmp_path):
 
 
 def played(page):
-    """The sound that the page offers after Transfer was pressed."""
+    """The sound that the page offers after Transfer was pressed, once the voice has arrived there."""
+    page.locator("a[download][href*='/file=']").first.wait_for(state="attached")
     page.get_by_role("button", name="Transfer").click()
     link = page.locator("a[download$='_played.wav']")
     link.wait_for(state="attached")
@@ -102,8 +103,10 @@ def test_a_voice_is_uploaded_and_comes_back_as_a_guitar(page, sung, tmp_path):
 def test_a_microphone_is_recorded(page, tmp_path):
     page.get_by_label("Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop.wait_for()
     page.wait_for_timeout(2500)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    stop.click()
     (tmp_path / "got.wav").write_bytes(played(page))
     sound, rate = soundfile.read(tmp_path / "got.wav")
     assert len(sound) > rate and np.abs(sound).max() > 0.1

@@ -1,11 +1,14 @@
 """Every checkpoint that ships sounds as it did: a later change cannot break one silently."""
 
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 from exported import FORMS, run_exported
 from references import reference
 
@@ -192,3 +195,35 @@ def test_what_ships_stays_small_and_is_in_the_index():
     assert {path.stem for path in Path(folder).glob("*.md")} == {
         row.family or name for name, row in EVERY.items()
     }
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if " -c " in row.trained["command"]])
+def test_the_configurations_that_its_card_names_still_say_what_it_was_trained_as(name):
+    words = shlex.split(ROWS[name].trained["command"].replace("\\\n", " "))
+    files = [shipped_dir("cfg").parent / file for flag, file in pairwise(words) if flag == "-c"]
+    kept = read_checkpoint(ROWS[name].path)["drumblender"]["config"]["model"]
+    stated = {}
+    for file in files:
+        new = dict(_stated(yaml.safe_load(file.read_text()).get("model", {})))
+        classes = [place[:-1] for place in new if place[-1] == "class_path"]  # another one has other settings
+        left = {place for place in stated if not any(place[: len(part)] == part for part in classes)}
+        stated = {place: stated[place] for place in left} | new
+    assert len(stated) >= 3
+    assert not {place: value for place, value in stated.items() if _at(kept, place) != value}
+
+
+def _stated(value, place=()):
+    """Every value of a configuration and where it stands, but for the names of other files."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _stated(item, (*place, key))
+    elif not str(value).endswith((".yaml", ".json")):
+        yield place, value
+
+
+def _at(config, place):
+    """What a whole configuration has there; a part may be written in it with its class."""
+    for key in place:
+        config = config if key in config else config["init_args"]
+        config = config[key]
+    return config

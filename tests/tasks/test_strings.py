@@ -59,6 +59,13 @@ def test_parameters_need_strings_that_are_known(batch, monkeypatch):
         quiet(task("parameters"), monkeypatch).training_step(batch, 0)
 
 
+def test_what_learned_from_known_strings_is_tested_on_recordings_by_their_sound(batch, monkeypatch):
+    for name in ("loop_coefficients", "excitation_coefficients"):
+        del batch[name]
+    step = quiet(task("parameters"), monkeypatch).test_step(batch, 0)
+    assert step["prediction"].shape == batch["audio"].shape and "loss" not in step
+
+
 def test_two_sample_rates_are_refused():
     with pytest.raises(ValueError, match="renders at 16000 Hz"):
         task(sample_rate=48000)
