@@ -1,8 +1,9 @@
 """Compiled loops of the sparse recursion and its inverse, each with its adjoint.
 
 Every function works in place on float64 arrays, taps also on float32, for the batch items ``start`` to
-``stop``. Signals that are read in the past carry that past in front: sample n stands at index ``history + n``.
-Where they are read, indices are unsigned: of a signed one numba asks at every sample whether it is negative.
+``stop``. Signals that are read in the past carry that past in front: sample n stands at index
+``history + n``. Where they are read, indices are unsigned: of a signed one numba asks at every sample whether
+it is negative.
 """
 
 import numpy as np
