@@ -5,7 +5,7 @@ import sys
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss as AuralossMRSTFT
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import Floor, compare, cost, fft_flop
 from drumblender.dsp.spectra import hann_window, power, stft_plain
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.metrics import LogSpectralDistance
@@ -46,6 +46,10 @@ def main(batch: int = 8) -> None:
         "\nMulti-resolution STFT loss, forward and backward (plain: auraloss 0.4)",
         cost(lambda: train(ours, prediction, target)),
         cost(lambda: train(theirs, prediction.detach()[:, None], target[:, None])),
+        Floor(
+            sum(3 * batch * (1 + NUM_SAMPLES // hop) * fft_flop(n) for n, hop, _ in ours.resolutions),
+            3 * prediction.nbytes,
+        ),
     )
     with torch.no_grad():
         pair = prediction[:1], target[:1]

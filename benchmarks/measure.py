@@ -6,6 +6,7 @@ Once CUDA is in use, seconds last until the GPU is done, those of the processor 
 import csv
 import ctypes
 import gc
+import math
 import os
 import statistics
 import time
@@ -19,7 +20,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 ROWS = "DRUMBLENDER_BENCHMARK_ROWS"
 """Names the file that :func:`compare` notes its rows in."""
-COLUMNS = ("title", "ours_s", "plain_s", "ours_mib", "plain_mib")
+COLUMNS = ("title", "ours_s", "plain_s", "ours_mib", "plain_mib", "flop", "moved")
 
 
 class Cost(NamedTuple):
@@ -28,6 +29,18 @@ class Cost(NamedTuple):
     cpu_s: float
     wall_s: float
     extra_mib: float  # peak of resident memory over what was there before; NaN where Linux is not
+
+
+class Floor(NamedTuple):
+    """What no implementation of a call can do without, counted by hand."""
+
+    flop: float  # operations; 2.5 n log2(n) for a real FFT
+    moved: float  # bytes of what is given and returned, which are in no cache before
+
+
+def fft_flop(n_fft: int) -> float:
+    """Operations of one real FFT."""
+    return 2.5 * n_fft * math.log2(n_fft)
 
 
 def cost(call: Callable[[], object], repeats: int = 5) -> Cost:
@@ -85,7 +98,7 @@ def extra_mib(call: Callable[[], object]) -> float:
     return _resident_mib("VmHWM") - before
 
 
-def compare(title: str, ours: Cost, plain: Cost) -> None:
+def compare(title: str, ours: Cost, plain: Cost, floor: Floor | None = None) -> None:
     """Print both costs and how many times less ours is; where a table is made, note them for it as well."""
     print(f"{title}\n{'':10}{'CPU s':>10}{'wall s':>10}{'MiB':>10}")
     print(f"{'ours':10}{ours.cpu_s:10.4f}{ours.wall_s:10.4f}{ours.extra_mib:10.1f}")
@@ -94,7 +107,7 @@ def compare(title: str, ours: Cost, plain: Cost) -> None:
     print(f"{'ratio':10}" + "".join(f"{ratio:9.1f}x" for ratio in ratios) + "\n")
     if ROWS in os.environ:
         with Path(os.environ[ROWS]).open("a", newline="") as file:
-            row = (title, ours.cpu_s, plain.cpu_s, ours.extra_mib, plain.extra_mib)
+            row = (title, ours.cpu_s, plain.cpu_s, ours.extra_mib, plain.extra_mib, *(floor or (0, 0)))
             csv.writer(file).writerow(row)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import Floor, compare, fft_flop, interleaved
 from drumblender.dsp.band_filter import filter_bands, filter_bands_plain
 from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.filtered_noise import filtered_noise, filtered_noise_plain
@@ -24,14 +24,21 @@ def forward_backward(render: Callable[[Tensor], Tensor], levels: Tensor) -> tupl
     return audio.detach(), levels.grad
 
 
-def measure(title: str, ours: Callable, plain: Callable, noise: Tensor, levels: Tensor) -> None:
+def measure(
+    title: str, ours: Callable, plain: Callable, noise: Tensor, levels: Tensor, transforms: float
+) -> None:
     """Errors against the formula in float64, then costs."""
     exact = forward_backward(partial(plain, noise.double()), levels.double())
     found = forward_backward(partial(ours, noise), levels)
     errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
     print(f"{title}: error against float64 {errors[0]:.1e}, of the gradient {errors[1]:.1e}")
-    costs = [cost(lambda op=op: forward_backward(partial(op, noise), levels), 3) for op in (ours, plain)]
-    compare(f"{title}, with gradients", *costs)
+    calls = {
+        name: lambda op=op: forward_backward(partial(op, noise), levels)
+        for name, op in (("ours", ours), ("plain", plain))
+    }
+    costs = interleaved(calls, 7)
+    floor = Floor(transforms, 2 * (noise.nbytes + levels.nbytes))
+    compare(f"{title}, with gradients", costs["ours"], costs["plain"], floor)
 
 
 def main() -> None:
@@ -46,6 +53,7 @@ def main() -> None:
             lambda noise, levels, filter=filter: filtered_noise_plain(levels, noise, filter),
             frames,
             magnitude,
+            3 * 4 * 750 * fft_flop(512 if filter == "published" else 768),  # noise, sound and gradient
         )
     blends = bin_blends(1024, RATE, 64, *BANDS.values())
     measure(
@@ -56,6 +64,7 @@ def main() -> None:
         lambda noise, levels: filter_bands_plain(noise, levels, blends, 1024, 256),
         torch.randn(4, 96_000, generator=generator),
         20 * torch.randn(4, 376, 64, generator=generator),
+        3 * 4 * 376 * fft_flop(1024),
     )
 
 

@@ -31,6 +31,7 @@ BENCHMARKS = {  # and the row that README shows of each: how its title starts
     "strings": "resynthesis",
     "harmonic": "",
     "noise": "",
+    "recursion": "",
     "resample": "44100 to 48000 Hz",
     "transport": "transport, tones, against sorting",
     "losses": "Multi-resolution",
@@ -40,8 +41,18 @@ OPTIONS = {"training_step": ("--rounds", "1")}
 SIZE = 2048
 
 
+class Speed(NamedTuple):
+    """What this machine does in a second: products and sums of a product of matrices, bytes of a copy."""
+
+    flop: float
+    moved: float
+
+
 class Row(NamedTuple):
-    """One comparison: CPU seconds of ours and of the plain formula, and what memory each takes beyond."""
+    """One comparison: CPU seconds and memory of ours and of the plain formula, and what neither does without.
+
+    ``flop`` and ``moved`` are 0 where nobody counted them.
+    """
 
     benchmark: str
     title: str
@@ -49,16 +60,21 @@ class Row(NamedTuple):
     plain_s: float
     ours_mib: float
     plain_mib: float
+    flop: float
+    moved: float  # bytes
 
-    def __str__(self) -> str:
+    def line(self, speed: Speed) -> str:
+        """As a line of the table, on a machine of that speed."""
+        floor_s = max(self.flop / speed.flop, self.moved / speed.moved)
+        floor = f"{_seconds(floor_s)}, {self.ours_s / floor_s:.1f}" if floor_s else ""
         return (
             f"| {self.title} | {_seconds(self.ours_s)} | {_seconds(self.plain_s)} | "
             f"**{self.plain_s / max(self.ours_s, 1e-9):.1f}x** | "
-            f"{self.ours_mib:.0f} of {self.plain_mib:.0f} |"
+            f"{self.ours_mib:.0f} of {self.plain_mib:.0f} | {floor} |"
         )
 
 
-HEAD = "| | CPU s | plain | ratio | MiB |\n|---|---|---|---|---|"
+HEAD = "| | CPU s | plain | ratio | MiB | floor |\n|---|---|---|---|---|---|"
 
 
 def rows_of(benchmark: str, threads: int) -> list[Row]:
@@ -75,21 +91,25 @@ def rows_of(benchmark: str, threads: int) -> list[Row]:
     return [Row(benchmark, row.pop("title").strip(), *map(float, row.values())) for row in found]
 
 
-def machine(threads: int) -> str:
-    """This machine and the floor it sets: products of matrices, and memory copied."""
+def speed_with(threads: int) -> Speed:
+    """The floor that this machine sets."""
     torch.set_num_threads(threads)
     a, b = torch.rand(2, SIZE, SIZE)
-    gflops = 2 * SIZE**3 / cost(lambda: a @ b).cpu_s / 1e9
-    large = torch.rand(2**26)
-    gigabytes = 2 * large.nbytes / cost(large.clone).cpu_s / 1e9
+    large, room = torch.rand(2, 2**26)  # a clone would measure the pages that it is given
+    copied = cost(lambda: room.copy_(large), 3).cpu_s
+    return Speed(2 * SIZE**3 / cost(lambda: a @ b, 3).cpu_s, 2 * large.nbytes / copied)
+
+
+def machine(threads: int, speed: Speed) -> str:
+    """This machine in words."""
     return (
         f"{_processor()}, {threads} thread{'s' * (threads > 1)}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}; it multiplies float32 matrices at {gflops:.0f} GFLOP/s and copies "
-        f"{gigabytes:.0f} GB/s."
+        f"torch {torch.__version__}; it multiplies float32 matrices at {speed.flop / 1e9:.0f} GFLOP/s and "
+        f"copies {speed.moved / 1e9:.1f} GB/s."
     )
 
 
-def page(rows: list[Row], machine: str, command: str) -> str:
+def page(rows: list[Row], speed: Speed, machine: str, command: str) -> str:
     """The page of all rows, a section for each benchmark."""
     parts = [
         "# Speed",
@@ -97,23 +117,24 @@ def page(rows: list[Row], machine: str, command: str) -> str:
         "Each op, with its gradients, against its plain formula in the same process; what a benchmark "
         "compares, and how far apart the results are, it prints itself (`python -m benchmarks.NAME`). "
         "Seconds are of the processor, memory is what a call takes beyond its inputs, and compiling is not "
-        "counted: it takes about 12 s, once after an installation.",
+        "counted: it takes about 12 s, once after an installation. The floor is the time of the operations "
+        "and bytes that nobody can do without, were all of them matrix products and copies, and how many "
+        "times that ours takes; a transform or a recursion is never as fast as a product of matrices.",
     ]
     for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        body = "\n".join(str(row) for row in rows if row.benchmark == benchmark)
+        body = "\n".join(row.line(speed) for row in rows if row.benchmark == benchmark)
         parts.append(f"## {benchmark}\n\n{HEAD}\n{body}")
     return "\n\n".join(parts) + "\n"
 
 
-def summary(rows: list[Row]) -> str:
+def summary(rows: list[Row], speed: Speed) -> str:
     """The first row of each benchmark that README names."""
     chosen = []
     for benchmark, start in BENCHMARKS.items():
         found = [row for row in rows if row.benchmark == benchmark and row.title.startswith(start)]
         chosen += found[:1]
-    return "\n".join(
-        [f"{date.today()}, all rows in [docs/speed.md](docs/speed.md):\n", HEAD, *map(str, chosen)]
-    )
+    lines = [row.line(speed) for row in chosen]
+    return "\n".join([f"{date.today()}, all rows in [docs/speed.md](docs/speed.md):\n", HEAD, *lines])
 
 
 def _seconds(value: float) -> str:
@@ -133,12 +154,13 @@ def main() -> None:
     given = parser.parse_args()
     rows = [row for name in given.only for row in rows_of(name, given.threads)]
     command = f"python -m benchmarks.table --threads {given.threads}"
-    PAGE.write_text(page(rows, machine(given.threads), command), encoding="utf-8")
+    speed = speed_with(given.threads)
+    PAGE.write_text(page(rows, speed, machine(given.threads, speed), command), encoding="utf-8")
     if set(given.only) == set(BENCHMARKS):
         text = README.read_text(encoding="utf-8")
         before, _, rest = text.partition(MARKS[0])
         _, _, after = rest.partition(MARKS[1])
-        README.write_text(f"{before}{MARKS[0]}\n{summary(rows)}\n{MARKS[1]}{after}", encoding="utf-8")
+        README.write_text(f"{before}{MARKS[0]}\n{summary(rows, speed)}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

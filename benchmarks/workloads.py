@@ -82,19 +82,36 @@ def remap() -> Work:
     return work
 
 
-def search() -> Work:
-    """The losses of 40 candidates of a search, twenty at a time as `match` asks: two seconds of a drum."""
+def search(gradients: bool) -> Work:
+    """The losses of 40 candidates of a search, by batches as `match` asks: two seconds of a drum.
+
+    Twenty at a time as the genetic search does, or four with their gradients. Versions without
+    ``item_losses`` compared each candidate with the target by itself, as here.
+    """
     from drumblender.losses import MultiResolutionSTFTLoss
-    from drumblender.matching.item_losses import item_losses
 
     generator = torch.Generator().manual_seed(0)
     fade = torch.exp(-torch.arange(96000) / 8000)
     target, *candidates = fade * torch.randn(41, 96000, generator=generator)
-    compare = item_losses(MultiResolutionSTFTLoss(), target)
+    loss = MultiResolutionSTFTLoss()
+    try:
+        from drumblender.matching.item_losses import item_losses
+    except ModuleNotFoundError:
 
-    @torch.no_grad()
+        def compare(batch: Tensor) -> Tensor:
+            return torch.stack([loss(sound[None], target[None]) for sound in batch])
+    else:
+        compare = item_losses(loss, target)
+
     def work() -> Tensor:
-        return torch.cat([compare(batch) for batch in torch.stack(candidates).split(20)])
+        found = []
+        for batch in torch.stack(candidates).split(4 if gradients else 20):
+            losses = compare(batch.requires_grad_(gradients))
+            found.append(losses.detach())
+            if gradients:
+                losses.sum().backward()
+                found.append(batch.grad.flatten())
+        return torch.cat(found)
 
     return work
 
@@ -105,7 +122,8 @@ WORKLOADS: dict[str, Callable[[], Work]] = {
     "modal": modal,
     "strings": strings,
     "remap": remap,
-    "search": search,
+    "search": lambda: search(gradients=False),
+    "search, with gradients": lambda: search(gradients=True),
 }
 
 

@@ -194,10 +194,15 @@ def bounds(values: Tensor) -> tuple[float, float]:
 
 
 def _working(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor | None) -> tuple[Tensor, ...]:
-    """The tensors in the working type; a state of no samples where there is none."""
+    """The tensors in the working type; a state of no samples where there is none.
+
+    The loops of the CPU widen taps as they read them: of many to a sample, a wider copy takes longer than
+    the filter.
+    """
     dtype = working_dtype(signal.device)
     zi = signal.new_zeros(signal.shape[0], 0) if zi is None else zi
-    return signal.to(dtype), lag, taps.to(dtype).contiguous(), zi.to(dtype)
+    as_it_is = taps.dtype == torch.float32 and served(signal, taps)
+    return signal.to(dtype), lag, (taps if as_it_is else taps.to(dtype)).contiguous(), zi.to(dtype)
 
 
 def _by_torchlpc(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> Tensor:
@@ -210,6 +215,7 @@ def _by_torchlpc(signal: Tensor, lag: Tensor, taps: Tensor, zi: Tensor) -> Tenso
     except ImportError as error:
         raise ValueError("kernel='torchlpc' needs torchlpc: pip install 'drumblender[reference]'.") from error
     history, _ = with_history(signal, lag, taps, zi)
+    taps = taps.to(signal)
     rows = taps.new_zeros(*lag.shape, history.shape[1])
     places = lag[..., None] - 1 + torch.arange(taps.shape[2], device=lag.device)
     with warnings.catch_warnings(action="ignore"):

@@ -196,7 +196,7 @@ def _taps(num_bands: int, window: int, filter: NoiseFilter):
     """How the kernel lays out the response and cuts the frames."""
     from scipy.fft import next_fast_len
 
-    from drumblender.dsp.kernels.filtered_noise import Taps
+    from drumblender.dsp.kernels.filtered_noise import Taps, table_of
 
     length = 2 * (num_bands - 1)
     hann, ones = np.hanning(window + 1)[:-1], np.ones(window)
@@ -204,12 +204,16 @@ def _taps(num_bands: int, window: int, filter: NoiseFilter):
         lag = np.arange(min(length, window)) - length // 2
         weight, before, after = np.hanning(length + 1)[: len(lag)], ones, hann
         place, lead, n_fft = lag % window, 0, next_fast_len(2 * window - 1, real=True)
+        n_fft += n_fft % 2
     else:
         lag = np.arange(2 * length) - length
         weight, before, after = np.hanning(2 * length + 1)[:-1], hann, np.ones(window + 2 * length - 1)
-        place, lead, n_fft = lag + length, length, next_fast_len(len(after), real=True)
+        lead, n_fft = length, next_fast_len(len(after), real=True)
+        n_fft += n_fft % 2
+        place = lag % n_fft
     folded = np.abs(lag) % length
     source = np.minimum(folded, length - folded)  # the response is even
+    table = table_of(num_bands, source, weight / length, place, n_fft)
     narrow = (values.astype(np.float32) for values in (weight / length, before, after))
     weight, before, after = narrow
-    return Taps(source, weight, place, before, after, n_fft + n_fft % 2, lead)
+    return Taps(source, weight, place, before, after, n_fft, lead, table)

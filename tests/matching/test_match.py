@@ -38,8 +38,17 @@ def struck(synth, *values):
 def test_a_search_finds_the_sound_of_its_own_synth(method):
     synth = modes(1)
     truth, target = struck(synth, [0.4], [0.6], [0.7])
+    renders = 800 if method == "hybrid" else 400  # half of them only find where the gradient begins
     found = match(
-        target, synth, SMALL, method, renders=400, restarts=8, patience=400, analyse=False, match_level=False
+        target,
+        synth,
+        SMALL,
+        method,
+        renders=renders,
+        restarts=8,
+        patience=400,
+        analyse=False,
+        match_level=False,
     )
     start = found.history[0].loss
     assert found.loss < 0.2 * start

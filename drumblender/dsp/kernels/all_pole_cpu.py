@@ -1,38 +1,51 @@
 """Compiled loops of the sparse recursion and its inverse, each with its adjoint.
 
-Every function works in place on float64 arrays for the batch items ``start`` to ``stop``. Signals that
-are read in the past carry that past in front: sample n stands at index ``history + n``.
+Every function works in place on float64 arrays, taps also on float32, for the batch items ``start`` to
+``stop``. Signals that are read in the past carry that past in front: sample n stands at index
+``history + n``. Where they are read, indices are unsigned: of a signed one numba asks at every sample whether
+it is negative.
 """
 
-from drumblender.dsp.kernels.jit import jit
+import numpy as np
+
+from drumblender.dsp.kernels.jit import ORDERED, jit
 
 
-@jit
+@jit(fastmath=ORDERED)
 def loop_forward(excitation, lag, taps, signal, start, stop):
-    """Fill ``signal`` after its history with ``x[n] - sum_k a_k[n] y[n - lag[n] - k]``."""
+    """Fill ``signal`` after its history with ``x[n] - sum_k a_k[n] y[n - lag[n] - k]``.
+
+    In two sums, and the newest sample last: nothing waits for it long.
+    """
     num_samples, width = taps.shape[1], taps.shape[2]
     history = signal.shape[1] - num_samples
     for b in range(start, stop):
+        x, y = excitation[b], signal[b]
         for n in range(num_samples):
-            read = history + n - lag[b, n]
-            total = excitation[b, n]
-            for k in range(width):
-                total -= taps[b, n, k] * signal[b, read - k]
-            signal[b, history + n] = total
+            a, newest = taps[b, n], np.uint64(history + n - lag[b, n])
+            total, other = x[n], 0.0
+            for k in range(1, width - 1, 2):
+                total -= a[k] * y[newest - np.uint64(k)]
+                other -= a[k + 1] * y[newest - np.uint64(k + 1)]
+            if width % 2 == 0:
+                other -= a[width - 1] * y[newest - np.uint64(width - 1)]
+            y[history + n] = total + other - a[0] * y[newest]
 
 
-@jit
+@jit(fastmath=ORDERED)
 def loop_backward(grad, lag, taps, signal, grad_taps, start, stop):
     """Turn ``grad`` by signal into that by excitation, and its history, 0 at first, into that by state."""
     num_samples, width = taps.shape[1], taps.shape[2]
     history = signal.shape[1] - num_samples
     for b in range(start, stop):
+        y, by_y = signal[b], grad[b]
         for n in range(num_samples - 1, -1, -1):
-            read = history + n - lag[b, n]
-            final = grad[b, history + n]
+            a, by_a, newest = taps[b, n], grad_taps[b, n], np.uint64(history + n - lag[b, n])
+            final = by_y[history + n]
             for k in range(width):
-                grad_taps[b, n, k] = -final * signal[b, read - k]
-                grad[b, read - k] -= taps[b, n, k] * final
+                read = newest - np.uint64(k)
+                by_a[k] = -final * y[read]
+                by_y[read] -= a[k] * final
 
 
 @jit

@@ -5,7 +5,6 @@ in cache; nothing of frames times bins is held but what the gradient needs.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,21 @@ from torch.autograd.function import once_differentiable
 from drumblender.dsp.kernels.threads import parallel_for
 
 _CHUNK_SAMPLES = 2**16
-_TABLE_BANDS = 256  # up to here a table beats the transform, whose sizes have large prime factors
+_TABLE_BANDS = 256  # up to here a table from bands to spectra beats two transforms
+
+
+class Table(NamedTuple):
+    """Spectra of filters as sums over bands.
+
+    Number ``place`` of a spectrum, real and imaginary parts counted in turn, is what stands at ``column`` in
+    the product of bands and ``by_band``. Of an even response half the numbers are 0 or all alike: what is 0
+    has no column, what is alike shares one.
+    """
+
+    by_band: np.ndarray  # (bands, columns)
+    column: np.ndarray
+    place: np.ndarray
+    weight: np.ndarray  # how often the transform back counts a number, over its length
 
 
 class Taps(NamedTuple):
@@ -31,7 +44,28 @@ class Taps(NamedTuple):
     before: np.ndarray  # window of the noise
     after: np.ndarray  # window of the filtered frame, as long as that is
     n_fft: int
-    lead: int  # samples by which the filter is late
+    lead: int  # where the noise begins in its frame: the filter is heard as long before
+    table: Table | None  # from bands to spectra, where they are few
+
+
+def table_of(
+    num_bands: int, source: np.ndarray, weight: np.ndarray, place: np.ndarray, n_fft: int
+) -> Table | None:
+    """The spectra that :class:`Taps` give each band; None where transforms are faster."""
+    if num_bands > _TABLE_BANDS:
+        return None
+    number = np.arange(num_bands)
+    cosines = 2 * np.cos(np.pi / (num_bands - 1) * number[:, None] * number)  # by band and by tap: a DCT-I
+    cosines[[0, -1]] /= 2
+    frames = np.zeros((num_bands, n_fft))
+    np.add.at(frames, (slice(None), place), weight * cosines[:, source])
+    parts = np.fft.rfft(frames).view(np.float64).round(12)
+    place = np.flatnonzero(parts.any(axis=0))
+    columns, column = np.unique(parts[:, place], axis=1, return_inverse=True)
+    by_band = np.zeros((num_bands, -(-columns.shape[1] // 8) * 8), np.float32)  # MKL is slow at other widths
+    by_band[:, : columns.shape[1]] = columns
+    counted = np.where((place < 2) | (place >= n_fft), 1 / n_fft, 2 / n_fft)
+    return Table(by_band, column.ravel(), place, counted.astype(np.float32))
 
 
 def fused_filtered_noise(magnitude: Tensor, noise: Tensor, taps: Taps) -> Tensor:
@@ -46,7 +80,7 @@ class _FilteredNoise(torch.autograd.Function):
 
         from drumblender.dsp.kernels import frames_cpu
 
-        bands, rows = magnitude.detach().contiguous().numpy(), noise.contiguous().numpy()
+        numbers, rows = _numbers(magnitude.detach(), taps), noise.contiguous().numpy()
         batch, num_frames, window = rows.shape
         hop = window // 2
         size = (num_frames - 1) * hop + window
@@ -58,21 +92,18 @@ class _FilteredNoise(torch.autograd.Function):
         def filter_items(start: int, stop: int) -> None:
             for item in range(start, stop):
                 for span, frames in _chunks(num_frames, taps.n_fft):
-                    frames_cpu.window_rows(rows[item, span], taps.before, frames)
+                    frames_cpu.window_rows(rows[item, span], taps.before, taps.lead, frames)
                     x = scipy.fft.rfft(frames)
                     if keep:
                         spectra[item, span] = x
-                    frames_cpu.place_taps(
-                        _half_responses(bands[item, span]), taps.source, taps.weight, taps.place, frames
-                    )
-                    h = scipy.fft.rfft(frames)
+                    h = _responses(numbers[item, span], taps, frames)
                     y = h.view(np.float32)
                     frames_cpu.multiply_rows(x.view(np.float32), y, False, y)
                     frames = scipy.fft.irfft(h, taps.n_fft, overwrite_x=True)
                     frames_cpu.lay_frames(frames, taps.after, span.start, hop, out[item])
 
         parallel_for(filter_items, batch)
-        ctx.taps, ctx.spectra, ctx.bands_shape, ctx.hop = taps, spectra, bands.shape, hop
+        ctx.taps, ctx.spectra, ctx.numbers_shape, ctx.hop = taps, spectra, numbers.shape, hop
         return torch.from_numpy(out[:, taps.lead : taps.lead + size].copy() if taps.lead else out)
 
     @staticmethod
@@ -83,10 +114,10 @@ class _FilteredNoise(torch.autograd.Function):
         from drumblender.dsp.kernels import frames_cpu
 
         taps, hop = ctx.taps, ctx.hop
-        batch, num_frames, num_bands = ctx.bands_shape
+        batch, num_frames, _ = ctx.numbers_shape
         padded = np.zeros((batch, (num_frames - 1) * hop + len(taps.after)), np.float32)
         padded[:, taps.lead : taps.lead + grad.shape[1]] = grad.numpy()
-        by_bands = np.empty(ctx.bands_shape, np.float32)
+        by_numbers = np.empty(ctx.numbers_shape, np.float32)
 
         def spread_items(start: int, stop: int) -> None:
             for item in range(start, stop):
@@ -95,49 +126,59 @@ class _FilteredNoise(torch.autograd.Function):
                     g = scipy.fft.rfft(frames)
                     y, x = g.view(np.float32), ctx.spectra[item, span].view(np.float32)
                     frames_cpu.multiply_rows(x, y, True, y)
-                    frames = scipy.fft.irfft(g, taps.n_fft, overwrite_x=True)
-                    halves = np.empty((len(frames), num_bands), np.float32)
-                    frames_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, halves)
-                    by_bands[item, span] = _half_responses_adjoint(halves)
+                    _responses_adjoint(g, taps, by_numbers[item, span])
 
         parallel_for(spread_items, batch)
-        return torch.from_numpy(by_bands), None, None
+        return _numbers_adjoint(by_numbers, taps), None, None
 
 
-def _half_responses(bands: np.ndarray) -> np.ndarray:
-    """Cosine transform (DCT-I) of rows: half of each response, times its length."""
+def _numbers(bands: Tensor, taps: Taps) -> np.ndarray:
+    """What describes each filter: columns of the table, or half of its response, times its length."""
+    if taps.table is not None:
+        return (bands @ torch.from_numpy(taps.table.by_band)).numpy()
+    import scipy.fft
+
+    return scipy.fft.dct(bands.numpy(), type=1)
+
+
+def _numbers_adjoint(by_numbers: np.ndarray, taps: Taps) -> Tensor:
+    if taps.table is not None:
+        return torch.from_numpy(by_numbers) @ torch.from_numpy(taps.table.by_band).T
+    import scipy.fft
+
+    by_numbers[..., 1:-1] /= 2  # the transform counts inner numbers twice, its adjoint inner results
+    by_bands = scipy.fft.dct(by_numbers, type=1)
+    by_bands[..., 1:-1] *= 2
+    return torch.from_numpy(by_bands)
+
+
+def _responses(numbers: np.ndarray, taps: Taps, frames: np.ndarray) -> np.ndarray:
+    """Spectra of the filters, complex64; ``frames`` is room for their taps."""
     import scipy.fft
 
     from drumblender.dsp.kernels import frames_cpu
 
-    if bands.shape[1] > _TABLE_BANDS:
-        return scipy.fft.dct(bands, type=1)
-    halves = np.empty_like(bands)
-    frames_cpu.transform_rows(bands, _cosines(bands.shape[1], False), halves)
-    return halves
+    if taps.table is None:
+        frames_cpu.place_taps(numbers, taps.source, taps.weight, taps.place, frames)
+        return scipy.fft.rfft(frames)
+    spectra = np.empty((len(numbers), taps.n_fft // 2 + 1), np.complex64)
+    table = taps.table
+    frames_cpu.spread_columns(numbers, table.column, table.place, spectra.view(np.float32))
+    return spectra
 
 
-def _half_responses_adjoint(halves: np.ndarray) -> np.ndarray:
+def _responses_adjoint(spectra: np.ndarray, taps: Taps, by_numbers: np.ndarray) -> None:
+    """From a gradient by spectra of the filters, as a transform of frames gives it."""
     import scipy.fft
 
     from drumblender.dsp.kernels import frames_cpu
 
-    if halves.shape[1] > _TABLE_BANDS:  # the transform counts inner numbers twice, its adjoint inner results
-        halves[:, 1:-1] /= 2
-        bands = scipy.fft.dct(halves, type=1)
-        bands[:, 1:-1] *= 2
-        return bands
-    bands = np.empty_like(halves)
-    frames_cpu.transform_rows(halves, _cosines(halves.shape[1], True), bands)
-    return bands
-
-
-@lru_cache(maxsize=8)
-def _cosines(num_bands: int, transposed: bool) -> np.ndarray:
-    number = np.arange(num_bands)
-    table = 2 * np.cos(np.pi / (num_bands - 1) * number[:, None] * number)  # by band and by tap
-    table[[0, -1]] /= 2
-    return np.ascontiguousarray(table.T if transposed else table, dtype=np.float32)
+    if taps.table is None:
+        frames = scipy.fft.irfft(spectra, taps.n_fft, overwrite_x=True)
+        frames_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, by_numbers)
+        return
+    rows, table = spectra.view(np.float32), taps.table
+    frames_cpu.spread_columns_adjoint(rows, table.column, table.place, table.weight, by_numbers)
 
 
 def _chunks(num_frames: int, n_fft: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -76,13 +76,14 @@ def cut_frames(audio, window, first, hop, frames):
 
 
 @jit(fastmath=FASTEST)
-def window_rows(rows, window, frames):
-    """Rows under a window; the rest of each frame is silence."""
+def window_rows(rows, window, first, frames):
+    """Rows under a window, from place ``first`` of each frame on; the rest of it is silence."""
     for row in range(rows.shape[0]):
         out, source = frames[row], rows[row]
+        out[:first] = 0.0
         for n in range(window.size):
-            out[n] = window[n] * source[n]
-        out[window.size :] = 0.0
+            out[first + n] = window[n] * source[n]
+        out[first + window.size :] = 0.0
 
 
 @jit(fastmath=FASTEST)
@@ -119,12 +120,20 @@ def multiply_rows(a, b, conjugate, out):
 
 
 @jit(fastmath=FASTEST)
-def transform_rows(rows, table, out):
-    """Rows times a square table: ``out`` is written."""
+def spread_columns(rows, column, place, out):
+    """Write what stands in each ``column`` of a row to its ``place`` in ``out``; the rest is 0."""
     for row in range(rows.shape[0]):
         source, target = rows[row], out[row]
         target[:] = 0.0
-        for k in range(source.size):
-            value, line = source[k], table[k]
-            for n in range(target.size):
-                target[n] += value * line[n]
+        for n in range(column.size):
+            target[place[n]] = source[column[n]]
+
+
+@jit(fastmath=FASTEST)
+def spread_columns_adjoint(grads, column, place, weight, rows):
+    """Adjoint of :func:`spread_columns`, of ``weight`` times ``grads``: ``rows`` is written."""
+    for row in range(grads.shape[0]):
+        source, target = grads[row], rows[row]
+        target[:] = 0.0
+        for n in range(column.size):
+            target[column[n]] += weight[n] * source[place[n]]

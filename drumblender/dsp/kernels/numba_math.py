@@ -18,6 +18,7 @@ _SIN, _COS = tuple(map(F32, SIN_HALF_TURN)), tuple(map(F32, COS_HALF_TURN))
 _TAYLOR = SIN_QUARTER_TURN
 _QUARTER, _HALF, _ONE = F32(0.25), F32(0.5), F32(1)
 _EXP = tuple(1.0 / math.factorial(k) for k in range(14))
+_SQRT_HALF_BITS, _MANTISSA = np.int32(0x3F3504F3), np.int32(0x007FFFFF)
 _LOG2_E, _LN2 = F32(1 / math.log(2)), F32(math.log(2))
 _WIDE_LOG2_E, _LN2_HIGH, _LN2_LOW = (
     1.0 / math.log(2.0),
@@ -123,6 +124,25 @@ def exp_below_0(x):
     poly = poly * x + _ONE
     poly = poly * x + _ONE
     return poly * float_of_bits((power + np.int32(127)) << np.int32(23))
+
+
+@jit(inline=True)
+def log_above_0(x):
+    """Natural logarithm in float32 of a positive, normal x, to about 1 ulp."""
+    shifted = np.int32(bits_of_float(x) - _SQRT_HALF_BITS)  # numba would go on in 64 bits: half the lanes
+    power = np.int32(shifted >> np.int32(23))
+    x = float_of_bits(np.int32(np.int32(shifted & _MANTISSA) + _SQRT_HALF_BITS)) - _ONE
+    poly = F32(7.0376836292e-2)  # of Cephes, for 1 + x in [sqrt(1/2), sqrt(2))
+    poly = poly * x + F32(-1.1514610310e-1)
+    poly = poly * x + F32(1.1676998740e-1)
+    poly = poly * x + F32(-1.2420140846e-1)
+    poly = poly * x + F32(1.4249322787e-1)
+    poly = poly * x + F32(-1.6668057665e-1)
+    poly = poly * x + F32(2.0000714765e-1)
+    poly = poly * x + F32(-2.4999993993e-1)
+    poly = poly * x + F32(3.3333331174e-1)
+    square = x * x
+    return F32(power) * _LN2 + (x + square * (x * poly - _HALF))
 
 
 @jit(inline=True)

@@ -8,31 +8,9 @@ import math
 import numpy as np
 
 from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.dsp.kernels.numba_math import log_above_0
 
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
-_MANTISSA = np.int32(0x007FFFFF)
-_LN2 = np.float32(math.log(2.0))
-
-
-@jit(fastmath=FASTEST)
-def _log_in_place(values, bits):
-    """Natural logarithm of positive, normal floats to about 1 ulp; ``bits`` is the same memory as int32."""
-    for n in range(values.size):
-        shifted = bits[n] - _SQRT_HALF_BITS
-        exponent = shifted >> np.int32(23)
-        bits[n] = (shifted & _MANTISSA) + _SQRT_HALF_BITS  # mantissa in [sqrt(1/2), sqrt(2))
-        x = values[n] - np.float32(1.0)
-        poly = np.float32(7.0376836292e-2)
-        poly = poly * x + np.float32(-1.1514610310e-1)
-        poly = poly * x + np.float32(1.1676998740e-1)
-        poly = poly * x + np.float32(-1.2420140846e-1)
-        poly = poly * x + np.float32(1.4249322787e-1)
-        poly = poly * x + np.float32(-1.6668057665e-1)
-        poly = poly * x + np.float32(2.0000714765e-1)
-        poly = poly * x + np.float32(-2.4999993993e-1)
-        poly = poly * x + np.float32(3.3333331174e-1)
-        square = x * x
-        values[n] = np.float32(exponent) * _LN2 + (x + square * (x * poly - np.float32(0.5)))
+_INF = np.float32(math.inf)
 
 
 @jit(fastmath=FASTEST)
@@ -55,23 +33,18 @@ def distances(x, y, gain, floor, offset, sums, start, stop):
 
     u and v are the magnitudes, v times the gain of its row.
     """
-    ratio = np.empty(x.shape[1] // 2, np.float32)
-    bits = ratio.view(np.int32)
     for row in range(start, stop):
         a, b, g = x[row], y[row], gain[row]
         squares, energy = np.float32(0.0), np.float32(0.0)
         logs, absolute = np.float32(0.0), np.float32(0.0)
-        for k in range(ratio.size):
+        for k in range(a.size // 2):
             u = math.sqrt(max(a[2 * k] * a[2 * k] + a[2 * k + 1] * a[2 * k + 1], floor))
             v = g * math.sqrt(max(b[2 * k] * b[2 * k] + b[2 * k + 1] * b[2 * k + 1], floor))
-            ratio[k] = (u + offset) / (v + offset)
+            logs += abs(log_above_0((u + offset) / (v + offset)))
             squares += (u - v) * (u - v)
             energy += v * v
             absolute += abs(u - v)
-        _log_in_place(ratio, bits)
-        for k in range(ratio.size):
-            logs += abs(ratio[k])
-        if not math.isfinite(absolute):  # the logarithm's bit tricks would hide it
+        if not absolute < _INF:  # nor NaN: the logarithm's bits would hide it, and isfinite is optimised away
             logs = absolute
         sums[row, 0], sums[row, 1], sums[row, 2], sums[row, 3] = squares, energy, logs, absolute
 
@@ -120,18 +93,14 @@ def distances_adjoint(x, y, gain, floor, offset, grads, grad_x, start, stop):
 @jit(fastmath=FASTEST)
 def log_distances(x, y, eps, out, start, stop):
     """For each row: the root mean square of ln(|x|^2 + eps) - ln(|y|^2 + eps)."""
-    ratio = np.empty(x.shape[1] // 2, np.float32)
-    bits = ratio.view(np.int32)
     for row in range(start, stop):
         a, b = x[row], y[row]
         power, total = np.float32(0.0), np.float32(0.0)
-        for k in range(ratio.size):
+        for k in range(a.size // 2):
             p = a[2 * k] * a[2 * k] + a[2 * k + 1] * a[2 * k + 1]
             q = b[2 * k] * b[2 * k] + b[2 * k + 1] * b[2 * k + 1]
-            ratio[k] = (p + eps) / (q + eps)
+            log = log_above_0((p + eps) / (q + eps))
+            total += log * log
             power += p + q
-        _log_in_place(ratio, bits)
-        for k in range(ratio.size):
-            total += ratio[k] * ratio[k]
-        # The logarithm's bit tricks would hide what is not finite.
-        out[row] = math.sqrt(total / ratio.size) if math.isfinite(power) else math.nan
+        # What is not finite, the logarithm's bits would hide.
+        out[row] = math.sqrt(total / (a.size // 2)) if power < _INF else math.nan
