@@ -37,13 +37,15 @@ def measured(prediction: Audio, target: Audio, sample_rate: int) -> dict[str, Fl
     >>> {name: round(value.item(), 2) for name, value in measured(2 * sound, sound, 16000).items()}
     {'mrstft': 1.69, 'lsd_db': 6.02, 'bld_db': 6.02, 'level_db': 6.02, 'attack_ms': 0.0}
     """
-    found: dict[str, list[Tensor]] = {}
-    for item in range(len(target)):
-        end = own_length(target[item])
-        pair = prediction[item : item + 1, :end], target[item : item + 1, :end]
-        for name, metric in measures(sample_rate).items():
-            found.setdefault(name, []).append(metric.to(target.device).per_item(*pair))
-    return {name: torch.cat(values) for name, values in found.items()}
+    kinds = {name: metric.to(target.device) for name, metric in measures(sample_rate).items()}
+    ends = torch.tensor([own_length(item) for item in target])
+    found = {name: torch.zeros(len(target), device=target.device) for name in kinds}
+    for end in ends.unique().tolist():
+        rows = (ends == end).nonzero()[:, 0].to(target.device)
+        pair = prediction[rows, :end], target[rows, :end]
+        for name, metric in kinds.items():
+            found[name][rows] = metric.per_item(*pair).to(found[name].dtype)
+    return found
 
 
 def own_length(sound: Float[Tensor, "samples"]) -> int:

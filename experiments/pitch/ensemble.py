@@ -196,7 +196,7 @@ def rows_of_epoch(sizes: tuple[int, int], shuffles: list[torch.Generator] | None
 
 
 def accuracies(found: Tensor, truth: Tensor) -> dict[str, float]:
-    """Of one seed, in per cent; the mean error in octaves; and the commonest ratios."""
+    """Of one seed, in per cent, and the mean error in octaves."""
     truth = truth.expand_as(found).contiguous()
     measures = {"rpa": RawPitchAccuracy(), "rca": RawChromaAccuracy()}
     row = {name: round(100 * measure(found, truth).item(), 2) for name, measure in measures.items()}
@@ -204,6 +204,7 @@ def accuracies(found: Tensor, truth: Tensor) -> dict[str, float]:
 
 
 def ratios(found: Tensor, truth: Tensor) -> str:
+    """The commonest ratios of a pitch to the true one."""
     histogram = RatioHistogram()
     histogram.update(found, truth.expand_as(found).contiguous())
     return ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(histogram.compute().items())[:5])
