@@ -51,9 +51,10 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _logged(rows: list[dict[str, Any]], trainer: L.Trainer) -> dict[str, float]:
-    """What the test logged of the columns of ``rows``."""
+    """What the test logged of the columns of ``rows``, and what its task tells of all items together."""
     metrics = trainer.callback_metrics
-    return {name: metrics[f"test/{name}"].item() for name in rows[0] if f"test/{name}" in metrics}
+    names = (*rows[0], *getattr(trainer.lightning_module, "told_of_all", ()))
+    return {name: metrics[f"test/{name}"].item() for name in names if f"test/{name}" in metrics}
 
 
 def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:

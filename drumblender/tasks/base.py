@@ -53,6 +53,8 @@ class SynthesisTask(Voices, ComparedTask, ABC):
     """
 
     device = L.LightningModule.device  # as the trainer keeps it
+    told_of_all: tuple[str, ...] = ()
+    """What a test logs of all items together, beside the metrics; ``metrics_mean.csv`` has it too."""
 
     def __init__(
         self,

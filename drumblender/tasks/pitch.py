@@ -56,6 +56,14 @@ class PitchTask(PitchVoices, SynthesisTask):
         torch.Size([1, 4000])
     """
 
+    told_of_all = (
+        "raw_pitch_accuracy",
+        "raw_chroma_accuracy",
+        "octave_difference",
+        "ratio_locked",
+        "lowest_terms_accuracy",
+    )
+
     def __init__(
         self,
         controls: Controller,

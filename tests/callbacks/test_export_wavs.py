@@ -54,7 +54,9 @@ def test_the_table_holds_each_item_and_the_mean_of_all(tmp_path):
 
 
 class Logged(Scale):
-    """Measures over the batch, as the published tables do, and logs it."""
+    """Measures over the batch, as the published tables do, and logs it; one number is of all items alone."""
+
+    told_of_all = ("together",)
 
     def __init__(self):
         super().__init__()
@@ -66,6 +68,7 @@ class Logged(Scale):
         for name, metric in self.metrics.items():
             metric.update(step["prediction"], step["target"])
             self.log(f"test/{name}", metric)
+        self.log("test/together", 0.25)
         return step
 
 
@@ -79,6 +82,7 @@ def test_the_mean_is_the_number_that_the_test_logs(tmp_path):
     assert float(mean["mss_sc"]) != pytest.approx(sum(float(row["mss_sc"]) for row in rows) / 5, rel=0.01)
     assert float(mean["mss_sc"]) == run.callback_metrics["test/mss_sc"].item()
     assert float(mean["lsd"]) == pytest.approx(sum(float(row["lsd"]) for row in rows) / 5)
+    assert float(mean["together"]) == 0.25 and "together" not in rows[0]
 
 
 def test_the_metrics_are_of_all_items_even_if_few_are_written(tmp_path):
