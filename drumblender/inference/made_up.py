@@ -17,6 +17,7 @@ from drumblender.data.fake import KINDS, percussion
 log = logging.getLogger(__name__)
 _ROUNDS, _HITS, _NOTES, _PHRASES = 4, 20, 16, 7
 _PARTIALS, _SILENCE_S = 20, 0.35
+_ROOM = 1e-3  # RMS of a noise that no recording is without
 _OF_THE_DATA = (
     "split",
     "remote",
@@ -95,14 +96,15 @@ def _hits(rate: int) -> dict[str, Tensor]:
 
 
 def _phrases(rate: int) -> dict[str, Tensor]:
-    """Five plucked notes each, up and down from where it starts."""
-    sounds = {}
+    """Five plucked notes each, up and down from where it starts, in the noise of a room."""
+    generator, sounds = torch.Generator().manual_seed(0), {}
     for number in range(_PHRASES):
         low = 45 + 3 * number
         notes = [
             pluck(low + step, 0.5, 0.6 - 0.05 * place, rate) for place, step in enumerate((0, 4, 7, 12, 5))
         ]
-        sounds[f"phrase_{number}"] = torch.cat([*notes, torch.zeros(int(_SILENCE_S * rate))])
+        phrase = torch.cat([*notes, torch.zeros(int(_SILENCE_S * rate))])
+        sounds[f"phrase_{number}"] = phrase + _ROOM * torch.randn(phrase.shape, generator=generator)
     return sounds
 
 
