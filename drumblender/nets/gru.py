@@ -50,9 +50,10 @@ _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 def _worth_it(network: nn.GRU, x: Tensor) -> bool:
     """On the CPU, with gradients to come, several frames, and nobody who reads along or rounds."""
+    if read_along() or x.device.type != "cpu":
+        return False
     trains = torch.is_grad_enabled() and network.weight_hh_l0.requires_grad
-    half = torch.is_autocast_enabled(x.device.type)
-    return trains and not half and x.device.type == "cpu" and x.shape[1] > 1 and not read_along()
+    return trains and x.shape[1] > 1 and not torch.is_autocast_enabled("cpu")
 
 
 class GRULayer(torch.autograd.Function):
