@@ -6,6 +6,7 @@ import pytest
 import torch
 from made_up_voice import GUITAR, player, voice
 
+from drumblender.checkpoints import load_checkpoint
 from drumblender.cli import run
 from drumblender.dsp.frame_filter import filter_frame, real_filter_frame
 from drumblender.features import NoteCurves
@@ -15,6 +16,7 @@ from drumblender.inference.frame_export import export_step, load_step
 from drumblender.inference.frame_step import FrameStep, SteppedStream
 from drumblender.inference.live import LiveTransfer, open_live
 from drumblender.inference.live_curves import Live
+from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.transfer import render
 from drumblender.inference.transfer_curves import Instrument, Transfer, adapt
 from drumblender.synths import Room
@@ -121,7 +123,8 @@ def test_the_verb_exports_the_model_that_ships(tmp_path, capsys):
     extra = {"metadata": ""}
     torch.jit.load(tmp_path / "guitar.pt", _extra_files=extra)
     told = json.loads(extra["metadata"])
-    assert told["curves"] == ["f0_hz", "loudness_db", "age_s", "peak_db"] and told["tracker"] == "pesto"
+    hears = load_checkpoint(find_checkpoint("guitar")).task.player.encoder.inputs
+    assert told["curves"] == list(hears) and told["tracker"] == "pesto"
     assert run(["export", "checkpoints/guitar", str(tmp_path / "x.onnx"), "--any-size"]) == 1
     assert "--any-size are for mappers" in capsys.readouterr().err
 
