@@ -123,7 +123,7 @@ def test_the_verb_exports_the_model_that_ships(tmp_path, capsys):
     extra = {"metadata": ""}
     torch.jit.load(tmp_path / "guitar.pt", _extra_files=extra)
     told = json.loads(extra["metadata"])
-    hears = load_checkpoint(find_checkpoint("guitar")).task.player.encoder.inputs
+    hears = load_checkpoint(find_checkpoint("guitar")).task.player.encoder.hears
     assert told["curves"] == list(hears) and told["tracker"] == "pesto"
     assert run(["export", "checkpoints/guitar", str(tmp_path / "x.onnx"), "--any-size"]) == 1
     assert "--any-size are for mappers" in capsys.readouterr().err
