@@ -22,13 +22,13 @@ def task_of(seed):
     hears = PitchCNN(cached=True, channels=(4, 3, 3, 2, 1), dropout=0.0)
     settings = {"hold_steps": 1, "hold_loss": SpectralTransportLoss()}
     controls = HeardControls(hears, PitchHead())
-    return PitchTask(controls, HarmonicSynth(4, 16000), MultiScaleSpectralLoss(), **settings)
+    return PitchTask(controls, HarmonicSynth(4, 16000), MultiScaleSpectralLoss(), **settings).double()
 
 
 def test_members_learn_as_they_would_alone(monkeypatch, unchecked):
     clip, generator = 0.05, torch.Generator().manual_seed(0)
-    tones = {"audio": torch.randn(6, 2048, generator=generator)}
-    tones["cqt"] = torch.rand(6, 1, 285, generator=generator)
+    tones = {"audio": torch.randn(6, 2048, generator=generator).double()}
+    tones["cqt"] = torch.rand(6, 1, 285, generator=generator).double()
     tasks = [task_of(seed) for seed in (0, 1)]
     alone = copy.deepcopy(tasks)
     settings = {"lr": 1e-2, "weight_decay": 1e-4, "eps": 0.1}  # so that rounding is no direction
@@ -54,7 +54,7 @@ def test_members_learn_as_they_would_alone(monkeypatch, unchecked):
         start = task_of(number)
         for name, value in task.named_parameters():
             apart, moved = (value - other.get_parameter(name) for other in (tasks[number], start))
-            assert apart.norm() <= 1e-2 * moved.norm() + 1e-7, name
+            assert apart.norm() <= 1e-4 * moved.norm() + 1e-12, name
 
 
 def test_it_leaves_checkpoints_curves_and_a_test(tmp_path, monkeypatch, capsys):
