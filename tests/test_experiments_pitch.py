@@ -14,7 +14,9 @@ from drumblender.losses import MultiScaleSpectralLoss, SpectralTransportLoss
 from drumblender.shipped import shipped_dir
 from drumblender.synths import HarmonicSynth
 from drumblender.tasks import PitchTask
-from experiments.pitch.ensemble import Ensemble, Training, fields_of, main, rows_of_epoch
+from experiments.pitch.ensemble import main, rows_of_epoch
+from experiments.pitch.judged import fields_of
+from experiments.pitch.side_by_side import Ensemble, Training
 
 
 def task_of(seed):
@@ -77,3 +79,19 @@ def test_tones_that_are_drawn_on_the_way_are_refused():
     data = HarmonicTonesDataModule(size=40, fresh=True)
     with pytest.raises(ValueError, match="made once"):
         fields_of(data.train_dataloader(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trainer.max_steps=-1"], "has to know its end"),
+        (["--optimizer=SGD", "--optimizer.lr=0.1"], "trains with Adam, not SGD"),
+        (["--trainer.max_steps=1", "--data.batch_size=64"], "28 tones fill no batch"),
+    ],
+)
+def test_what_would_not_end_or_not_train_is_refused(options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = [str(shipped_dir("cfg") / name) for name in ("pitch.yaml", "pitch/cpu.yaml")]
+    configs = [part for path in shipped for part in ("-c", path)]
+    with pytest.raises(ValueError, match=message):
+        main(["out", "--device", "cpu", "--seeds", "1", *configs, "--data.size", "40", *options])

@@ -90,7 +90,7 @@ class Instrument:
         known = [curve for curve in (self.loudness_db, self.brightness_hz) if curve is not None]
         rising = all(list(curve) == sorted(curve) and len(curve) == _QUANTILES for curve in known)
         if not rising or not math.isfinite(self.median_midi):
-            raise ValueError(f"Needs a median pitch and {_QUANTILES} rising quantiles of loudness.")
+            raise ValueError(f"Needs a median pitch and {_QUANTILES} rising quantiles of each curve.")
 
     @classmethod
     def of(cls, curves: Mapping[str, Tensor]) -> "Instrument":

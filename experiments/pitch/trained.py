@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from drumblender.checkpoints import load_checkpoint
 from drumblender.inference.pitch import make_tracker
-from experiments.pitch.ensemble import accuracies, fields_of, ratios
+from experiments.pitch.judged import accuracies, fields_of, ratios
 from experiments.pitch.trackers import read_notes, row
 
 MEASURES = {"rpa": "raw_pitch_accuracy", "rca": "raw_chroma_accuracy", "loss": "loss"}

@@ -178,7 +178,7 @@ def _responses_adjoint(spectra: np.ndarray, taps: Taps, by_numbers: np.ndarray) 
         frames_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, by_numbers)
         return
     rows, table = spectra.view(np.float32), taps.table
-    frames_cpu.spread_columns_adjoint(rows, table.column, table.place, table.weight, by_numbers)
+    frames_cpu.gather_taps(rows, table.column, table.weight, table.place, by_numbers)
 
 
 def _chunks(num_frames: int, n_fft: int) -> Iterator[tuple[slice, np.ndarray]]:

@@ -98,7 +98,7 @@ def place_taps(halves, source, weight, place, frames):
 
 @jit(fastmath=FASTEST)
 def gather_taps(frames, source, weight, place, halves):
-    """Adjoint of :func:`place_taps`: ``halves`` is written."""
+    """Adjoint of :func:`place_taps`, and weighted of :func:`spread_columns`: ``halves`` is written."""
     for row in range(halves.shape[0]):
         half, out = halves[row], frames[row]
         half[:] = 0.0
@@ -127,13 +127,3 @@ def spread_columns(rows, column, place, out):
         target[:] = 0.0
         for n in range(column.size):
             target[place[n]] = source[column[n]]
-
-
-@jit(fastmath=FASTEST)
-def spread_columns_adjoint(grads, column, place, weight, rows):
-    """Adjoint of :func:`spread_columns`, of ``weight`` times ``grads``: ``rows`` is written."""
-    for row in range(grads.shape[0]):
-        source, target = grads[row], rows[row]
-        target[:] = 0.0
-        for n in range(column.size):
-            target[column[n]] += weight[n] * source[place[n]]
