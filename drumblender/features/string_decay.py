@@ -1,16 +1,24 @@
 """What the fading of a note says about the loop of its string."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.all_pole import sparse_all_pole, sparse_all_pole_inverse
 from drumblender.dsp.bands import band_powers
+from drumblender.dsp.resample import kaiser_resample
+from drumblender.dsp.splines import spline_upsample
+from drumblender.dsp.strings import constrain_loop_coefficients, fractional_delay_taps
+from drumblender.dsp.windows import keep_windows
 from drumblender.features.analysis import Analysed, Analysis
-from drumblender.types import Audio, NoteBatch
+from drumblender.types import Audio, Controls, NoteBatch
 
 _LEAST = 1e-12
+_LOWEST_HZ = 20.0
+_FLOOR_DB = -70.0  # under the loudest frame: where a recording is noise, no string is told to play it
 
 
 class StringDecay(Analysis):
@@ -19,8 +27,15 @@ class StringDecay(Analysis):
     A loop that multiplies by ``g`` once a period fades by ``-20 f0 log10 g`` dB a second, so the slope of the
     level at each frame gives ``loop_gain`` there. A symmetric filter of three taps s, 1 - 2 s, s takes off
     more at high frequencies; how much faster the upper partials fade than the lower ones gives s, one for
-    each note. ``excitation_taps`` and ``excitation_gain`` are left in the middle, where they do nothing to
-    a resynthesis.
+    each note. While a note is attacked its level rises, which no loop does: the first frame fades no slower
+    than the second.
+
+    Then the recording is resynthesised with these controls, and each frame is told to fade faster or slower
+    by what the level of the string did otherwise: analysis by synthesis, in a few rounds. Taps,
+    interpolation and what the windows leave in the loop are heard so, and need no formula.
+
+    ``excitation_taps`` and ``excitation_gain`` are left in the middle, where they do nothing to a
+    resynthesis.
 
     The features are levels in mel bands at the frames of the loop, in dB, for an encoder to hear.
 
@@ -32,6 +47,9 @@ class StringDecay(Analysis):
         loop_frames, excitation_frames, excitation_order: As the synth has them; its loop order is 2.
         low_gain, high_gain: Of its range ``loop_gain``.
         num_bands: Bands of the features, half of which are at high frequencies.
+        rounds: How often the string is played and corrected; 0 reads the level alone.
+        onset_s, excitation_s: Where the windows of the excitation start, and how long they are, as the synth
+            has them.
 
     Raises:
         ValueError: A size out of range.
@@ -55,10 +73,17 @@ class StringDecay(Analysis):
         low_gain: float = 0.9,
         high_gain: float = 1.0,
         num_bands: int = 32,
+        rounds: int = 2,
+        onset_s: Sequence[float] = (0.0, 3.0),
+        excitation_s: float = 0.025,
     ) -> None:
         super().__init__()
         if min(sample_rate, internal_rate, excitation_frames, excitation_order) < 1 or loop_frames < 2:
             raise ValueError(f"Need rates and sizes of at least 1, 2 {loop_frames=}, got {sample_rate=}.")
+        if rounds < 0 or not onset_s or excitation_s <= 0:
+            raise ValueError(
+                f"Need rounds from 0 on and a window, got {rounds=}, {onset_s=}, {excitation_s=}."
+            )
         if not 0 <= low_gain < high_gain <= 1:
             raise ValueError(f"Gains lie in [0, 1] and ascend, got {low_gain=}, {high_gain=}.")
         self.sample_rate, self.internal_rate = sample_rate, internal_rate
@@ -66,6 +91,8 @@ class StringDecay(Analysis):
         self.excitation_order = excitation_order
         self.low_gain, self.high_gain = low_gain, high_gain
         self.num_features = num_bands
+        self.rounds, self.starts = rounds, [int(start * internal_rate) for start in onset_s]
+        self.window = max(1, round(excitation_s * internal_rate))
         self.hop_length = max(1, sample_rate // 100)
         self.bands = {
             "n_fft": 2 ** math.ceil(math.log2(sample_rate * 0.06)),  # 64 ms: beats and periods average out
@@ -79,25 +106,52 @@ class StringDecay(Analysis):
 
     @torch.no_grad()
     def forward(self, batch: NoteBatch) -> Analysed:
-        audio, f0_hz = batch["audio"], batch["f0_hz"]
-        f0_hz = f0_hz.flatten(1).clamp(min=20.0).nanmedian(dim=1, keepdim=True).values
-        powers = band_powers(audio.float(), **self.bands)
-        side = self._side_tap(audio, f0_hz)
-        slopes = self._slopes_db(10 * torch.log10(powers.sum(dim=2).clamp(min=_LEAST)))
+        audio, pitch_hz = batch["audio"].float(), batch["f0_hz"].flatten(1)
+        f0_hz = pitch_hz.clamp(min=_LOWEST_HZ).nanmedian(dim=1, keepdim=True).values
+        powers = band_powers(audio, **self.bands)
+        level_db = _total_db(powers)
+        floor_db = level_db.amax(dim=1, keepdim=True) + _FLOOR_DB
+        wanted = self._slopes_db(torch.maximum(level_db, floor_db))
+        steepest = 20 * math.log10(max(self.low_gain, 0.5)) * f0_hz
+        side, slopes = self._side_tap(audio, f0_hz), self._slopes_db(level_db)
+        loop = self._loop(slopes, side, f0_hz)
+        if self.rounds:
+            heard = kaiser_resample(audio, self.sample_rate, self.internal_rate)
+            pitch_hz = torch.where(pitch_hz > 0, pitch_hz.clamp(min=_LOWEST_HZ), f0_hz)  # NaN is not above 0
+        for _ in range(self.rounds):
+            played_db = _total_db(band_powers(self._played(heard, pitch_hz, loop), **self.bands))
+            faster = wanted - self._slopes_db(torch.maximum(played_db[:, : level_db.shape[1]], floor_db))
+            slopes = (slopes + faster).clamp(max=0.0).maximum(steepest)
+            loop = self._loop(slopes, side, f0_hz)
+        middle = audio.new_full((len(audio), self.excitation_frames, self.excitation_order), 0.5)
+        controls = loop | {"excitation_taps": middle, "excitation_gain": middle[..., :1]}
+        return Analysed(controls, _at(10 * torch.log10(powers.clamp(min=_LEAST)), self.loop_frames))
+
+    def _loop(
+        self,
+        slopes_db: Float[Tensor, "batch loop_frames"],
+        side: Float[Tensor, "batch 1"],
+        f0_hz: Float[Tensor, "batch 1"],
+    ) -> Controls:
+        """Gain and taps of a string that fades by so many decibels a second."""
         turn = 2 * math.pi * f0_hz / self.internal_rate
-        loss_db = slopes / f0_hz - 20 * torch.log10(1 - 2 * side * (1 - torch.cos(turn)))
-        loss_db = loss_db - self._blurred_db(f0_hz, turn)
-        gain = 10 ** (loss_db / 20)
+        loss_db = slopes_db / f0_hz - 20 * torch.log10(1 - 2 * side * (1 - torch.cos(turn)))
+        gain = 10 ** ((loss_db - self._blurred_db(f0_hz, turn)) / 20)
         share = ((gain - self.low_gain) / (self.high_gain - self.low_gain)).clamp(1e-3, 1 - 1e-3)
         taps = torch.stack([side, 1 - 2 * side, side], dim=-1).expand(-1, self.loop_frames, -1)
-        middle = audio.new_full((len(audio), self.excitation_frames, self.excitation_order), 0.5)
-        controls = {
-            "loop_gain": share[..., None],
-            "loop_taps": taps,
-            "excitation_taps": middle,
-            "excitation_gain": middle[..., :1],
-        }
-        return Analysed(controls, _at(10 * torch.log10(powers.clamp(min=_LEAST)), self.loop_frames))
+        return {"loop_gain": share[..., None], "loop_taps": taps}
+
+    def _played(
+        self, heard: Float[Tensor, "batch internal"], pitch_hz: Float[Tensor, "batch frames"], loop: Controls
+    ) -> Audio:
+        """What the string makes of the recording, as ``excitation: resynthesis`` has it."""
+        count = heard.shape[1]
+        period = spline_upsample(self.internal_rate / pitch_hz[..., None], count)[..., 0].clamp(min=2.0)
+        logits = [spline_upsample(torch.logit(loop[name]), count) for name in ("loop_taps", "loop_gain")]
+        filters = constrain_loop_coefficients(*logits, self.low_gain, self.high_gain)
+        lag, taps = fractional_delay_taps(period, filters, int(self.internal_rate / _LOWEST_HZ))
+        pluck = keep_windows(sparse_all_pole_inverse(heard, lag, taps), self.starts, self.window)
+        return kaiser_resample(sparse_all_pole(pluck, lag, taps), self.internal_rate, self.sample_rate)
 
     def _slopes_db(self, level_db: Float[Tensor, "batch frames"]) -> Float[Tensor, "batch loop_frames"]:
         """Decibels a second at the frames of the loop; the differences add up to the way of the level."""
@@ -105,7 +159,7 @@ class StringDecay(Analysis):
         ends = _at(level_db[..., None], 2 * self.loop_frames - 1)[..., 0]
         step_s = length_s / (2 * self.loop_frames - 2)
         inner = (ends[:, 3::2] - ends[:, 1:-2:2]) / (2 * step_s)
-        first = _rise(ends[:, 0:1], ends[:, 1:2], step_s)
+        first = torch.minimum(_rise(ends[:, 0:1], ends[:, 1:2], step_s), inner[:, :1])
         last = _rise(ends[:, -2:-1], ends[:, -1:], step_s)
         return torch.cat([first, inner, last], dim=1)
 
@@ -143,6 +197,10 @@ class StringDecay(Analysis):
         """
         fraction = (self.internal_rate / f0_hz).frac()
         return 10 * torch.log10(1 - 2 * fraction * (1 - fraction) * (1 - torch.cos(turn)))
+
+
+def _total_db(powers: Float[Tensor, "batch frames bands"]) -> Float[Tensor, "batch frames"]:
+    return 10 * torch.log10(powers.sum(dim=2).clamp(min=_LEAST))
 
 
 def _rise(before: Tensor, after: Tensor, seconds: float) -> Tensor:

@@ -84,6 +84,8 @@ class StringTask(StringVoices, SynthesisTask):
             synth.control_sizes["excitation_taps"],
             synth.loop_gain.low,
             synth.loop_gain.high,
+            onset_s=synth.onset_s,
+            excitation_s=synth.window / synth.internal_rate,
         )
         controls = voice.controls(batch) | analysis(batch).controls
         sound = voice.play(controls, batch, num_samples=self.length_of(batch))

@@ -65,3 +65,49 @@ def test_a_string_between_two_delays_is_given_the_gain_that_its_interpolation_ta
     ]
     fell, wanted = (20 * (part[0] - part[1]) for part in parts)  # dB a second
     assert fell.item() == pytest.approx(wanted.item(), abs=8)
+
+
+def test_an_attack_is_no_sign_of_a_string_that_never_fades():
+    """The level rises for 40 ms, and falls from then on: so does the string, from its first frame on."""
+    seconds = torch.arange(SAMPLES) / RATE
+    attack = (seconds / 0.04).clamp(max=1.0)
+    tone = (attack * 10 ** (-30 * seconds / 20) * torch.sin(2 * torch.pi * 220 * seconds))[None]
+    found = StringDecay(rounds=0)({"audio": tone, "f0_hz": torch.full((1, 125), 220.0)}).controls
+    gains = 0.9 + 0.1 * found["loop_gain"][0, :4, 0]
+    torch.testing.assert_close(gains, torch.full((4,), 10 ** (-30 / 220 / 20)), atol=2e-3, rtol=0)
+
+
+def test_playing_the_string_corrects_what_the_level_alone_tells():
+    """A fading that changes halfway, and a pitch whose delay costs level: heard, and undone."""
+    seconds = torch.arange(SAMPLES) / RATE
+    level_db = -40 * seconds.clamp(max=0.8) - 10 * (seconds - 0.8).clamp(min=0)
+    tone = 10 ** (level_db / 20) * sum(torch.sin(2 * torch.pi * 740 * k * seconds) / k for k in (1, 2, 3, 4))
+    batch = {"audio": tone[None], "f0_hz": torch.full((1, 125), 740.0)}
+    synth = StringSynth(loop_gain=Range(0.9, 1.0), onset_s=(0.0,))
+
+    def far_db(rounds):
+        controls = StringDecay(rounds=rounds, onset_s=(0.0,))(batch).controls
+        played = synth(controls | {"f0_hz": torch.full((1, 1, 1), 740.0)}, SAMPLES, tone[None])
+        levels = [
+            10 * sound[:, 1600:].unfold(1, 1600, 1600).square().mean(dim=2).log10()
+            for sound in (played, tone[None])
+        ]
+        return (levels[0] - levels[1]).abs().mean().item()
+
+    read, corrected = far_db(0), far_db(3)
+    assert corrected < 0.7 * read
+    assert corrected < 1.2
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": -1}, {"onset_s": ()}, {"excitation_s": 0.0}])
+def test_rounds_and_windows_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        StringDecay(**wrong)
+
+
+def test_frames_without_a_pitch_take_that_of_the_note():
+    pitch_hz = torch.full((1, 125), 220.0)
+    whole = StringDecay()({"audio": plucked(0.99), "f0_hz": pitch_hz}).controls
+    pitch_hz[:, ::7], pitch_hz[:, 1::9] = 0.0, float("nan")
+    holed = StringDecay()({"audio": plucked(0.99), "f0_hz": pitch_hz}).controls
+    torch.testing.assert_close(holed["loop_gain"], whole["loop_gain"], atol=0.05, rtol=0)
