@@ -1,10 +1,5 @@
 """Checkpoints that rebuild themselves: the task, its data and its sample rate from one file."""
 
-import io
-import pickle
-import struct
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,38 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from drumblender.atomic import atomic_write
+from drumblender.checkpoint_file import own_record, read_checkpoint
 from drumblender.config_check import checked_config, without_training
 from drumblender.console import config_reason
 from drumblender.data import Data
-from drumblender.data.upgrade import upgrade_data
 from drumblender.dsp.limits import UNBUILDABLE, NothingHuge
 from drumblender.tasks import Voices
 from drumblender.trust import Config, Trust, listed_imports_only
-from drumblender.upgrade import check_version, is_earlier, upgrade
 from drumblender.weights_check import load_weights
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule
 
     from drumblender.tasks import SynthesisTask
-
-_HIGHEST_RATE = 1_000_000
-# What torch's reader raises on bytes that are no checkpoint: found by cutting and changing good ones.
-_DAMAGE = (
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 @dataclass(frozen=True)
@@ -67,55 +43,6 @@ class Loaded:
         """The name of its task's class."""
         name = type(self.task).__name__
         return f"{name.removesuffix('Voices')}Task" if name.endswith("Voices") else name
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of any code base; nothing in the file is executed.
-
-    What an earlier version of ours wrote comes as of today.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not a checkpoint, holds more than tensors and plain values, or is of a later version.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint {path}.")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
-            raise ValueError(f"{path} holds more than tensors and plain values; it is not loaded.") from error
-        raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
-    except OSError as error:
-        if error.errno is not None:  # of the disk or of its permissions, not of the content
-            raise
-        raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
-    except _DAMAGE as error:
-        raise ValueError(f"{path} is not a checkpoint, or is damaged.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, no checkpoint.")
-    record = content.get("drumblender")
-    if isinstance(record, dict):
-        check_version(str(record.get("version")), source=str(path))
-    return _of_today(content)
-
-
-def _of_today(content: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint of an earlier version of ours as this one writes it; any other as it is."""
-    record, weights = content.get("drumblender"), content.get("state_dict")
-    if not (
-        isinstance(record, dict) and isinstance(record.get("config"), dict) and isinstance(weights, dict)
-    ):
-        return content
-    config = dict(record["config"])
-    if is_earlier(str(record.get("version"))):
-        config, weights = upgrade(config, weights)
-        if isinstance(config.get("data"), dict):
-            config["data"] = upgrade_data(config["data"])
-    return content | {"drumblender": record | {"config": config}, "state_dict": weights}
 
 
 def read_whole(path: str | Path, trust: Trust | None = None) -> dict[str, Any]:
@@ -170,45 +97,6 @@ def drawn_buffers(
     with _seeded(seed):
         task, _ = build(config, source=source, trust=trust)
     return dict(task.named_buffers())
-
-
-def save_checkpoint(content: dict[str, Any], path: str | Path) -> None:
-    """Write a checkpoint that is whole under its name or absent.
-
-    Raises:
-        OSError: The disk is full, or the folder is not writable.
-    """
-    buffer = io.BytesIO()  # to a file, torch's own writer would hide the reason of a failure
-    torch.save(content, buffer)
-    with atomic_write(Path(path)) as aside:
-        aside.write_bytes(buffer.getbuffer())
-
-
-def own_record(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
-    """What our tasks write into their checkpoints: version, sample rate and configuration.
-
-    Its configuration is as the file gives it: :func:`build` checks it before anything of it is used.
-
-    Raises:
-        ValueError: The checkpoint has no such record, or was made outside the command line.
-    """
-    record = content.get("drumblender")
-    if not isinstance(record, dict):
-        raise ValueError(
-            f"{path} is not a drumblender checkpoint. `drumblender import` brings those of the original code."
-        )
-    config = record.get("config", {})
-    if not isinstance(config, dict) or not config.get("model"):
-        raise ValueError(f"{path} carries no configuration: only runs started by `drumblender fit` do.")
-    lacking = [name for name in ("model", "data") if name not in config]
-    lacking += [name for name in ("sample_rate",) if name not in record]
-    lacking += [name for name in ("state_dict",) if name not in content]
-    if lacking:
-        raise ValueError(f"{path} is incomplete: it has no {', '.join(lacking)}.")
-    rate = record["sample_rate"]
-    if type(rate) is not int or not 1 <= rate <= _HIGHEST_RATE:
-        raise ValueError(f"{path}: its sample_rate is {str(rate)[:50]}, not samples a second.")
-    return record
 
 
 def load_checkpoint(path: str | Path, trust: Trust | None = None) -> Loaded:

@@ -13,7 +13,8 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 from drumblender.callbacks.sounds import run_folder
-from drumblender.checkpoints import read_checkpoint, read_whole, save_checkpoint
+from drumblender.checkpoint_file import read_checkpoint, save_checkpoint
+from drumblender.checkpoints import read_whole
 
 _NAME_OF_RUNS = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "project"}
 """What the folder that a logger gives to all runs of one name is called by."""

@@ -21,13 +21,8 @@ import torch
 import yaml
 
 from drumblender.atomic import atomic_write, sha256_of
-from drumblender.checkpoints import (
-    drawn_buffers,
-    load_checkpoint,
-    own_record,
-    read_checkpoint,
-    save_checkpoint,
-)
+from drumblender.checkpoint_file import own_record, read_checkpoint, save_checkpoint
+from drumblender.checkpoints import drawn_buffers, load_checkpoint
 from drumblender.cli import run
 from drumblender.config_check import checked_config
 from drumblender.console import exit_status

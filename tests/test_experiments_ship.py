@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import drumblender as db
-from drumblender.checkpoints import build, load_checkpoint, read_checkpoint, read_whole, save_checkpoint
+from drumblender.checkpoint_file import read_checkpoint, save_checkpoint
+from drumblender.checkpoints import build, load_checkpoint, read_whole
 from drumblender.run_files import WholeCheckpoints
 from drumblender.shipped import Shipped, read_index
 from experiments.ship import About, figures, portable, read_about, stripped, write_card, write_row

@@ -10,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from drumblender.checkpoints import build, load_checkpoint, own_record
+from drumblender.checkpoint_file import own_record
+from drumblender.checkpoints import build, load_checkpoint
 from drumblender.console import UsageError, one_line
 from drumblender.originals.command import convert, read_config
 

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import nn
 
-from drumblender.checkpoints import read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
 from drumblender.cli import run
 from drumblender.start_from import take_weights
 

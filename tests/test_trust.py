@@ -62,7 +62,7 @@ REFUSED = {
     "a function": part("torch.fx.graph_module.reduce_graph_module", import_block="", body={}),
     "a foreign class": part("torch.ao.quantization.DeQuantStub"),
     "the standard library": part("subprocess.Popen", args=["touch", "sprung"]),
-    "a function of ours": part("drumblender.checkpoints.read_checkpoint", path="sprung"),
+    "a function of ours": part("drumblender.checkpoint_file.read_checkpoint", path="sprung"),
     "a module of ours that is no part": part("drumblender.__main__.main"),
     "a function of a part": part("drumblender.losses.spectral.Tensor"),
     "a foreign class that ours import": part("drumblender.tasks.base.ABC"),

@@ -6,7 +6,8 @@ import pytest
 import torch
 import yaml
 
-from drumblender.checkpoints import build, read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
+from drumblender.checkpoints import build
 from drumblender.console import UsageError
 from drumblender.originals.rerun import expand_checkpoint
 from drumblender.upgrade import check_version, was_earlier

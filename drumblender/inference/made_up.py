@@ -11,7 +11,7 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write, write_json
 from drumblender.audio_io import write_wav
-from drumblender.checkpoints import own_record, read_checkpoint
+from drumblender.checkpoint_file import own_record, read_checkpoint
 from drumblender.data.fake import KINDS, percussion
 
 log = logging.getLogger(__name__)

@@ -109,7 +109,8 @@ def load(checkpoint: str | Path) -> Model:
         StorageError: It cannot be fetched.
 
     Examples:
-        >>> from drumblender.checkpoints import build, save_checkpoint
+        >>> from drumblender.checkpoint_file import save_checkpoint
+        >>> from drumblender.checkpoints import build
         >>> synth = {"class_path": "drumblender.synths.ModalSynth", "init_args": {"num_modes": 3}}
         >>> arguments = {"voices": {"modal": {"synth": synth}}, "loss": {"class_path": "torch.nn.L1Loss"}}
         >>> arguments["sample_rate"] = 16000

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from drumblender.checkpoints import read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
 from drumblender.console import UsageError
 from drumblender.originals import drums, guitar, pitch, remap, strings
 from drumblender.originals.imported import Imported, save_imported
@@ -89,7 +89,7 @@ def read_original(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint of any code base; modules in one of the original pitch code are inert.
 
     Raises:
-        FileNotFoundError, ValueError: As :func:`~drumblender.checkpoints.read_checkpoint`.
+        FileNotFoundError, ValueError: As :func:`~drumblender.checkpoint_file.read_checkpoint`.
     """
     return pitch.read(path) if pitch.holds_modules(path) else read_checkpoint(path)
 

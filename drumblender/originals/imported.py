@@ -8,7 +8,8 @@ import lightning as L
 from torch import Tensor
 
 from drumblender import __version__
-from drumblender.checkpoints import build, save_checkpoint
+from drumblender.checkpoint_file import save_checkpoint
+from drumblender.checkpoints import build
 from drumblender.trust import Trust, check_training
 from drumblender.upgrade import of_today
 from drumblender.weights_check import load_weights

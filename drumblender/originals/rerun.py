@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from drumblender.checkpoints import own_record, read_checkpoint
+from drumblender.checkpoint_file import own_record, read_checkpoint
 from drumblender.config_check import checked_config
 from drumblender.console import UsageError
 from drumblender.data.upgrade import is_earlier_data, upgrade_data

@@ -17,14 +17,8 @@ import torch
 from torch import Tensor
 
 from drumblender.atomic import sha256_of
-from drumblender.checkpoints import (
-    Loaded,
-    drawn_buffers,
-    load_checkpoint,
-    load_weights,
-    read_checkpoint,
-    save_checkpoint,
-)
+from drumblender.checkpoint_file import read_checkpoint, save_checkpoint
+from drumblender.checkpoints import Loaded, drawn_buffers, load_checkpoint, load_weights
 from drumblender.console import exit_status
 from drumblender.data import RemapDataModule
 from drumblender.inference.model import Model

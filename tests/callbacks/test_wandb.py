@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from drumblender.callbacks import CleanWandbCache
 from drumblender.callbacks.sounds import run_folder
-from drumblender.checkpoints import save_checkpoint
+from drumblender.checkpoint_file import save_checkpoint
 from drumblender.run_files import SaveRunConfig, folder_of_runs, resume_newest
 
 

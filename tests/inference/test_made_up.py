@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drumblender.checkpoints import save_checkpoint
+from drumblender.checkpoint_file import save_checkpoint
 from drumblender.dataset_cli import _load
 from drumblender.inference.made_up import made_up_data
 

@@ -13,7 +13,8 @@ from exported import FORMS, run_exported
 from references import reference
 
 import drumblender as db
-from drumblender.checkpoints import Loaded, read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
+from drumblender.checkpoints import Loaded
 from drumblender.cli import run
 from drumblender.controllers.parameter_mapper import ParameterMapper
 from drumblender.encoders import Encoder

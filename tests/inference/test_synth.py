@@ -4,7 +4,8 @@ import yaml
 from golden_case import golden_file
 from torch.nn import functional
 
-from drumblender.checkpoints import Loaded, build, read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
+from drumblender.checkpoints import Loaded, build
 from drumblender.controllers import HeardControls, PitchHead
 from drumblender.data import HarmonicTonesDataModule
 from drumblender.dsp.resample import hann_resample

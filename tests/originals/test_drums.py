@@ -3,7 +3,8 @@ import torch
 import yaml
 from golden_case import golden_file
 
-from drumblender.checkpoints import build, load_checkpoint, read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
+from drumblender.checkpoints import build, load_checkpoint
 from drumblender.originals import drums as import_drums
 from drumblender.originals.drums import convert
 from drumblender.originals.imported import save_imported

@@ -7,7 +7,8 @@ import torch
 from golden_case import golden_file
 from golden_parts import check_features
 
-from drumblender.checkpoints import load_checkpoint, read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
+from drumblender.checkpoints import load_checkpoint
 from drumblender.inference.export import exportable
 from drumblender.originals import remap as import_remap
 from drumblender.originals.imported import save_imported

@@ -2,7 +2,8 @@ import pytest
 import torch
 from golden_case import golden_file
 
-from drumblender.checkpoints import build, load_checkpoint, read_checkpoint
+from drumblender.checkpoint_file import read_checkpoint
+from drumblender.checkpoints import build, load_checkpoint
 from drumblender.originals.command import convert as convert_any
 from drumblender.originals.imported import save_imported
 from drumblender.originals.strings import convert, recognises
