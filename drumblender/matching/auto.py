@@ -10,19 +10,12 @@ from torch import Tensor, nn
 
 from drumblender.features.pitch import NoPitchError
 from drumblender.matching.match import Match, match
-from drumblender.metrics import AttackTimeDifference
 from drumblender.synths.base import Synth
 
 log = logging.getLogger(__name__)
 
 TRIAL = 0.2
 """Share of the renders that all trials take together."""
-
-NEAR = 0.05
-"""Losses that are above the least by so much of it are as good."""
-
-LATE_MS = 5.0
-"""An attack that is farther off is heard."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +43,8 @@ def match_best(
 ) -> Trials:
     """:func:`~drumblender.matching.match.match` with the one of several synths that suits the target best.
 
-    Each gets an equal part of a fifth of the renders; the winner goes on from its controls with the rest. It
-    has the least loss; but spectra hardly tell when a low drum is struck, so that of those that come nearly
-    as close, one whose attack is in time wins. A synth that needs a pitch is left out where there is none.
+    Each gets an equal part of a fifth of the renders; the winner goes on from its controls with the rest. A
+    synth that needs a pitch is left out where there is none.
 
     Args:
         target: What to imitate.
@@ -76,24 +68,9 @@ def match_best(
     if not trials:
         raise ValueError(f"None of {', '.join(synths) or 'no synths'} can play this sound: it has no pitch.")
     losses = {name: trial.loss for name, trial in trials.items()}
-    rate = settings.get("sample_rate") or next(iter(synths.values())).sample_rate
-    best = best_in_time(trials, target, AttackTimeDifference(rate))
+    best = min(losses, key=losses.__getitem__)
     left = renders - sum(trial.renders for trial in trials.values())
     found = match(
         target, synths[best], loss, renders=max(left, 1), **settings | {"init": trials[best].controls}
     )
     return Trials(best, found, losses)
-
-
-def best_in_time(
-    trials: Mapping[str, Match], target: Float[Tensor, "samples"], attack: AttackTimeDifference
-) -> str:
-    """The name of the least loss among the nearly closest, of those in time if one is."""
-    least = min(trial.loss for trial in trials.values())
-    close = {name: trial for name, trial in trials.items() if trial.loss <= least + NEAR * abs(least)}
-
-    def rank(name: str) -> tuple[bool, float]:
-        late_ms = attack.per_item(close[name].audio[None], target[None]).item()
-        return late_ms > LATE_MS, close[name].loss
-
-    return min(close, key=rank)

@@ -4,12 +4,10 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.matching.auto import best_in_time, match_best
+from drumblender.matching.auto import match_best
 from drumblender.matching.command import command
-from drumblender.matching.match import Match
 from drumblender.matching.render import render
 from drumblender.matching.synth_files import shipped_synths
-from drumblender.metrics import AttackTimeDifference
 
 LOSS = ["--loss.fft_sizes=[256]", "--loss.hop_sizes=[64]", "--loss.win_lengths=[256]"]
 
@@ -49,22 +47,3 @@ def test_trials_share_the_budget(folder):
     assert trials.losses[trials.name] == min(trials.losses.values())
     assert trials.match.renders <= 24
     assert trials.match.history[-1].best <= trials.losses[trials.name] * 1.001
-
-
-def test_of_two_that_are_as_close_the_one_in_time_wins():
-    time_s = torch.arange(8000) / 16000
-    drum = torch.exp(-20 * time_s) * torch.sin(2 * torch.pi * 55 * time_s)
-    late = torch.nn.functional.pad(drum, (320, 0))[:8000]  # by 20 ms
-    attack = AttackTimeDifference(16000)
-
-    def best(**trials):
-        found = {
-            name: Match(audio, controls={}, units={}, loss=loss, history=[], skipped=0, failed=0)
-            for name, (audio, loss) in trials.items()
-        }
-        return best_in_time(found, drum, attack)
-
-    assert best(late=(late, 1.00), sharp=(drum, 1.04)) == "sharp"
-    assert best(late=(late, 1.00), sharp=(drum, 1.06)) == "late"
-    assert best(late=(late, 1.00), later=(late, 1.01)) == "late"
-    assert best(one=(drum, 1.02), other=(drum, 1.00)) == "other"
