@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import Floor, compare, cost
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.harmonics import harmonic_bank, harmonic_bank_plain
 
@@ -46,15 +46,21 @@ def measure(title: str, inputs: list[Tensor], **settings) -> None:
     exact = forward_backward(harmonic_bank_plain, [value.double() for value in inputs], **settings)
     print(f"{title}, {torch.get_num_threads()} threads")
     print("error against float64:     audio     f0_hz       amp")
+    errors = []
     for name, render in (("ours", harmonic_bank), ("plain, float32", careful_way)):
         found = forward_backward(render, inputs, **settings)
         shares = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
+        errors.append(shares)
         print(f"{name:22}" + "".join(f"{share:10.1e}" for share in shares))
     costs = [
         cost(lambda render=render: forward_backward(render, inputs, **settings), 3)
         for render in (harmonic_bank, careful_way)
     ]
-    compare(f"{title}, {torch.get_num_threads()} threads, with gradients", *costs)
+    f0_hz, amp = inputs
+    samples = len(f0_hz) * settings["num_samples"]
+    # A sine by recurrence, its level, and both gradients: two operations each, forward and once more back.
+    floor = Floor(10 * samples * amp.shape[-1], 4 * 2 * samples)
+    compare(f"{title}, {torch.get_num_threads()} threads, with gradients", *costs, floor, errors[0])
 
 
 def main() -> None:

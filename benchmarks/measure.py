@@ -3,6 +3,7 @@
 Once CUDA is in use, seconds last until the GPU is done, those of the processor too, and memory is the GPU's.
 """
 
+import atexit
 import csv
 import ctypes
 import gc
@@ -10,7 +11,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,9 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 ROWS = "DRUMBLENDER_BENCHMARK_ROWS"
 """Names the file that :func:`compare` notes its rows in."""
-COLUMNS = ("title", "ours_s", "plain_s", "ours_mib", "plain_mib", "flop", "moved")
+COLUMNS = ("title", "ours_s", "plain_s", "ours_mib", "plain_mib", "flop", "moved", "errors")
+COMPILE = "DRUMBLENDER_BENCHMARK_COMPILE"
+"""Names the file that the CPU seconds of compiling are written to when the process ends."""
 
 
 class Cost(NamedTuple):
@@ -98,8 +101,18 @@ def extra_mib(call: Callable[[], object]) -> float:
     return _resident_mib("VmHWM") - before
 
 
-def compare(title: str, ours: Cost, plain: Cost, floor: Floor | None = None) -> None:
-    """Print both costs and how many times less ours is; where a table is made, note them for it as well."""
+def compare(
+    title: str,
+    ours: Cost,
+    plain: Cost,
+    floor: Floor | None = None,
+    errors: Sequence[float] = (),
+) -> None:
+    """Print both costs and how many times less ours is; where a table is made, note them for it as well.
+
+    ``errors`` are those of ours against float64, as shares of the largest value: of the result, then of
+    gradients.
+    """
     print(f"{title}\n{'':10}{'CPU s':>10}{'wall s':>10}{'MiB':>10}")
     print(f"{'ours':10}{ours.cpu_s:10.4f}{ours.wall_s:10.4f}{ours.extra_mib:10.1f}")
     print(f"{'plain':10}{plain.cpu_s:10.4f}{plain.wall_s:10.4f}{plain.extra_mib:10.1f}")
@@ -108,9 +121,35 @@ def compare(title: str, ours: Cost, plain: Cost, floor: Floor | None = None) -> 
     if ROWS in os.environ:
         with Path(os.environ[ROWS]).open("a", newline="") as file:
             row = (title, ours.cpu_s, plain.cpu_s, ours.extra_mib, plain.extra_mib, *(floor or (0, 0)))
+            row += (" ".join(f"{error:.0e}" for error in errors),)
             csv.writer(file).writerow(row)
 
 
 def _resident_mib(field: str) -> float:
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) / 1024
+
+
+def _note_compiling() -> None:
+    """Add up what numba compiles in this process; what lies in its cache takes no time."""
+    from numba.core import event
+
+    spent = []
+
+    class Outermost(event.TimingListener):
+        def on_start(self, event: object) -> None:
+            if self._depth == 0:
+                self.began = time.process_time()
+            super().on_start(event)
+
+        def on_end(self, event: object) -> None:
+            super().on_end(event)
+            if self._depth == 0:
+                spent.append(time.process_time() - self.began)
+
+    event.register("numba:compile", Outermost())
+    atexit.register(lambda: Path(os.environ[COMPILE]).write_text(f"{sum(spent)}"))
+
+
+if COMPILE in os.environ:
+    _note_compiling()

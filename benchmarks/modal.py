@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import Floor, compare, cost
 from drumblender.dsp.filtered_noise import filtered_noise
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.oscillators import damped_sines, modal_bank, modal_bank_plain
@@ -44,15 +44,25 @@ def forward_backward(render, inputs: list[Tensor]) -> list[Tensor]:
     return [audio.detach(), *(value.grad for value in inputs)]
 
 
-def modal(batch: int, active: float = 1.0) -> None:
+def modal(batch: int, errors: list[float], active: float = 1.0) -> None:
     inputs = tracks(batch, active)
     costs = [cost(lambda render=render: forward_backward(render, inputs), 3) for render in (fused, plain)]
     share = "" if active == 1 else f", modes sounding {active:.0%} of the time"
-    compare(f"modal bank, batch {batch}, {torch.get_num_threads()} threads, with gradients{share}", *costs)
+    compare(
+        f"modal bank, batch {batch}, {torch.get_num_threads()} threads, with gradients{share}",
+        *costs,
+        _floor(batch),
+        errors,
+    )
 
 
-def errors() -> None:
-    """Largest error of each result against float64, as a share of its largest value."""
+def _floor(batch: int) -> Floor:
+    """A sine by recurrence, its amplitude, three gradients: two operations each."""
+    return Floor(10 * batch * MODES * SAMPLES, 4 * 2 * batch * SAMPLES)
+
+
+def errors() -> list[float]:
+    """Largest error of each of our results against float64, as a share of its largest value."""
     inputs = tracks(batch=1)
     exact = forward_backward(plain, [value.double() for value in inputs])
     print("error against float64:     audio      freq       amp     phase")
@@ -62,8 +72,11 @@ def errors() -> None:
             (found - truth).abs().max() / truth.abs().max()
             for found, truth in zip(results, exact, strict=True)
         ]
+        if name == "ours":
+            ours = [share.item() for share in shares]
         print(f"{name:22}" + "".join(f"{share:10.1e}" for share in shares))
     print()
+    return ours
 
 
 def plain_damped_sines(freq_hz: Tensor, t60_s: Tensor, amp: Tensor) -> Tensor:
@@ -85,7 +98,11 @@ def damped(batch: int) -> None:
         cost(lambda render=render: forward_backward(render, inputs), 3)
         for render in (ours, plain_damped_sines)
     ]
-    compare(f"damped sines, batch {batch}, {torch.get_num_threads()} threads, with gradients", *costs)
+    compare(
+        f"damped sines, batch {batch}, {torch.get_num_threads()} threads, with gradients",
+        *costs,
+        _floor(batch),
+    )
 
 
 def noise(batch: int) -> None:
@@ -98,13 +115,13 @@ def noise(batch: int) -> None:
 
 
 def main() -> None:
-    errors()
+    found = errors()
     for threads in (2, 1):
         torch.set_num_threads(threads)
-        modal(batch=4)
-        modal(batch=4, active=0.2)
+        modal(4, found)
+        modal(4, found, active=0.2)
     torch.set_num_threads(2)
-    modal(batch=12)
+    modal(12, found)
     damped(batch=4)
     noise(batch=4)
 

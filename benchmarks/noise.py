@@ -38,7 +38,7 @@ def measure(
     }
     costs = interleaved(calls, 7)
     floor = Floor(transforms, 2 * (noise.nbytes + levels.nbytes))
-    compare(f"{title}, with gradients", costs["ours"], costs["plain"], floor)
+    compare(f"{title}, with gradients", costs["ours"], costs["plain"], floor, errors)
 
 
 def main() -> None:

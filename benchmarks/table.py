@@ -2,8 +2,9 @@
 
     python -m benchmarks.table [--only modal strings] [--threads 1]
 
-Each benchmark runs in a process of its own; both versions are measured in it, in turn or one after the other,
-so the ratios hold on a machine that others use too. Seconds are of the processor, without compiling.
+With ``--only`` the other sections of the page stay; each says when and where it was measured. Each benchmark
+runs in a process of its own; both versions are measured in it, in turn or one after the other, so the ratios
+hold on a machine that others use too. Seconds are of the processor, without compiling.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.measure import COLUMNS, ROWS, cost
+from benchmarks.measure import COLUMNS, COMPILE, ROWS, cost
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, README = ROOT / "docs" / "speed.md", ROOT / "README.md"
@@ -39,6 +40,13 @@ BENCHMARKS = {  # and the row that README shows of each: how its title starts
 }
 OPTIONS = {"training_step": ("--rounds", "1")}
 SIZE = 2048
+ABOUT = """
+Each op, with its gradients, against its plain formula or a peer in one process: `python -m benchmarks.table`.
+Seconds are of the processor, memory is what a call takes beyond its inputs, and compiling is not counted. The
+floor is the time of the operations and bytes that nobody can do without, were all of them matrix products and
+copies, and how many times that ours takes; a transform or a recursion is never as fast as such a product.
+Errors are those of ours against float64, as shares of the largest value: of the result, then of gradients.
+"""
 
 
 class Speed(NamedTuple):
@@ -62,6 +70,7 @@ class Row(NamedTuple):
     plain_mib: float
     flop: float
     moved: float  # bytes
+    errors: str
 
     def line(self, speed: Speed) -> str:
         """As a line of the table, on a machine of that speed."""
@@ -70,25 +79,48 @@ class Row(NamedTuple):
         return (
             f"| {self.title} | {_seconds(self.ours_s)} | {_seconds(self.plain_s)} | "
             f"**{self.plain_s / max(self.ours_s, 1e-9):.1f}x** | "
-            f"{self.ours_mib:.0f} of {self.plain_mib:.0f} | {floor} |"
+            f"{self.ours_mib:.0f} of {self.plain_mib:.0f} | {floor} | {self.errors} |"
         )
 
 
-HEAD = "| | CPU s | plain | ratio | MiB | floor |\n|---|---|---|---|---|---|"
+class Section(NamedTuple):
+    """What one benchmark showed."""
+
+    rows: list[Row]
+    compile_s: float
+
+    def text(self, speed: Speed, machine: str) -> str:
+        """As it stands on the page."""
+        lines = "\n".join(row.line(speed) for row in self.rows)
+        return (
+            f"{date.today()}, {machine} Compiling, once and with the peers, took {self.compile_s:.1f} s of "
+            f"CPU.\n\n{HEAD}\n{lines}"
+        )
 
 
-def rows_of(benchmark: str, threads: int) -> list[Row]:
-    """Run one benchmark, which notes what it compares."""
+HEAD = "| | CPU s | plain | ratio | MiB | floor | error |\n|---|---|---|---|---|---|---|"
+
+
+def section_of(benchmark: str, threads: int) -> Section:
+    """Run one benchmark, which notes what it compares, with nothing compiled before."""
     with tempfile.TemporaryDirectory() as folder:
-        noted = Path(folder) / "rows.csv"
+        noted, compiled = Path(folder) / "rows.csv", Path(folder) / "compiled"
         variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
-        environment = os.environ | variables | {"OMP_WAIT_POLICY": "PASSIVE", ROWS: str(noted)}
-        subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{benchmark}"], cwd=ROOT, env=environment, check=True
-        )
+        variables |= {ROWS: str(noted), COMPILE: str(compiled), "NUMBA_CACHE_DIR": f"{folder}/kernels"}
+        command = [sys.executable, "-m", f"benchmarks.{benchmark}", *OPTIONS.get(benchmark, ())]
+        environment = os.environ | variables | {"OMP_WAIT_POLICY": "PASSIVE"}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
         with noted.open(newline="") as file:
             found = list(csv.DictReader(file, fieldnames=COLUMNS))
-    return [Row(benchmark, row.pop("title").strip(), *map(float, row.values())) for row in found]
+        compile_s = float(compiled.read_text())
+    rows = [
+        Row(benchmark, row.pop("title").strip(), errors=row.pop("errors"), **_numbers(row)) for row in found
+    ]
+    return Section(rows, compile_s)
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items()}
 
 
 def speed_with(threads: int) -> Speed:
@@ -109,22 +141,18 @@ def machine(threads: int, speed: Speed) -> str:
     )
 
 
-def page(rows: list[Row], speed: Speed, machine: str, command: str) -> str:
-    """The page of all rows, a section for each benchmark."""
-    parts = [
-        "# Speed",
-        f"`{command}` on {date.today()}: {machine}",
-        "Each op, with its gradients, against its plain formula in the same process; what a benchmark "
-        "compares, and how far apart the results are, it prints itself (`python -m benchmarks.NAME`). "
-        "Seconds are of the processor, memory is what a call takes beyond its inputs, and compiling is not "
-        "counted: it takes about 12 s, once after an installation. The floor is the time of the operations "
-        "and bytes that nobody can do without, were all of them matrix products and copies, and how many "
-        "times that ours takes; a transform or a recursion is never as fast as a product of matrices.",
-    ]
-    for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        body = "\n".join(row.line(speed) for row in rows if row.benchmark == benchmark)
-        parts.append(f"## {benchmark}\n\n{HEAD}\n{body}")
-    return "\n\n".join(parts) + "\n"
+def page(sections: dict[str, str]) -> str:
+    """The page of all sections, by benchmark."""
+    head = " ".join(ABOUT.split())
+    others = [name for name in sections if name not in BENCHMARKS]  # written by hand
+    ordered = [name for name in BENCHMARKS if name in sections] + others
+    return "\n\n".join(["# Speed", head, *(f"## {name}\n\n{sections[name]}" for name in ordered)]) + "\n"
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """The sections of a page that was written before, by benchmark."""
+    parts = (part.partition("\n") for part in text.split("\n## ")[1:])
+    return {name.strip(): body.strip() for name, _, body in parts}
 
 
 def summary(rows: list[Row], speed: Speed) -> str:
@@ -152,11 +180,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    rows = [row for name in given.only for row in rows_of(name, given.threads)]
-    command = f"python -m benchmarks.table --threads {given.threads}"
     speed = speed_with(given.threads)
-    PAGE.write_text(page(rows, speed, machine(given.threads, speed), command), encoding="utf-8")
+    kept = sections_of(PAGE.read_text(encoding="utf-8")) if PAGE.is_file() else {}
+    told, measured = machine(given.threads, speed), {}
+    for name in given.only:
+        measured[name] = section_of(name, given.threads)
+        kept[name] = measured[name].text(speed, told)
+        PAGE.write_text(page(kept), encoding="utf-8")  # a run that is stopped keeps what it has
     if set(given.only) == set(BENCHMARKS):
+        rows = [row for section in measured.values() for row in section.rows]
         text = README.read_text(encoding="utf-8")
         before, _, rest = text.partition(MARKS[0])
         _, _, after = rest.partition(MARKS[1])

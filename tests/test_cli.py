@@ -130,6 +130,29 @@ def test_a_folder_is_resynthesised_and_bad_files_are_listed(here):
     assert [path.name for path in Path("resynthesised").iterdir()] == ["good.wav"]
 
 
+def test_sounds_of_a_folder_are_rendered_together_and_sound_as_each_alone(here, monkeypatch):
+    from drumblender.inference import synth
+
+    counts, render = [], synth.resynthesise_all
+    monkeypatch.setattr(
+        synth,
+        "resynthesise_all",
+        lambda loaded, heard, *rest: counts.append(len(heard)) or render(loaded, heard, *rest),
+    )
+    folder = Path("several")
+    folder.mkdir()
+    for name, gain, length in (("a", 1.0, 9000), ("b", 0.5, 7000), ("c", 0.2, 6000)):
+        soundfile.write(folder / f"{name}.wav", gain * HIT[:length], 16000)
+    (folder / "bad.wav").write_bytes(b"no audio at all")
+    assert run(["synth", CHECKPOINT, str(folder), "together", "--stems"]) == 0
+    assert sorted(counts) == [1, 2]  # the longest is longer than a training item
+    for name in "abc":
+        assert run(["synth", CHECKPOINT, str(folder / f"{name}.wav"), "alone.wav", "--stems"]) == 0
+        for voice in ("", ".modal", ".noise"):
+            sounds = [soundfile.read(f"{path}{voice}.wav")[0] for path in (f"together/{name}", "alone")]
+            assert abs(sounds[0]).max() > 0.01 and abs(sounds[0] - sounds[1]).max() < 1e-6
+
+
 def test_a_checkpoint_is_tested_with_its_own_configuration(here):
     assert run(["test", CHECKPOINT]) == 0
 

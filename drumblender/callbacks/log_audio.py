@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from drumblender.audio_io import write_wav
-from drumblender.callbacks.picture import draw_pairs
+from drumblender.callbacks.picture import draw_pairs, pixels
 from drumblender.callbacks.sounds import Pair, interleave, pairs_of, run_folder, sample_rate_of
 
 _PICTURED = 4
@@ -130,34 +131,36 @@ class LogAudio(L.Callback):
             return
         rate = sample_rate_of(pl_module)
         sound = interleave(pairs)
-        figure = draw_pairs(pairs[:_PICTURED], rate) if self.picture else None
+        picture = pixels(draw_pairs(pairs[:_PICTURED], rate)) if self.picture else None
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                _to_tensorboard(logger, split, sound, figure, rate, trainer.global_step)
+                _to_tensorboard(logger, split, sound, picture, rate, trainer.global_step)
             elif isinstance(logger, WandbLogger):
-                _to_wandb(logger, split, sound, figure, rate)
+                _to_wandb(logger, split, sound, picture, rate)
         if not trainer.loggers or any(not isinstance(logger, WandbLogger) for logger in trainer.loggers):
             write_wav(self._folder / f"{split}.wav", sound, rate)
             for number, pair in enumerate(pairs):
                 for name, single in pair._asdict().items():
                     write_wav(self._folder / split / name / f"{number:02}.wav", single, rate)
-            if figure is not None:
-                figure.savefig(self._folder / f"{split}.png", dpi=160)
+            if picture is not None:
+                from matplotlib.image import imsave  # slow to import
+
+                imsave(self._folder / f"{split}.png", picture)
 
 
 def _to_tensorboard(
-    logger: TensorBoardLogger, split: str, sound: Tensor, figure: Any, rate: int, step: int
+    logger: TensorBoardLogger, split: str, sound: Tensor, picture: np.ndarray | None, rate: int, step: int
 ) -> None:
     # TensorBoard stores 16 bits: what is louder than 1 would wrap around.
     logger.experiment.add_audio(f"{split}/audio", sound[None] / sound.abs().max().clamp(min=1), step, rate)
-    if figure is not None:
-        logger.experiment.add_figure(f"{split}/picture", figure, step, close=False)
+    if picture is not None:
+        logger.experiment.add_image(f"{split}/picture", picture, step, dataformats="HWC")
 
 
-def _to_wandb(logger: WandbLogger, split: str, sound: Tensor, figure: Any, rate: int) -> None:
+def _to_wandb(logger: WandbLogger, split: str, sound: Tensor, picture: np.ndarray | None, rate: int) -> None:
     import wandb  # an extra
 
     media = {f"{split}/audio": wandb.Audio(sound.numpy(), caption=f"{split}/audio", sample_rate=rate)}
-    if figure is not None:
-        media[f"{split}/picture"] = wandb.Image(figure, caption=f"{split}/picture")
+    if picture is not None:
+        media[f"{split}/picture"] = wandb.Image(picture, caption=f"{split}/picture")
     logger.experiment.log(media)

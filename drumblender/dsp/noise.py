@@ -1,11 +1,33 @@
 """Noise that is drawn: white, and the burst that plucks a string."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.kernels import read_along
 from drumblender.dsp.tables import aside
+
+_ALIKE = ContextVar("sounds of a batch have one noise", default=False)
+
+
+@contextmanager
+def one_noise() -> Iterator[None]:
+    """Within it all sounds of a batch have the noise that each would have alone, from the same seed.
+
+    Examples:
+        >>> with one_noise():
+        ...     who_draws(None, None, 8, "cpu")
+        (None, 1)
+    """
+    token = _ALIKE.set(True)
+    try:
+        yield
+    finally:
+        _ALIKE.reset(token)
 
 
 def white_noise(
@@ -55,13 +77,15 @@ def who_draws(
 ) -> tuple[torch.Generator | None, int]:
     """The generator of a batch of noises, and how many it draws: with a seed one for all, else one each.
 
+    In :func:`one_noise` one for all, too.
+
     Examples:
         >>> who_draws(0, None, 8, "cpu")[1], who_draws(None, None, 8, "cpu")[1]
         (1, 8)
     """
     if generator is None and seed is not None:
         return torch.Generator(device).manual_seed(seed), 1
-    return generator, batch
+    return generator, 1 if not read_along() and _ALIKE.get() else batch
 
 
 def noise_burst(

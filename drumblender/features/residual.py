@@ -9,6 +9,7 @@ from drumblender.dsp.bands import band_powers, smoothed
 from drumblender.dsp.mdct import inverse_mdct, mdct
 from drumblender.dsp.oscillators import modal_bank, quadrature_bank
 from drumblender.features.analysis import Analysed, Analysis
+from drumblender.features.shared import heard_once
 from drumblender.types import Audio, ModalBatch
 
 _LEAST = 1e-14  # -140 dB
@@ -130,8 +131,8 @@ class ResidualBands(Analysis):
         audio, modes = batch["audio"], play_modes(batch)
         if self.onset is not None:
             modes = modes + inverse_mdct(self.onset.left_over(audio - modes), audio.shape[-1])
-        sounds = (audio, modes, audio - modes) if self.hear_rest else (audio, modes)
-        powers = [band_powers(sound, **self.bands) for sound in sounds]
+        sounds = (audio, modes, heard_once(torch.sub, audio, modes)) if self.hear_rest else (audio, modes)
+        powers = [heard_once(band_powers, sound, **self.bands) for sound in sounds]
         features = torch.cat([_level_db(power) for power in powers], dim=-1)
         if not self.levels:
             return Analysed({}, features)
@@ -141,12 +142,16 @@ class ResidualBands(Analysis):
 
 
 def play_modes(batch: ModalBatch) -> Audio:
-    """The sound of the modes of a batch, as long as its audio."""
-    freq_rad, amp, phase_rad = (batch[name].mT for name in ("freq_rad", "amp", "phase_rad"))
-    settings = {"num_samples": batch["audio"].shape[-1], "align": "hop"}
-    if "quadrature" in batch:
-        return quadrature_bank(freq_rad, amp, batch["quadrature"].mT, phase_rad, **settings)
-    return modal_bank(freq_rad, amp, phase_rad, **settings)
+    """The sound of the modes of a batch, as long as its audio; do not write to it."""
+    parts = [batch[name] for name in ("freq_rad", "amp", "phase_rad", "quadrature") if name in batch]
+    return heard_once(_played, batch["audio"], *parts)
+
+
+def _played(audio: Audio, freq_rad: Tensor, amp: Tensor, phase_rad: Tensor, *quadrature: Tensor) -> Audio:
+    settings = {"num_samples": audio.shape[-1], "align": "hop"}
+    if quadrature:
+        return quadrature_bank(freq_rad.mT, amp.mT, quadrature[0].mT, phase_rad.mT, **settings)
+    return modal_bank(freq_rad.mT, amp.mT, phase_rad.mT, **settings)
 
 
 def _level_db(power: Float[Tensor, "batch frames bands"]) -> Float[Tensor, "batch frames bands"]:

@@ -10,8 +10,8 @@ from drumblender.checkpoints import Loaded, load_played
 from drumblender.dsp.resample import hann_resample
 from drumblender.inference.pitch import network_tracker, sung
 from drumblender.inference.remap import remap_audio
+from drumblender.inference.resynthesis import Settings, resynthesise
 from drumblender.inference.shelf import find_checkpoint
-from drumblender.inference.synth import Settings, resynthesise
 from drumblender.tasks import PitchVoices, RemapVoices, Voices
 
 

@@ -2,126 +2,120 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_checkpoint, load_played
 from drumblender.console import track
 from drumblender.data import AudioData
-from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.resample import hann_resample
+from drumblender.inference.resynthesis import (
+    Heard,
+    Settings,
+    check_hears,
+    hear,
+    resynthesise_all,
+    shares_batches,
+)
 from drumblender.open_sound import BadAudioError, reason_of
 from drumblender.sound_files import distinct_outputs, find_sounds
-from drumblender.tasks import PitchVoices
 from drumblender.trust import trusted
-from drumblender.types import HearsRecordings
 
 log = logging.getLogger(__name__)
 
+_BATCH_SAMPLES = 2**20
+"""Of the sounds that are rendered together: ten of two seconds at 48 kHz."""
+_WAITING_SAMPLES = 2**23
+"""Of all that wait for others of their length."""
+
 
 @dataclass(frozen=True)
-class Settings:
-    """How a recording is resynthesised.
+class Recording:
+    """A file that was read, and where its sound goes."""
 
-    Args:
-        seed: Of the noise in the sound.
-        cut_silence: Analyse from the onset on, as the training data is cut, and put the silence back after.
-        trim: Cut the result to the length of the recording; else it is at least as long as a training item.
-        batch_statistics: Normalise with the statistics of the one input, as the original program did,
-            instead of those of the training.
-        keep_rate: Write at the rate of the recording instead of the model's.
-        stems: Write each voice to a file of its own as well.
-        refine: Steps of descent on the one recording that its controls are taken further by; 0: none.
-    """
-
-    seed: int = 0
-    cut_silence: bool = True
-    trim: bool = True
-    batch_statistics: bool = False
-    keep_rate: bool = False
-    stems: bool = False
-    refine: int = 0
+    source: Path
+    output: Path
+    rate: int
+    num_samples: int
+    heard: Heard
 
 
-@torch.no_grad()
-def resynthesise(loaded: Loaded, audio: Tensor, settings: Settings) -> dict[str, Tensor]:
-    """The model's version of a recording.
-
-    Args:
-        loaded: A checkpoint.
-        audio: ``(samples,)`` at the model's sample rate.
-        settings: What to do about silence, length and noise.
-
-    Returns:
-        The sound under ``""``, and with ``stems`` each voice under its name; ``(samples,)`` each.
+def read_recording(loaded: Loaded, source: Path, output: Path, settings: Settings) -> Recording:
+    """Read a file for a model.
 
     Raises:
-        BadAudioError: Nothing but silence.
-        ValueError: The model was trained on sounds that are made, and hears no recordings.
+        BadAudioError: It is no sound, or silent.
     """
-    _check_hears(loaded)
-    start = first_non_silent_sample(audio)
-    if start is None:
-        raise BadAudioError(None, f"is silent (below {SILENCE_DB:g} dB)")
-    start = start if settings.cut_silence else 0
-    heard = audio[start:]
-    target = functional.pad(heard, (0, max(0, loaded.data.num_samples - len(heard))))[None]
-    task = loaded.task.train(settings.batch_statistics)
-    batch = {"audio": target, **loaded.data.analyse(target)}
-    batch = {name: value.to(task.device) for name, value in batch.items()}
-    controls = task.voice_controls(batch)
-    if settings.refine:
-        from drumblender.inference.refined import refined_controls  # slow to import
-
-        controls, gain = refined_controls(task, batch, settings.refine, settings.seed)
-        log.info("%d steps of refinement: %s.", settings.refine, gain)
-    with _seeded(settings.seed):
-        sounds = {"": task.render(batch, controls)}
-    if settings.stems:
-        with _seeded(settings.seed):
-            sounds |= task.stems(batch, controls=controls)
-    end = len(audio) if settings.trim else None
-    return {name: functional.pad(sound[0].cpu(), (start, 0))[:end] for name, sound in sounds.items()}
-
-
-def _check_hears(loaded: Loaded) -> None:
-    if not isinstance(loaded.data, HearsRecordings):
-        told = "; `drumblender pitch IN OUT --tracker CKPT` tells the pitch that it finds"
-        raise ValueError(
-            f"This {loaded.kind} was trained on {type(loaded.data).__name__}, which makes its "
-            f"sounds and hears no recordings{told if isinstance(loaded.task, PitchVoices) else ''}."
-        )
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-def resynthesise_file(loaded: Loaded, source: Path, output: Path, settings: Settings) -> None:
-    """``resynthesise`` from file to 32-bit float WAV file; stems lie beside it as ``<name>.<voice>.wav``."""
     dc = loaded.data.dc if isinstance(loaded.data, AudioData) else "keep"
     audio, rate = read_audio(source, None if settings.keep_rate else loaded.sample_rate, dc=dc)
-    _check_hears(loaded)
-    length = len(audio) if settings.trim else None  # there and back, resampling rounds up
+    check_hears(loaded)
     try:
-        sounds = resynthesise(loaded, hann_resample(audio[None], rate, loaded.sample_rate)[0], settings)
-    except loaded.data.unusable as error:
+        heard = hear(loaded, hann_resample(audio[None], rate, loaded.sample_rate)[0], settings)
+    except BadAudioError as error:
         raise BadAudioError(source, reason_of(error)) from None
+    return Recording(source, output, rate, len(audio), heard)
+
+
+def write_sounds(loaded: Loaded, recording: Recording, sounds: dict[str, Tensor], settings: Settings) -> None:
+    """Write 32-bit float WAV files; stems lie beside the sound as ``<name>.<voice>.wav``."""
+    length = recording.num_samples if settings.trim else None  # there and back, resampling rounds up
+    output, rate = recording.output, recording.rate
     for voice, sound in sounds.items():
         path = output.with_suffix(f".{voice}.wav" if voice else output.suffix)
         if not sound.isfinite().all():
-            raise BadAudioError(source, "makes the model output NaN or infinite samples")
+            raise BadAudioError(recording.source, "makes the model output NaN or infinite samples")
         write_wav(path, hann_resample(sound[None], loaded.sample_rate, rate)[0, :length], rate)
+
+
+def resynthesise_files(
+    loaded: Loaded, outputs: dict[Path, Path], settings: Settings
+) -> Iterator[BadAudioError | None]:
+    """Resynthesise each file into another; for each the reason why it was left out, or None.
+
+    Those that are heard at one length are rendered together, so they end in another order than they come.
+    """
+    together, waiting = shares_batches(loaded, settings), {}
+    for source, output in outputs.items():
+        try:
+            recording = read_recording(loaded, source, output, settings)
+        except BadAudioError as error:
+            yield error
+            continue
+        length = len(recording.heard.audio)
+        alike = waiting.setdefault(length, [])
+        alike.append(recording)
+        if not together or (len(alike) + 1) * length > _BATCH_SAMPLES:
+            yield from _resynthesise(loaded, waiting.pop(length), settings)
+        elif sum(length * len(alike) for length, alike in waiting.items()) > _WAITING_SAMPLES:
+            longest = max(waiting, key=lambda length: length * len(waiting[length]))
+            yield from _resynthesise(loaded, waiting.pop(longest), settings)
+    for alike in waiting.values():
+        yield from _resynthesise(loaded, alike, settings)
+
+
+def _resynthesise(
+    loaded: Loaded, recordings: Sequence[Recording], settings: Settings
+) -> Iterator[BadAudioError | None]:
+    try:
+        sounds = resynthesise_all(loaded, [recording.heard for recording in recordings], settings)
+    except loaded.data.unusable as error:
+        if len(recordings) == 1:
+            yield BadAudioError(recordings[0].source, reason_of(error))
+            return
+        for recording in recordings:  # one of them stops them all
+            yield from _resynthesise(loaded, [recording], settings)
+        return
+    for recording, sound in zip(recordings, sounds, strict=True):
+        try:
+            write_sounds(loaded, recording, sound, settings)
+        except BadAudioError as error:
+            yield error
+        else:
+            yield None
 
 
 def command(given: argparse.Namespace) -> int:
@@ -150,7 +144,9 @@ def command(given: argparse.Namespace) -> int:
         raise ValueError(f"{output} is the recording itself: give another output.")
     if output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
-    resynthesise_file(loaded, given.input, output, settings)
+    for error in resynthesise_files(loaded, {given.input: output}, settings):
+        if error is not None:
+            raise error
     log.info("Wrote %s.", output)
     return 0
 
@@ -166,12 +162,8 @@ def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> i
         raise FileNotFoundError(f"No recordings in {source}.")
     voices = loaded.task.voices if settings.stems else ()
     targets = distinct_outputs(found, source, output, ("", *(f".{voice}" for voice in voices)))
-    rejected = []
-    for path in track(found, len(found), "Resynthesising"):
-        try:
-            resynthesise_file(loaded, path, targets[path], settings)
-        except BadAudioError as error:
-            rejected.append(error)
+    done = track(resynthesise_files(loaded, targets, settings), len(found), "Resynthesising")
+    rejected = sorted((error for error in done if error is not None), key=lambda error: error.path)
     for error in rejected:
         log.warning("Left out: %s", error)
     log.info("Wrote %d of %d recordings to %s.", len(found) - len(rejected), len(found), output)

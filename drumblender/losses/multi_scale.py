@@ -1,6 +1,7 @@
 """The multi-scale spectral loss of DDSP (Engel et al., ICLR 2020), as Torres et al. (ICASSP 2024) sum it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.short_time import Frames, short_time_magnitudes
 from drumblender.dsp.spectra import hann_window
+from drumblender.losses.in_blocks import in_blocks
 from drumblender.types import Audio
 
 
@@ -62,16 +64,28 @@ class MultiScaleSpectralLoss(nn.Module):
         return sum(self._distance(prediction, target, size) for size in self.fft_sizes)
 
     def _distance(self, prediction: Audio, target: Audio, size: int) -> Float[Tensor, ""]:
+        bins = (1 + 4 * prediction.shape[-1] // size) * (size // 2 + 1)
+        (distances,) = in_blocks(
+            partial(self._distances, size=size),
+            prediction,
+            target,
+            item_bytes=2 * 32 * bins,  # spectra, magnitudes, and the gradients of both, of both sounds
+            slopes=1,
+        )
+        return distances.mean()
+
+    def _distances(self, prediction: Audio, target: Audio, size: int) -> tuple[Float[Tensor, "batch"]]:
         both = torch.cat([prediction, target])
         magnitudes = short_time_magnitudes(both, size, size // 4, hann_window(size), self.frames)
         total = magnitudes.new_zeros(())
         if self.mag_weight:
-            total = total + self.mag_weight * self._mean(magnitudes)
+            total = total + self.mag_weight * self._means(magnitudes)
         if self.logmag_weight:
-            total = total + self.logmag_weight * self._mean(magnitudes.clamp(min=1e-5).log())
-        return total
+            total = total + self.logmag_weight * self._means(magnitudes.clamp(min=1e-5).log())
+        return (total,)
 
-    def _mean(self, both: Tensor) -> Tensor:
+    def _means(self, both: Tensor) -> Float[Tensor, "batch"]:
         y, x = both.chunk(2)
         difference = y - x
-        return (difference.abs() if self.loss_type == "L1" else difference.square()).mean()
+        distance = difference.abs() if self.loss_type == "L1" else difference.square()
+        return distance.mean(dim=(1, 2))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -12,7 +13,8 @@ from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.loudness import a_weight
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import hann_window, stft
-from drumblender.dsp.spectral_distance import SpectralSums, spectral_sums
+from drumblender.dsp.spectral_distance import spectral_sums
+from drumblender.losses.in_blocks import in_blocks
 from drumblender.types import Audio
 
 
@@ -102,23 +104,32 @@ class MultiResolutionSTFTLoss(nn.Module):
 
     def _at(self, index: int, prediction: Audio, target: Audio) -> Tensor:
         n_fft, hop_length, _ = self.resolutions[index]
+        bins = (1 + prediction.shape[-1] // hop_length) * (n_fft // 2 + 1)
+        squares, rest, energy = in_blocks(
+            partial(self._sums, index),
+            prediction,
+            target,
+            item_bytes=3 * 8 * bins,  # two complex spectra, and the gradient of one
+            slopes=3 if self.scale_invariance else 2,  # else the energy is the target's
+        )
+        loss = self.w_sc * self._convergence(squares, energy) + rest.sum() / (len(prediction) * bins)
+        return loss.to(prediction.dtype)
+
+    def _sums(self, index: int, prediction: Audio, target: Audio) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each item: squares of the difference, the other terms weighted, squares of the target."""
+        n_fft, hop_length, _ = self.resolutions[index]
         window = self.get_buffer(f"window_{index}")
-        x = stft(prediction, n_fft, hop_length, window)
-        y = stft(target, n_fft, hop_length, window)
         on_power = self.floor == "power"
         sums = spectral_sums(
-            x,
-            y,
+            stft(prediction, n_fft, hop_length, window),
+            stft(target, n_fft, hop_length, window),
             floor=self.eps if on_power else 0.0,
             offset=0.0 if on_power else self.eps,
             match_gain=self.scale_invariance,
         )
-        loss = self.w_sc * self._convergence(sums)
-        loss = loss + (self.w_log_mag * sums.logs.sum() + self.w_lin_mag * sums.absolute.sum()) / x.numel()
-        return loss.to(prediction.dtype)
+        return sums.squares, self.w_log_mag * sums.logs + self.w_lin_mag * sums.absolute, sums.energy
 
-    def _convergence(self, sums: SpectralSums) -> Tensor:
-        squares, energy = sums.squares, sums.energy
+    def _convergence(self, squares: Tensor, energy: Tensor) -> Tensor:
         if self.convergence == "batch":
             squares, energy = squares.sum(), energy.sum()
         lift = 0.0 if self.floor == "power" else self.eps

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.noise import who_draws
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import Range
 from drumblender.synths.base import Synth
@@ -93,7 +94,8 @@ class DrumSynth(Synth):
         if noise is None:
             noise = self.noise
         if noise is None:
-            shape = len(params), num_samples
+            _, count = who_draws(None, None, len(params), params.device)
+            shape = count, num_samples
             return 2 * torch.rand(shape, device=params.device, dtype=params.dtype) - 1
         if noise.shape[-1] < num_samples:
             raise ValueError(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.envelopes import interpolate_frames
-from drumblender.dsp.noise import source_of
+from drumblender.dsp.noise import source_of, who_draws
 from drumblender.dsp.stft_noise import stft_filter
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
@@ -81,7 +81,9 @@ class FilteredNoiseSynth(Synth):
         if noise is None:
             shape = len(magnitude), hops * self.hop_length + self.n_fft
             where = source_of(generator, magnitude.device if self.draw_on_device else "cpu")
-            noise = torch.randn(shape, generator=generator, device=where).to(magnitude.device)
+            _, count = who_draws(None, generator, shape[0], where)
+            noise = torch.randn(count, shape[1], generator=generator, device=where)
+            noise = noise.to(magnitude.device).expand(shape)
         elif noise.ndim != 2 or len(noise) != len(magnitude):
             raise ValueError(f"{len(magnitude)} sounds need noise of as many rows, got {tuple(noise.shape)}.")
         sound = stft_filter(noise, magnitude, n_fft=self.n_fft, hop_length=self.hop_length)

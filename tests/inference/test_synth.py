@@ -10,7 +10,7 @@ from drumblender.controllers import HeardControls, PitchHead
 from drumblender.data import HarmonicTonesDataModule
 from drumblender.dsp.resample import hann_resample
 from drumblender.encoders import PitchCNN
-from drumblender.inference.synth import Settings, resynthesise
+from drumblender.inference.resynthesis import Settings, resynthesise
 from drumblender.losses import MultiScaleSpectralLoss
 from drumblender.originals.drums import convert
 from drumblender.synths import HarmonicSynth
