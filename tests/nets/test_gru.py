@@ -73,6 +73,18 @@ def test_where_nothing_is_trained_torch_plays(monkeypatch, generator):
         gru(network.requires_grad_(True), x, None)
 
 
+def test_one_frame_is_that_of_a_sequence(generator):
+    network, x = made().eval(), torch.randn(2, 5, 3, generator=generator)
+    with torch.no_grad():
+        whole, last = network(x)
+        state, rows = None, []
+        for frame in x.split(1, dim=1):
+            row, state = gru(network, frame, state)
+            rows.append(row)
+    torch.testing.assert_close(torch.cat(rows, dim=1), whole)
+    torch.testing.assert_close(state, last)
+
+
 def test_float64_is_torchs(monkeypatch, generator):
     monkeypatch.setattr(GRULayer, "apply", lambda *_: pytest.fail("the way of float32"))
     gru(made().double(), torch.randn(2, 5, 3, dtype=torch.double, generator=generator), None)

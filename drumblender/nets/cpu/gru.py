@@ -17,12 +17,12 @@ class GRULayer(torch.autograd.Function):
     def forward(ctx, x, state, w_ih, w_hh, b_ih, b_hh) -> tuple[Tensor, Tensor]:
         frames, batch, _ = x.shape
         size = w_hh.shape[1]
-        gates = torch.addmm(b_ih, x.flatten(0, 1), w_ih.T).view(frames, batch, 3 * size)
+        bias = b_ih + torch.cat([b_hh[: 2 * size], torch.zeros_like(b_hh[2 * size :])])
+        gates = torch.addmm(bias, x.flatten(0, 1), w_ih.T).view(frames, batch, 3 * size)
         outputs, heard = x.new_empty(frames + 1, batch, size), x.new_empty(frames, batch, size)
         outputs[0] = state
         weights = _panels(w_hh.view(3, size, size)).transpose(0, 1).mT.flatten(2).contiguous()
-        bias = _panels(b_hh.view(3, size, 1)).flatten(1)
-        arrays = [value.detach().numpy() for value in (gates, weights, bias, outputs, heard)]
+        arrays = [value.detach().numpy() for value in (gates, weights, b_hh[2 * size :], outputs, heard)]
         parallel_for(lambda first, last: play(*arrays, first, last), -(-batch // CHANNELS))
         ctx.save_for_backward(x, outputs, gates, heard, w_ih, w_hh)
         return outputs[1:], outputs[-1].clone()

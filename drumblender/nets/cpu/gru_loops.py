@@ -20,40 +20,34 @@ def play(given, weights, bias, outputs, heard, first, last):
     """Groups ``first`` to ``last``, over all frames.
 
     Args:
-        given: What the inputs give to the gates, ``(frames, batch, 3 hidden)``; becomes the gates.
+        given: What the inputs and biases give to the gates, ``(frames, batch, 3 hidden)``; becomes the gates.
         weights: From the state to the gates, ``(panels, 3, hidden * STEP)``.
-        bias: Of these, ``(3, panels * STEP)``.
+        bias: Of what the new gate hears of the state, ``(hidden,)``.
         outputs: ``(frames + 1, batch, hidden)``; the state before the first frame comes first.
         heard: Becomes what the new gate hears of the state, ``(frames, batch, hidden)``.
     """
     frames, batch, size = heard.shape
-    offsets = np.arange(size) * STEP
-    sums = np.empty((3, CHANNELS, STEP), np.float32)
-    states = np.zeros((2, last - first, size, CHANNELS), np.float32)
+    offsets, sums = np.arange(size) * STEP, np.empty((CHANNELS, STEP), np.float32)
+    hidden = np.empty(((last - first) * CHANNELS, 3, weights.shape[0] * STEP), np.float32)
+    states = np.zeros((last - first, size, CHANNELS), np.float32)
     for b in range(first * CHANNELS, min(last * CHANNELS, batch)):
-        states[0, b // CHANNELS - first, :, b % CHANNELS] = outputs[0, b]
+        states[b // CHANNELS - first, :, b % CHANNELS] = outputs[0, b]
     for t in range(frames):
-        now, after = states[t % 2], states[1 - t % 2]
         for panel in range(weights.shape[0]):
-            start, stop = panel * STEP, min((panel + 1) * STEP, size)
             for group in range(last - first):
                 for gate in range(3):
+                    sums[:] = 0.0
+                    sum_rows(weights[panel, gate], offsets, states[group], sums, 0, 0)
                     for c in range(CHANNELS):
-                        row, begin = sums[gate, c], bias[gate, start : start + STEP]
+                        source = sums[c]
+                        row = hidden[group * CHANNELS + c, gate, panel * STEP : (panel + 1) * STEP]
                         for j in range(STEP):
-                            row[j] = begin[j]
-                    sum_rows(weights[panel, gate], offsets, now[group], sums[gate], 0, 0)
-                item = (first + group) * CHANNELS
-                for c in range(min(CHANNELS, batch - item)):
-                    b = item + c
-                    _gates(given[t, b], start, sums[0, c], sums[1, c], sums[2, c], heard[t, b, start:stop])
-                    update, new = given[t, b, size + start :], given[t, b, 2 * size + start :]
-                    before, out = outputs[t, b, start:stop], outputs[t + 1, b, start:stop]
-                    for j in range(out.size):
-                        out[j] = new[j] + update[j] * (before[j] - new[j])
-                    column = after[group, start:stop, c]
-                    for j in range(out.size):
-                        column[j] = out[j]
+                            row[j] = source[j]
+        for b in range(first * CHANNELS, min(last * CHANNELS, batch)):
+            out, column = outputs[t + 1, b], states[b // CHANNELS - first, :, b % CHANNELS]
+            _gates(given[t, b], hidden[b - first * CHANNELS], bias, heard[t, b], outputs[t, b], out)
+            for k in range(size):
+                column[k] = out[k]
 
 
 @jit(fastmath=FASTEST)
@@ -87,17 +81,19 @@ def play_adjoint(grad, gates, heard, outputs, weights, by_state, by_gates, first
 
 
 @part
-def _gates(given, start, by_reset, by_update, by_new, heard):
-    """One item's gates from what it hears of the inputs, which they replace, and of the state."""
-    size = given.size // 3
-    reset, update, new = given[start:], given[size + start :], given[2 * size + start :]
-    for j in range(heard.size):
-        reset[j] = _sigmoid(reset[j] + by_reset[j])
-    for j in range(heard.size):
-        update[j] = _sigmoid(update[j] + by_update[j])
-    for j in range(heard.size):
-        heard[j] = by_new[j]
-        new[j] = _tanh(new[j] + reset[j] * by_new[j])
+def _gates(given, hidden, bias, heard, before, out):
+    """One item's gates, which replace what it hears of the inputs, and its output."""
+    size = heard.size
+    reset, update, new = given[:size], given[size : 2 * size], given[2 * size :]
+    by_reset, by_update, by_new = hidden[0], hidden[1], hidden[2]
+    for k in range(size):
+        reset[k] = _sigmoid(reset[k] + by_reset[k])
+    for k in range(size):
+        heard[k] = by_new[k] + bias[k]
+        new[k] = _tanh(new[k] + reset[k] * heard[k])
+    for k in range(size):
+        update[k] = _sigmoid(update[k] + by_update[k])
+        out[k] = new[k] + update[k] * (before[k] - new[k])
 
 
 @part
