@@ -39,14 +39,16 @@ def gru(
         state = x.new_zeros(network.num_layers, len(x), network.hidden_size)
     if trains and _compiles(network, x):
         return _trained(network, x, state)
-    if not trains and x.shape[1] == 1:
+    if not trains and int(x.shape[1]) == 1:  # to a tracer, a size is a tensor
         return _one_frame(network, x, state)
     return network(x, state)
 
 
 def _compiles(network: nn.GRU, x: Tensor) -> bool:
     """Whether loops serve it: float32, several frames, and nobody reads along."""
-    return x.shape[1] > 1 and x.dtype == network.weight_hh_l0.dtype == torch.float32 and not read_along()
+    if read_along() or x.shape[1] < 2:
+        return False
+    return x.dtype == network.weight_hh_l0.dtype == torch.float32
 
 
 def _trained(network: nn.GRU, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
