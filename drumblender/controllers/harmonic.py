@@ -114,11 +114,10 @@ class HarmonicControls(Controller):
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         out = raise_half(self.layer(features))
         loudness = db_to_gain(raise_half(loudness_db))[..., None]
-        audible = below_nyquist(f0_hz, self.num_harmonics, self.sample_rate)
         share = out[..., : self.num_harmonics].softmax(dim=-1)
+        heard = share * below_nyquist(f0_hz, self.num_harmonics, self.sample_rate)
         if self.nyquist == "renormalise":
-            share = torch.where(audible, share, 0.0)
-            share = share / share.sum(dim=-1, keepdim=True).clamp(min=1e-7)
+            share = heard = heard / heard.sum(dim=-1, keepdim=True).clamp(min=1e-7)
         bands = out[..., self.num_harmonics :][..., : self.num_bands]
         noise = bands.sigmoid() if self.noise == "sigmoid" else exp_sigmoid(bands)
         if self.amplitude == "learned":
@@ -127,7 +126,7 @@ class HarmonicControls(Controller):
             amp = share * loudness
         else:
             heard_noise = noise if self.amplitude == "total" else noise[..., :0]
-            gain = loudness / rms_of(torch.where(audible, share, 0.0), heard_noise)
+            gain = loudness / rms_of(heard, heard_noise)
             amp, noise = share * gain, noise * gain if self.amplitude == "total" else noise
         if self.noise_follows_loudness and self.amplitude != "total":
             noise = noise * loudness

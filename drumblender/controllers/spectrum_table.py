@@ -134,6 +134,8 @@ class KernelSpectra(nn.Module):
         self.register_buffer("places", torch.zeros(num_frames, len(hears)))
         self.register_buffer("spectra", torch.zeros(num_frames, lines))
         self.register_buffer("known", torch.tensor(False))
+        self.register_buffer("offsets", torch.zeros(num_frames), persistent=False)
+        self.register_load_state_dict_post_hook(_tell_offsets)
         self._learned = False
 
     @torch.no_grad()
@@ -147,6 +149,7 @@ class KernelSpectra(nn.Module):
         own = spectra[kept], measured[kept]
         filled = torch.where(own[1], own[0], kernel_mean(near, near, *own, self.widths))
         self.places.copy_(self._places(near))
+        _tell_offsets(self)
         self.spectra.copy_(filled)
         self.known.fill_(True)
         self._learned = True
@@ -156,12 +159,18 @@ class KernelSpectra(nn.Module):
         if not self._learned:
             raise ValueError("No spectra are known: train, or load a checkpoint.")
         asked = self._places({name: curves[name] for name in self.hears})
-        product = asked @ self.places.T  # of each with all, which tells how far apart they are
-        near = (product - 0.5 * self.places.square().sum(dim=-1)).softmax(dim=-1)
+        # Of -|a - p|^2 / 2 what is the same for all places p is lost in the softmax.
+        near = torch.nn.functional.linear(asked, self.places, self.offsets).softmax(dim=-1)
         return near @ self.spectra
 
     def _places(self, curves: Curves) -> Float[Tensor, "*frames hears"]:
         return torch.stack([_even(name, curves[name]) / self.widths[name] for name in self.hears], dim=-1)
+
+
+@torch.no_grad()
+def _tell_offsets(table: KernelSpectra, *_: object) -> None:
+    """What a frame's distance to any other has in common: made of its place, so in no checkpoint."""
+    table.offsets.copy_(-0.5 * table.places.square().sum(dim=-1))
 
 
 def kernel_mean(

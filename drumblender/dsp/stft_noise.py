@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.envelopes import upsample_frames
+from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.real_spectra import real_stft_filter
 from drumblender.dsp.spectra import overlap_add
@@ -47,6 +48,23 @@ def stft_filter(
         )
     if noise.shape[-1] < max((num_frames - 1) * hop_length + 1, n_fft // 2 + 1):
         raise ValueError(f"{noise.shape[-1]} samples of noise are too few for {num_frames} frames.")
+    trains_noise = noise.requires_grad and torch.is_grad_enabled()
+    fits = noise.dtype == magnitude.dtype == torch.float32 and n_fft % 2 == 0 and not trains_noise
+    if fits and served(noise, magnitude):
+        from drumblender.dsp.kernels.stft_noise import fused_stft_filter  # numba imports slowly
+
+        return fused_stft_filter(noise, magnitude, n_fft, hop_length)
+    return stft_filter_plain(noise, magnitude, n_fft, hop_length)
+
+
+def stft_filter_plain(
+    noise: Float[Tensor, "batch noise_samples"],
+    magnitude: Float[Tensor, "batch frames bands"],
+    n_fft: int,
+    hop_length: int,
+) -> Float[Tensor, "batch samples"]:
+    """What :func:`stft_filter` computes, as torch writes it down: any device, any precision."""
+    num_frames = magnitude.shape[1]
     gain = upsample_frames(magnitude, n_fft // 2 + 1, "ends")
     if torch.onnx.is_in_onnx_export():  # which has no complex numbers
         return real_stft_filter(noise, gain, n_fft, hop_length, pad_mode="reflect")

@@ -90,9 +90,12 @@ class FrameStep(nn.Module):
             "share": share,
             "ramp": share.cumsum(0),  # a pitch that moves on a line, summed
             "steps": torch.arange(1, hop_length + 1, dtype=torch.float64),
-            "order": torch.arange(1, size + 1, dtype=torch.float64)[:, None],
+            "order": torch.arange(1.0, size + 1)[:, None],
             "speed": 2 * torch.pi * torch.arange(1.0, size + 1)[:, None],
         }
+        if self.has_noise:
+            bands = torch.eye(player.control_sizes[player.names["magnitude"]])
+            constants["spread"] = upsample_frames(bands, n_fft // 2 + 1, "ends")  # from bands to bins
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
         self.eval()
@@ -137,7 +140,7 @@ class FrameStep(nn.Module):
         waiting, under, sound = state[5:]
         hop = self.hop_length
         waiting = torch.cat([waiting[hop:], played])
-        gain = upsample_frames(controls["magnitude"][0, 0], self.n_fft // 2 + 1, "ends")
+        gain = controls["magnitude"][0, 0] @ self.spread
         sound = sound + filter_frame(under * self.window, gain) * self.window
         ready = waiting[:hop] + sound[:hop] / self._weight(count, hop)
         sound = torch.cat([sound[hop:], sound.new_zeros(hop)])
@@ -164,10 +167,10 @@ class FrameStep(nn.Module):
         last_hz, step_hz = last_hz.double(), (f0_hz - last_hz).double()
         turns = turns + (last_hz * self.steps + step_hz * self.ramp) / rate
         turns = turns - turns.floor()
-        audible = self.order < rate / 2 / (last_hz + step_hz * self.share)
-        level = torch.lerp(last_amp[:, None], amp[:, None], self.share.float())
-        played = torch.where(audible, level, 0.0) * (self.speed * turns.float()).sin()
-        return played.sum(dim=0), turns[-1:]
+        reach = (rate / 2 / (last_hz + step_hz * self.share)).ceil().float()  # lower orders are audible
+        audible = (reach - self.order).clamp(0, 1)
+        played = torch.stack([last_amp, amp]) @ (audible * self.speed * turns.float()).sin()
+        return torch.lerp(played[0], played[1], self.share.float()), turns[-1:]
 
 
 class SteppedStream:
@@ -211,7 +214,6 @@ class SteppedStream:
     def _noise(self) -> Tensor:
         if not self.step.has_noise:
             return torch.zeros(0)
-        count = self.step.hop_length - len(self._early)
-        drawn = torch.cat([self._early, self._source.draw(count)])
-        self._early = torch.zeros(0)
-        return drawn
+        early, self._early = self._early, torch.zeros(0)
+        drawn = self._source.draw(self.step.hop_length - len(early))
+        return torch.cat([early, drawn]) if len(early) else drawn

@@ -28,7 +28,9 @@ Watch = Callable[[Iterable[Any], int, str], Iterator[Any]]
 _BLOCK_S, _MARGIN_S = 20, 1  # whole seconds are whole samples at every rate
 _FRAMES = 512  # rendered at once
 _SCALED_SAMPLES = 1 << 18  # at once
-_PEAK, _LUFS, _QUIETEST_PEAK = 0.95, -23.0, 1e-3
+_PEAK, _LUFS = 0.95, -23.0
+QUIETEST_PEAK = 1e-3
+"""Below, a sound counts as silence and is not made louder."""
 
 
 class TransferStream:
@@ -191,7 +193,7 @@ def transfer_file(
             for block in _at_rate(blocks, own_rate, rate, total):
                 file.write(block.numpy())
                 peak = max(peak, float(block.abs().max())) if len(block) else peak
-        if options.normalize != "none" and peak > _QUIETEST_PEAK:  # silence stays silence
+        if options.normalize != "none" and peak > QUIETEST_PEAK:  # silence stays silence
             by_peak = options.normalize == "peak"
             _scale(aside, _PEAK / peak if by_peak else 10 ** ((_LUFS - meter.lufs()) / 20))
     return {"seconds": total / rate, "peak": peak}

@@ -7,7 +7,7 @@ from pathlib import Path
 from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track
 from drumblender.dsp.units import hz_to_midi
-from drumblender.inference.transfer import Watch, transfer_file, unwatched
+from drumblender.inference.transfer import QUIETEST_PEAK, Watch, transfer_file, unwatched
 from drumblender.inference.transfer_curves import Instrument, Transfer
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
@@ -84,7 +84,7 @@ def _play(
     loaded: Loaded, source: Path, output: Path, options: Transfer, dry: bool, watch: Watch = unwatched
 ) -> None:
     task = loaded.task
-    transfer_file(
+    told = transfer_file(
         task.player,
         source,
         output,
@@ -94,6 +94,8 @@ def _play(
         None if dry else room_of(task),
         watch,
     )
+    if told["peak"] < QUIETEST_PEAK:
+        log.warning("%s becomes silence: no pitch was heard in it. --unvoiced 0 plays all.", source)
 
 
 def _folder(loaded: Loaded, given: argparse.Namespace, options: Transfer) -> int:

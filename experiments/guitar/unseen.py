@@ -3,9 +3,10 @@
     python -m experiments.guitar.unseen CKPT [CKPT ...] --prepared DIR --output experiments/guitar/results
 
 measures the test phrases of the first checkpoint's data: every checkpoint and the table below its network,
-a sawtooth and a plucked string of the same pitch and loudness, one mean spectrum, and silence. Also the
-errors of pitch and level of each. The split is by recording, and the table says what is shared with
-training.
+a sawtooth and a plucked string of the same pitch and loudness, one mean spectrum, and silence. Where the
+first checkpoint looks frames up, also simpler tables of the same frames: by pitch and loudness alone, and by
+all that is heard but brightness. Also the errors of pitch and level of each. The split is by recording, and
+the table says what is shared with training.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from torch import Tensor
 from drumblender.atomic import write_json
 from drumblender.checkpoints import load_checkpoint
 from drumblender.console import exit_status
-from drumblender.controllers import SpectrumTable
+from drumblender.controllers import KernelSpectra, SpectrumTable
 from drumblender.dsp.units import db_to_gain
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.note_position import NotePosition
@@ -64,16 +65,42 @@ def mean_spectrum(task: GuitarTask, batch: dict[str, Tensor]) -> Audio:
     return sound
 
 
+def simpler_tables(task: GuitarTask) -> dict[str, SpectrumTable | KernelSpectra]:
+    """Tables of the frames that a lookup by brightness knows, by what they hear."""
+    base = task.player.base
+    if not isinstance(base, KernelSpectra) or base.hears[-1] != "brightness_hz":
+        return {}
+    sizes, hears = (base.num_harmonics, base.num_bands), base.hears[:-1]
+    lookup = KernelSpectra(*sizes, hears, len(base.places), base.widths)
+    lookup.load_state_dict(base.state_dict() | {"places": base.places[:, : len(hears)]})
+    places = {name: base.places[:, place] * base.widths[name] for place, name in enumerate(hears)}
+    curves = {"f0_hz": 440 * torch.exp2((places["f0_hz"] - 69) / 12), "loudness_db": places["loudness_db"]}
+    table = SpectrumTable(*sizes)
+    table.learn(curves, base.spectra, torch.ones_like(base.spectra, dtype=torch.bool))
+    return {"table of pitch and loudness": table, "lookup without brightness": lookup}
+
+
+def by_table(task: GuitarTask, base: SpectrumTable | KernelSpectra, batch: dict[str, Tensor]) -> Audio:
+    """What another table plays in the place of the model's own."""
+    own, task.player.base = task.player.base, base
+    sound = task.baselines(batch)["table"]
+    task.player.base = own
+    return sound
+
+
 @torch.no_grad()
 def figures(names: list[str], prepared: Path) -> tuple[dict[str, dict[str, float]], str]:
     """Mean over phrases of every measure, by what played; and what the splits share."""
     models = {Path(name).stem: load_checkpoint(find_checkpoint(name)) for name in names}
     first = next(iter(models.values()))
     data, rows = first.data, {}
-    data.data_dir = prepared
+    data.data_dir, tables = prepared, simpler_tables(first.task)
     data.setup("test")
     for number, batch in enumerate(data.test_dataloader()):
         sounds = {"plucked string": plucked_string(batch), "mean spectrum": mean_spectrum(first.task, batch)}
+        for name, table in tables.items():
+            with first.task.repeatable(number):
+                sounds[name] = by_table(first.task, table, batch)
         for name, model in models.items():
             with model.task.repeatable(number):
                 sounds[name] = model.task(batch)

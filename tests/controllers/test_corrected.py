@@ -116,3 +116,19 @@ def test_refuses_what_does_not_fit():
         CorrectedSpectra(SpectrumTable(12, 6)).serve(SynthOf(**SIZES | {"amp": 13}))
     with pytest.raises(ValueError, match="velocity"):
         KernelSpectra(hears=("velocity",))
+
+
+def test_spectra_that_are_loaded_are_those_that_were_learned(generator):
+    hears = ("f0_hz", "loudness_db")
+    curves = {
+        "f0_hz": 100 + 300 * torch.rand(40, generator=generator),
+        "loudness_db": -40 * torch.rand(40, generator=generator),
+    }
+    learned, loaded = (KernelSpectra(2, 1, hears, num_frames=40) for _ in range(2))
+    learned.learn(curves, torch.randn(40, 3, generator=generator), torch.ones(40, 3, dtype=torch.bool))
+    loaded.load_state_dict(learned.state_dict())
+    asked = {name: curve[None, :5] for name, curve in curves.items()}
+    distance = (learned._places(asked)[:, :, None] - learned.places).square().sum(dim=-1)
+    expected = (-0.5 * distance).softmax(dim=-1) @ learned.spectra
+    torch.testing.assert_close(learned(asked), expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(loaded(asked), learned(asked))

@@ -4,6 +4,7 @@ import soundfile
 import torch
 
 from drumblender.features import note_curves
+from drumblender.inference import transfer_command
 from drumblender.inference.transfer_command import command
 from drumblender.options import playing
 from drumblender.originals.guitar import convert
@@ -48,6 +49,14 @@ def test_a_folder_of_voices_becomes_a_folder_of_the_same_rates_and_lengths(check
         played, played_rate = soundfile.read(tmp_path / "out" / f"{name}.wav")
         assert played_rate == rate and len(played) == rate and np.abs(played).max() > 0.1
     assert not (tmp_path / "out" / "broken.wav").exists()
+
+
+def test_what_becomes_silence_is_told(checkpoint, tmp_path, monkeypatch, caplog):
+    voice = sing(tmp_path / "voices" / "one.wav")
+    assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0 and "silence" not in caplog.text
+    monkeypatch.setattr(transfer_command, "transfer_file", lambda *given: {"seconds": 1.0, "peak": 0.0})
+    assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0
+    assert "one.wav becomes silence" in caplog.text
 
 
 def test_what_cannot_be_is_one_line(checkpoint, tmp_path):

@@ -31,14 +31,14 @@ class _BandFilter(torch.autograd.Function):
         levels = gain_db.detach().contiguous().numpy()
         out = _filter_bands(padded_rows(audio, n_fft, mirror=False), levels, *ctx.settings)
         inside = slice(n_fft // 2, n_fft // 2 + audio.shape[1])
-        return torch.from_numpy(out[:, inside] * _inverse_overlap(n_fft, hop, audio.shape[1]))
+        return torch.from_numpy(out[:, inside] * inverse_overlap(n_fft, hop, audio.shape[1]))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         audio, gain_db = ctx.saved_tensors
         left, blend, n_fft, hop = ctx.settings
-        grad = grad * torch.from_numpy(_inverse_overlap(n_fft, hop, audio.shape[1]))
+        grad = grad * torch.from_numpy(inverse_overlap(n_fft, hop, audio.shape[1]))
         padded = padded_rows(grad, n_fft, mirror=False)
         levels = gain_db.detach().contiguous().numpy()
         by_audio = by_gain = None
@@ -105,7 +105,7 @@ def _gains(levels_db, left, blend):
 
 
 @lru_cache(maxsize=32)
-def _inverse_overlap(n_fft: int, hop: int, num_samples: int) -> np.ndarray:
+def inverse_overlap(n_fft: int, hop: int, num_samples: int) -> np.ndarray:
     """One over the sum of the squared windows at every sample."""
     window = np.hanning(n_fft + 1)[:-1] ** 2
     total = np.zeros(num_samples + n_fft)
