@@ -80,7 +80,7 @@ def newton_search(
     What is sought is likely, not only near: ``N log(squares) + |numbers - start|^2 / deviation^2`` is to be
     small, which is the posterior of numbers around a start where the noise between two sounds of the same
     controls is not known, but for what a sound leaves over. So where a sound says nothing of a number, or
-    other noise would be fitted, the number stays; where it can be matched exactly, the start counts for nothing.
+    other noise would be fitted, the number stays; where it can be matched exactly, the start hardly counts.
 
     A look renders several values of each number with all others held: a pitch or a mode has many valleys, and
     no slope leads from one to the next. A slope is the difference of two renders.
