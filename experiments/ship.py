@@ -151,8 +151,13 @@ def ship(checkpoint: Path, name: str, about: About, test: Path, hear: Sequence[P
     """Write the file, the sounds, the row and the card; returns the row.
 
     Raises:
-        ValueError: It does not beat its baselines, or sounds otherwise once it is stripped.
+        ValueError: It does not beat its baselines, or sounds otherwise once it is stripped; or the card
+            names another number of sounds than there are recordings.
     """
+    if len(about.heard) != len(hear):
+        raise ValueError(
+            f"{len(about.heard)} words on what is heard for {len(hear)} recordings: a comma in YAML?"
+        )
     table = figures(test)
     path = FOLDER / f"{name}.ckpt"
     save_checkpoint(stripped(read_checkpoint(checkpoint), str(checkpoint)), path)
