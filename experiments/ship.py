@@ -155,9 +155,7 @@ def ship(checkpoint: Path, name: str, about: About, test: Path, hear: Sequence[P
             names another number of sounds than there are recordings.
     """
     if len(about.heard) != len(hear):
-        raise ValueError(
-            f"{len(about.heard)} words on what is heard for {len(hear)} recordings: a comma in YAML?"
-        )
+        raise ValueError(f"The card names {len(about.heard)} sounds, and {len(hear)} recordings are heard.")
     table = figures(test)
     path = FOLDER / f"{name}.ckpt"
     save_checkpoint(stripped(read_checkpoint(checkpoint), str(checkpoint)), path)
