@@ -146,8 +146,11 @@ def ship(checkpoint: Path, name: str, about: About, test: Path, hear: Sequence[P
     """Write the file, the sounds, the row and the card; returns the row.
 
     Raises:
-        ValueError: It does not beat its baselines, or sounds otherwise once it is stripped.
+        ValueError: It does not beat its baselines, or sounds otherwise once it is stripped; or the card
+            names another number of sounds than there are recordings.
     """
+    if len(about.heard) != len(hear):
+        raise ValueError(f"The card names {len(about.heard)} sounds, and {len(hear)} recordings are heard.")
     table = figures(test)
     path = FOLDER / f"{name}.ckpt"
     save_checkpoint(stripped(read_checkpoint(checkpoint), str(checkpoint)), path)

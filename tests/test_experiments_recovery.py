@@ -21,7 +21,7 @@ def config(*overrides):
         return compose("search", overrides=list(overrides))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "string"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_patch_sounds_and_starts_within_reach(kind):
     patch = draw(kind, 0, seed=3)
     again = draw(kind, 0, seed=3)
@@ -40,6 +40,23 @@ def test_modes_that_changed_places_are_no_error():
     assert error({name: value.flip(2) for name, value in known.items()}, known) == 0
     moved = known | {"freq": torch.tensor([[[0.3, 0.6]]])}
     assert error(moved, known) == pytest.approx(0.025)
+
+
+def test_taps_are_compared_as_the_shares_that_they_are():
+    known = {"loop_taps": torch.tensor([[[0.2, 0.3, 0.5]]]), "f0_hz": torch.tensor([[[0.5]]])}
+    assert error(known | {"loop_taps": known["loop_taps"] * 1.7}, known) == pytest.approx(0, abs=1e-7)
+    moved = known | {"loop_taps": torch.tensor([[[0.3, 0.2, 0.5]]])}
+    assert error(moved, known) == pytest.approx(0.05)
+
+
+def test_a_string_is_found_and_sounds_nearer_than_its_start(tmp_path):
+    settings = config(
+        "kinds=[string]", "patches=1", "renders=150", f"output={tmp_path}", "seed=2", "floor=false"
+    )
+    assert run(settings) == 0
+    (string,) = csv.DictReader((tmp_path / "metrics.csv").open())
+    assert float(string["end"]) < float(string["start"])
+    assert float(string["known_sound"]) < float(string["end_sound"]) < float(string["start_sound"])
 
 
 def test_ours_ends_below_its_start_and_goes_on_where_it_stopped(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What ships is weights and configuration alone, and sounds as the run did."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from drumblender.checkpoint_file import read_checkpoint, save_checkpoint
 from drumblender.checkpoints import build, load_checkpoint, read_whole
 from drumblender.run_files import WholeCheckpoints
 from drumblender.shipped import Shipped, read_index
-from experiments.ship import About, figures, portable, read_about, stripped, write_card, write_row
+from experiments.ship import About, figures, portable, read_about, ship, stripped, write_card, write_row
 
 NOISE = "voices.drum.synth.noise"
 LOUDNESS = {
@@ -156,6 +157,12 @@ def test_the_card_tells_figures_beside_baselines_and_limits(tmp_path):
     assert (
         "| **this checkpoint** | 1.5 |\n| silence | 4 |" in card and "## What it is bad at\n\nBells." in card
     )
+
+
+def test_names_of_sounds_that_a_comma_has_split_are_told(tmp_path):
+    about = replace(ABOUT, heard=["a guitar (CC0", "sung)"])
+    with pytest.raises(ValueError, match="names 2 sounds, and 1 recordings are heard"):
+        ship(tmp_path / "best.ckpt", "one", about, tmp_path, [tmp_path / "guitar.wav"])
 
 
 def test_what_the_card_lacks_is_told(tmp_path):

@@ -100,7 +100,8 @@ def match(
         loss: ``(prediction, target) -> scalar``; None: the multi-resolution STFT loss.
         method: ``gradient``: Adam from one or more starts at once. ``genetic``: PyGAD. ``hybrid``: genetic
             for half of the renders, then gradient from its fittest. ``newton``: damped least squares on the
-            levels of bands, whose slopes are differences of renders; for controls of few numbers.
+            levels of bands, whose slopes are differences of renders, not farther from the start than the
+            sound tells; for controls of few numbers.
         renders: Budget: sounds rendered, at most. An audio that needs a gradient counts as one as well.
         restarts: Starts of the gradient search; they share the budget.
         lr: Its learning rate, on logits of the controls.

@@ -59,7 +59,7 @@ class Search:
             if sample_rate is None:
                 raise ValueError("A newton search needs the sample_rate of the target.")
             free = space.free(self.restarts, generator, start).to(device)
-            newton_search(objective, free, self.renders, sample_rate, generator)
+            newton_search(objective, free, self.renders, sample_rate, generator, near=start is not None)
             return 0
         if self.method != "gradient":
             share = self.renders if self.method == "genetic" else self.renders // 2

@@ -74,8 +74,15 @@ def _drum(kind: type[Synth]) -> Callable[[int], Synth]:
 
 
 def _string(seed: int) -> Synth:
-    loop_gain, sizes = Range(0.9, 1.0), {"loop_frames": 1, "excitation_frames": 1}
-    return StringSynth(min_f0_hz=72.41, excitation="burst", loop_gain=loop_gain, seed=seed, **sizes)
+    return StringSynth(
+        min_f0_hz=72.41,
+        loop_frames=1,
+        excitation_frames=1,
+        onset_s=(0.0,),  # a second pluck would come after the end
+        excitation="burst",
+        loop_gain=Range(0.9, 1.0),
+        seed=seed,
+    )
 
 
 _F0_HZ = Range(80, 1000, log=True)
@@ -146,14 +153,23 @@ def _held(unit: Controls, space: SearchSpace) -> Controls:
 
 
 def error(found: Controls, known: Controls) -> float:
-    """Mean distance of all controls, as parts of their range; modes are compared from low to high."""
-    found, known = _ordered(found), _ordered(known)
+    """Mean distance of all controls, as parts of their range, in what they mean to the sound.
+
+    Modes are compared from low to high, and taps as the shares that a synth makes of them: all of them twice
+    as large sound the same.
+    """
+    found, known = _meant(found), _meant(known)
     apart = [(found[name] - known[name]).abs().mean(dim=1).flatten() for name in known]
     return torch.cat(apart).mean().item()
 
 
-def _ordered(unit: Controls) -> Controls:
+def _meant(unit: Controls) -> Controls:
+    unit = {name: _shares(value) if name.endswith("taps") else value for name, value in unit.items()}
     if "freq" not in unit or unit["freq"].shape[2] < 2:
         return unit
     order = unit["freq"].mean(dim=1).argsort(dim=1)[:, None]
     return {name: value.gather(2, order.expand_as(value)) for name, value in unit.items()}
+
+
+def _shares(taps: Tensor) -> Tensor:
+    return taps / taps.sum(dim=2, keepdim=True)

@@ -49,8 +49,10 @@
     });
     audio.addEventListener("play", () => { button.textContent = "■ stop"; });
     for (const event of ["pause", "ended"]) audio.addEventListener(event, () => { button.textContent = "▶ play"; });
+    const loudest = Math.max(0.001, ...item.sounds.flatMap((other) => other.peaks.map(Math.abs)));
     figure.draw = () => WaveSurfer.create({
       container: wave, media: audio, peaks: [sound.peaks], duration: sound.seconds, height: 44, normalize: false,
+      barHeight: 1 / loudest, // all sounds of an item on one scale, that of its loudest
       waveColor: colour(sound.run === null ? "--c0" : `--c${(sound.run + 1) % 6}`), progressColor: colour("--quiet"),
       cursorColor: colour("--ink"),
     });
