@@ -60,6 +60,37 @@ def draw_pairs(pairs: list[Pair], sample_rate: int, names: list[str] | None = No
     return figure
 
 
+def draw_sounds(sounds: list[tuple[torch.Tensor, int]], names: list[str]) -> "Figure":
+    """Draw each sound, ``(samples,)`` with its rate, as a column: waveform above spectrogram.
+
+    Args:
+        sounds: Each with its own scale.
+        names: Titles of the columns.
+
+    Raises:
+        ValueError: No sound, or not as many names.
+
+    Examples:
+        >>> len(draw_sounds([(torch.randn(4800), 48000), (torch.randn(1600), 16000)], ["a", "b"]).axes)
+        4
+    """
+    if not sounds or len(sounds) != len(names):
+        raise ValueError(f"A picture needs sounds and a name for each, got {len(sounds)} and {len(names)}.")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(4.2, 2.6 * len(sounds)), 3.2), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(sounds), squeeze=False, sharex="col", height_ratios=(1, 2.2))
+    for column, ((sound, rate), name) in enumerate(zip(sounds, names, strict=True)):
+        _draw_wave(axes[0, column], sound, rate, float(sound.abs().max()) or 1.0, PREDICTION_COLOUR)
+        _draw_spectrogram(axes[1, column], sound, rate, float(_levels_db(sound, rate)[2].max()))
+        axes[0, column].set_title(name, fontsize=9, color="#333333")
+        axes[1, column].set_xlabel("seconds", fontsize=8)
+    axes[1, 0].set_ylabel("Hz", fontsize=8)
+    return figure
+
+
 def _draw_wave(axes: "Axes", sound: torch.Tensor, sample_rate: int, reach: float, colour: str) -> None:
     blocks = sound[: len(sound) // 600 * 600 or len(sound)]
     blocks = blocks.view(min(600, len(blocks)), -1)  # the outline that a screen can show
