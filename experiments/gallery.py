@@ -38,8 +38,8 @@ def page(folder: Path) -> str:
     lines = [
         "# Models that ship, and what they sound like",
         "",
-        "`drumblender checkpoints` lists them with their figures; a card each tells data, training, baselines",
-        "and limits. Made by `python -m experiments.gallery`.",
+        "`drumblender checkpoints` lists them with their figures; a card each tells data, training,",
+        "baselines and limits. Made by `python -m experiments.gallery`.",
     ]
     for card in sorted(folder.glob("*.md")):
         if sounds := sounds_of(card):
