@@ -18,10 +18,8 @@ Apart = Float[Tensor, "sounds parts"]
 _LOW_HZ, _RANGE_DB = 40.0, 70.0
 _RESOLUTIONS = ((0.128, 24), (0.032, 16))  # seconds of a window, bands
 _HEARD = 40.0  # independent things that a sound says: how much its squares weigh beside what is believed
-_NEAR, _ANYWHERE = (
-    0.15,
-    0.29,
-)  # deviation of the numbers from a given start, and of those drawn evenly in (0, 1)
+_NEAR = 0.15  # deviation of the numbers from a given start
+_ANYWHERE = 0.29  # of numbers drawn evenly in (0, 1)
 _EXACT = 1e-6  # squares below which nothing is nearer
 _STEP = 0.02  # of a range: between two renders that tell a slope
 _FURTHEST = 0.15  # of a range: that a number moves at once
@@ -116,9 +114,8 @@ class _Walk:
         self.objective, self.shape, self.renders = objective, shape, renders
         self.center, self.deviation = center, apart
         self.best, self.least = center, math.inf
-        self.cost = (
-            objective.space.num_genes + len(_DAMPINGS) + 3
-        )  # where it begins, heard and compared; its end, heard
+        # Slopes, steps, where it begins, heard and compared, and its end, heard.
+        self.cost = objective.space.num_genes + len(_DAMPINGS) + 3
         if self.left < self.cost:
             raise ValueError(
                 f"A newton search of {objective.space.num_genes} numbers needs {self.cost} renders a step, "
