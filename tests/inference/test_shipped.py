@@ -193,9 +193,8 @@ def test_what_ships_stays_small_and_is_in_the_index():
     assert {path.name for path in files if path.suffix == ".ckpt"} == {
         row.file for row in EVERY.values() if row.url is None
     }
-    assert {path.stem for path in Path(folder).glob("*.md")} == {
-        row.family or name for name, row in EVERY.items()
-    }
+    cards = {path.stem for path in Path(folder).glob("*.md")} - {"README"}  # which shows all sounds
+    assert cards == {row.family or name for name, row in EVERY.items()}
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if " -c " in row.trained["command"]])

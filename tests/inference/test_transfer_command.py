@@ -53,7 +53,7 @@ def test_a_folder_of_voices_becomes_a_folder_of_the_same_rates_and_lengths(check
 
 def test_what_becomes_silence_is_told(checkpoint, tmp_path, monkeypatch, caplog):
     voice = sing(tmp_path / "voices" / "one.wav")
-    assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0 and "silence" not in caplog.text
+    assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0 and "becomes silence" not in caplog.text
     monkeypatch.setattr(transfer_command, "transfer_file", lambda *given: {"seconds": 1.0, "peak": 0.0})
     assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0
     assert "one.wav becomes silence" in caplog.text
