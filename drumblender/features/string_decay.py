@@ -9,6 +9,7 @@ from torch import Tensor
 
 from drumblender.dsp.all_pole import sparse_all_pole, sparse_all_pole_inverse
 from drumblender.dsp.bands import band_powers
+from drumblender.dsp.kernels import readable
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.splines import spline_upsample
 from drumblender.dsp.strings import constrain_loop_coefficients, fractional_delay_taps
@@ -52,7 +53,8 @@ class StringDecay(Analysis):
             has them.
 
     Raises:
-        ValueError: A size out of range.
+        ValueError: A size out of range; of a call, a note shorter than 10 ms or not finite. A frame without a
+            pitch takes that of the note.
 
     Examples:
         >>> time_s = torch.arange(32000) / 16000
@@ -107,7 +109,10 @@ class StringDecay(Analysis):
     @torch.no_grad()
     def forward(self, batch: NoteBatch) -> Analysed:
         audio, pitch_hz = batch["audio"].float(), batch["f0_hz"].flatten(1)
-        f0_hz = pitch_hz.clamp(min=_LOWEST_HZ).nanmedian(dim=1, keepdim=True).values
+        self._check(audio)
+        pitch_hz = pitch_hz.nan_to_num(0.0, posinf=0.0).clamp(max=self.internal_rate / 2)
+        f0_hz = pitch_hz.where(pitch_hz > 0, torch.nan).nanmedian(dim=1, keepdim=True).values
+        f0_hz = f0_hz.nan_to_num(_LOWEST_HZ).clamp(min=_LOWEST_HZ)
         powers = band_powers(audio, **self.bands)
         level_db = _total_db(powers)
         floor_db = level_db.amax(dim=1, keepdim=True) + _FLOOR_DB
@@ -117,7 +122,7 @@ class StringDecay(Analysis):
         loop = self._loop(slopes, side, f0_hz)
         if self.rounds:
             heard = kaiser_resample(audio, self.sample_rate, self.internal_rate)
-            pitch_hz = torch.where(pitch_hz > 0, pitch_hz.clamp(min=_LOWEST_HZ), f0_hz)  # NaN is not above 0
+            pitch_hz = torch.where(pitch_hz > 0, pitch_hz.clamp(min=_LOWEST_HZ), f0_hz)
         for _ in range(self.rounds):
             played_db = _total_db(band_powers(self._played(heard, pitch_hz, loop), **self.bands))
             faster = wanted - self._slopes_db(torch.maximum(played_db[:, : level_db.shape[1]], floor_db))
@@ -126,6 +131,14 @@ class StringDecay(Analysis):
         middle = audio.new_full((len(audio), self.excitation_frames, self.excitation_order), 0.5)
         controls = loop | {"excitation_taps": middle, "excitation_gain": middle[..., :1]}
         return Analysed(controls, _at(10 * torch.log10(powers.clamp(min=_LEAST)), self.loop_frames))
+
+    def _check(self, audio: Audio) -> None:
+        if audio.shape[1] < self.hop_length:
+            raise ValueError(
+                f"{audio.shape[1]} samples are too few to fade: a note has {self.hop_length} or more."
+            )
+        if readable(audio) and not audio.isfinite().all():
+            raise ValueError("A note holds NaN or infinite samples.")
 
     def _loop(
         self,

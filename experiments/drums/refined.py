@@ -42,13 +42,21 @@ class Refinement(NamedTuple):
 
 
 def drums_of(folder: Path, each: int) -> dict[str, list[Path]]:
-    """Drums of the test kits by class, ``each`` of a class, evenly through their order."""
+    """Drums of the test kits by class, ``each`` of a class, evenly through their order.
+
+    Raises:
+        ValueError: There is none, or none is asked for.
+    """
+    if each < 1:
+        raise ValueError(f"--each starts at 1, got {each}.")
     kits = yaml.safe_load(DATA.read_text())["init_args"]["test_kits"]
     found: dict[str, list[Path]] = defaultdict(list)
     with (folder / "SOURCES.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["kit"] in kits and row["label"] in CLASSES:
                 found[row["label"]].append(folder / row["file"])
+    if not found:
+        raise ValueError(f"{folder} holds no drum of the test kits {', '.join(kits)}.")
     return {
         label: sorted(found[label])[:: max(1, len(found[label]) // each)][:each]
         for label in CLASSES
@@ -110,10 +118,9 @@ def main(args: list[str] | None = None) -> int:
     loaded = load_checkpoint(find_checkpoint(given.checkpoint))
     chosen = drums_of(given.raw_dir, given.each)
     found = {label: [refined(loaded, path, given.steps) for path in paths] for label, paths in chosen.items()}
-    said = f"{given.checkpoint}, {given.steps} steps, {given.each} of each class (MR-STFT / LSD / BLD)"
-    text = (
-        f"`python -m experiments.drums.refined DRUMS`: {said}, {time.strftime('%Y-%m-%d')}\n\n{table(found)}"
-    )
+    settings = f"--each {given.each} --steps {given.steps} --checkpoint {given.checkpoint}"
+    said = f"`python -m experiments.drums.refined DRUMS {settings}` (MR-STFT / LSD / BLD)"
+    text = f"{said}, {time.strftime('%Y-%m-%d')}\n\n{table(found)}"
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / f"refined_{Path(given.checkpoint).stem}.md").write_text(text, encoding="utf-8")
     print(text)

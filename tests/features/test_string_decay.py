@@ -111,3 +111,18 @@ def test_frames_without_a_pitch_take_that_of_the_note():
     pitch_hz[:, ::7], pitch_hz[:, 1::9] = 0.0, float("nan")
     holed = StringDecay()({"audio": plucked(0.99), "f0_hz": pitch_hz}).controls
     torch.testing.assert_close(holed["loop_gain"], whole["loop_gain"], atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("pitch_hz", [0.0, float("nan"), float("inf"), 30000.0, 5.0])
+def test_a_note_of_no_pitch_has_controls_inside_their_range(pitch_hz):
+    found = StringDecay()({"audio": plucked(0.99), "f0_hz": torch.full((1, 125), pitch_hz)}).controls
+    for value in found.values():
+        assert value.isfinite().all() and value.min() > 0 and value.max() < 1
+
+
+def test_what_is_no_note_is_told():
+    pitch_hz = torch.full((1, 1), 220.0)
+    with pytest.raises(ValueError, match="100 samples are too few"):
+        StringDecay()({"audio": torch.zeros(1, 100), "f0_hz": pitch_hz})
+    with pytest.raises(ValueError, match="NaN"):
+        StringDecay()({"audio": torch.full((1, 16000), float("nan")), "f0_hz": pitch_hz})
