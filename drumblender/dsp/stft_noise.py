@@ -83,4 +83,4 @@ def mean_square_of_bands(magnitude: Float[Tensor, "*batch bands"]) -> Float[Tens
         tensor(0.0100)
     """
     left, right = magnitude[..., :-1], magnitude[..., 1:]
-    return ((left.square() + left * right + right.square()) / 3).mean(dim=-1)
+    return torch.addcmul(right.square(), left, left + right).mean(dim=-1) / 3

@@ -21,7 +21,8 @@ _CHECKED_FRAMES = 200
 def traced(step: FrameStep) -> torch.jit.ScriptModule:
     """The step as TorchScript: called as the step is."""
     with warnings.catch_warnings(action="ignore"), torch.no_grad():  # of sizes, which do not change
-        return torch.jit.freeze(torch.jit.trace(step, _example(step), check_trace=False))
+        frozen = torch.jit.freeze(torch.jit.trace(step, _example(step), check_trace=False))
+        return torch.jit.optimize_for_inference(frozen)
 
 
 def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) -> float:

@@ -79,19 +79,22 @@ class FrameStep(nn.Module):
         self.inputs = player.hears
         self.late_samples = n_fft // 2 if self.has_noise else hop_length
         hops = -(-n_fft // hop_length)  # a sample of the noise lies in so many frames
+        self.last = hops - 1
         window = torch.hann_window(n_fft)
         weights = torch.nn.functional.pad(window.square(), (0, hops * hop_length - n_fft))
+        weights = weights.view(hops, hop_length)
         share = torch.arange(hop_length, dtype=torch.float64) / hop_length
-        size = player.control_sizes[player.names["amp"]]
+        pitch = torch.stack([torch.ones_like(share), share])  # from one frame, on a line to the next
+        order = torch.arange(1.0, player.control_sizes[player.names["amp"]] + 1)[:, None]
         constants = {
             "window": window,
-            "weights": weights.view(hops, hop_length),
-            "ages": torch.arange(hops),
-            "share": share,
-            "ramp": share.cumsum(0),  # a pitch that moves on a line, summed
-            "steps": torch.arange(1, hop_length + 1, dtype=torch.float64),
-            "order": torch.arange(1.0, size + 1)[:, None],
-            "speed": 2 * torch.pi * torch.arange(1.0, size + 1)[:, None],
+            "weights": weights,
+            "overlap": weights.cumsum(dim=0).clamp(min=1e-11),  # with so many frames before
+            "share": share.float(),
+            "silence": torch.zeros(hop_length),
+            "lines": torch.cat([pitch.cumsum(dim=1) / player.sample_rate, pitch], dim=1),
+            "order": order,
+            "speed": 2 * torch.pi * order,
         }
         if self.has_noise:
             bands = torch.eye(player.control_sizes[player.names["magnitude"]])
@@ -130,9 +133,9 @@ class FrameStep(nn.Module):
             state: From ``initial``, or from the last call.
         """
         hidden, count, turns, last_hz, last_amp = state[:5]
-        batch = {name: curves[:, place, None] for place, name in enumerate(self.inputs)}
+        batch = dict(zip(self.inputs, curves.split(1, dim=1), strict=True))
         controls, after = play_frames(self.player, hidden, batch)
-        f0_hz, amp = curves[0, :1], controls["amp"][0, 0]
+        f0_hz, amp = batch["f0_hz"].flatten(), controls["amp"].flatten()
         played, turns = self._harmonics(turns, last_hz, f0_hz * count.clamp(max=1), last_amp, amp)
         harmonics = (hidden if after is None else after, count + 1, turns, f0_hz, amp)
         if not self.has_noise:
@@ -140,10 +143,10 @@ class FrameStep(nn.Module):
         waiting, under, sound = state[5:]
         hop = self.hop_length
         waiting = torch.cat([waiting[hop:], played])
-        gain = controls["magnitude"][0, 0] @ self.spread
-        sound = sound + filter_frame(under * self.window, gain) * self.window
-        ready = waiting[:hop] + sound[:hop] / self._weight(count, hop)
-        sound = torch.cat([sound[hop:], sound.new_zeros(hop)])
+        gain = controls["magnitude"].flatten() @ self.spread
+        sound = torch.addcmul(sound, filter_frame(under * self.window, gain), self.window)
+        done, sound = sound.split([hop, self.n_fft - hop])
+        ready, sound = waiting[:hop] + done / self._overlap(count), torch.cat([sound, self.silence])
         return ready, *harmonics, waiting, torch.cat([under[hop:], noise]), sound
 
     def rest(self, *state: Tensor) -> Float[Tensor, "samples"]:
@@ -151,26 +154,30 @@ class FrameStep(nn.Module):
         if not self.has_noise:
             return torch.zeros(0)
         left, count, hop = self.n_fft // 2 - self.hop_length, state[1], self.hop_length
-        weights = [self._weight(count + later, hop, missing=1 + later) for later in range(-(-left // hop))]
+        ages = torch.arange(len(self.weights))
+        weights = [
+            (((ages <= count + later) & (ages > later)).float() @ self.weights).clamp(min=1e-11)
+            for later in range(-(-left // hop))
+        ]
         return state[5][hop:] + state[7][:left] / torch.cat(weights)[:left]
 
-    def _weight(self, count: Tensor, hop: int, missing: int = 0) -> Float[Tensor, "hop"]:
+    def _overlap(self, count: Tensor) -> Float[Tensor, "hop"]:
         """Squares of the windows that overlap in the hop that leaves, with ``count`` frames before."""
-        there = (self.ages <= count) & (self.ages >= missing)
-        return (there.to(self.weights)[None] @ self.weights)[0].clamp(min=1e-11)
+        return self.overlap.index_select(0, count.long().clamp(max=self.last))[0]
 
     def _harmonics(
         self, turns: Tensor, last_hz: Tensor, f0_hz: Tensor, last_amp: Tensor, amp: Tensor
     ) -> tuple[Tensor, Tensor]:
         """A hop from one frame to the next; of frequency 0 where there is none before."""
-        rate = self.player.sample_rate
-        last_hz, step_hz = last_hz.double(), (f0_hz - last_hz).double()
-        turns = turns + (last_hz * self.steps + step_hz * self.ramp) / rate
+        pair = torch.cat([last_hz, f0_hz - last_hz]).double()
+        advance, pitch_hz = (pair @ self.lines).split(self.hop_length)
+        turns = turns + advance
         turns = turns - turns.floor()
-        reach = (rate / 2 / (last_hz + step_hz * self.share)).ceil().float()  # lower orders are audible
-        audible = (reach - self.order).clamp(0, 1)
-        played = torch.stack([last_amp, amp]) @ (audible * self.speed * turns.float()).sin()
-        return torch.lerp(played[0], played[1], self.share.float()), turns[-1:]
+        reach = (self.player.sample_rate / 2 / pitch_hz).ceil().float()  # lower orders are audible
+        audible = (reach - self.order).clamp_(0, 1)
+        waves = (self.speed * turns.float()).sin_().mul_(audible)
+        before, after = (torch.stack([last_amp, amp]) @ waves).unbind()
+        return torch.lerp(before, after, self.share), turns[-1:]
 
 
 class SteppedStream:

@@ -65,16 +65,18 @@ def _trained(network: nn.GRU, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]
 
 def _one_frame(network: nn.GRU, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Two products a layer, without what a sequence needs around them."""
-    row, last, size = x[:, 0], [], network.hidden_size
+    row, last, sizes = x.squeeze(1), [], [2 * network.hidden_size, network.hidden_size]
     for layer in range(network.num_layers):
         if layer and network.dropout:
             row = F.dropout(row, network.dropout, network.training)
         w_ih, w_hh, b_ih, b_hh = _weights(network, layer)
-        given, heard, before = F.linear(row, w_ih, b_ih), F.linear(state[layer], w_hh, b_hh), state[layer]
-        reset, update = (given + heard)[:, : 2 * size].sigmoid().split(size, dim=1)
-        row = torch.lerp((given[:, 2 * size :] + reset * heard[:, 2 * size :]).tanh(), before, update)
+        before = state[layer]
+        given, given_new = F.linear(row, w_ih, b_ih).split(sizes, dim=1)
+        heard, heard_new = F.linear(before, w_hh, b_hh).split(sizes, dim=1)
+        reset, update = (given + heard).sigmoid().chunk(2, dim=1)
+        row = torch.lerp(torch.addcmul(given_new, reset, heard_new).tanh(), before, update)
         last.append(row)
-    return row[:, None], torch.stack(last)
+    return row.unsqueeze(1), torch.stack(last)
 
 
 def _weights(network: nn.GRU, layer: int) -> list[Tensor]:
