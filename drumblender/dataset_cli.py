@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from drumblender.console import UsageError, config_reason, exit_status, log_to_terminal
+from drumblender.process import settle
 from drumblender.shipped import find_shipped, name_shipped_parts
 from drumblender.sound_files import printable
 from drumblender.yaml_check import check_yaml
@@ -23,6 +24,7 @@ PROGRAM = "drumblender-dataset"
 
 def main(args: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
+    settle()
     own, overrides = _split(sys.argv[1:] if args is None else args)
     options = _parser().parse_args(own)
     log_to_terminal(debug=options.debug)

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
@@ -207,6 +208,14 @@ class TaskCLI(LightningCLI):
         self._dump_config()
         self.model.config = {key: self.config_dump[key] for key in ("model", "data", "seed_everything")}
         self.model.config["name"] = self.run_name
+
+    def _dump_config(self) -> None:
+        """As Lightning does, but without checking once more what was parsed."""
+        if not hasattr(self, "config_dump"):
+            text = self.parser.dump(
+                self.config, format="yaml", skip_link_targets=False, skip_unset=False, skip_validation=True
+            )
+            self.config_dump = yaml.safe_load(text)[self.subcommand]
 
     def fit(self, **kwargs: Any) -> None:
         try:

@@ -68,7 +68,12 @@ class SaveRunConfig(SaveConfigCallback):
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.parser.save(
-                self.config, path, skip_unset=False, overwrite=self.overwrite, multifile=self.multifile
+                self.config,
+                path,
+                skip_unset=False,
+                skip_validation=True,  # what was parsed was checked
+                overwrite=self.overwrite,
+                multifile=self.multifile,
             )
 
     def keep(self, config: Namespace) -> None:
