@@ -12,12 +12,17 @@ import torch
 from torch import Tensor
 from torchlpc import sample_wise_lpc
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import Floor, compare, cost
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.splines import _hermite_plain, _slope_matrix
 from drumblender.dsp.strings import _taps_plain, constrain_loop_coefficients
 from drumblender.dsp.windows import place_windows
 from drumblender.synths import StringSynth
+
+
+def share(found: Tensor, exact: Tensor) -> float:
+    """Largest error, as a share of the largest value."""
+    return ((found - exact).abs().max() / exact.abs().max()).item()
 
 
 def dense_rows(lag: Tensor, taps: Tensor, width: int) -> Tensor:
@@ -45,6 +50,13 @@ def dense_resynthesis(synth: StringSynth, raw: dict[str, Tensor], source: Tensor
     starts = [int(start * synth.internal_rate) for start in synth.onset_s]
     ringing = sample_wise_lpc(whitened * place_windows(ones, starts, num_samples), rows)
     return kaiser_resample(ringing, synth.internal_rate, synth.sample_rate)[:, : source.shape[1]]
+
+
+def floor_of(synth: StringSynth, batch: int, num_samples: int) -> Floor:
+    """For each sample inside: five splines, a softmax, the inverse and the loop, about 100 operations, and
+    twice that for the way back; three resamplings, one of them on that way, of 68 products a sample."""
+    internal = num_samples * synth.internal_rate / synth.sample_rate
+    return Floor(batch * internal * (300 + 3 * 2 * 68), 4 * 4 * batch * num_samples)
 
 
 def main() -> None:
@@ -75,10 +87,16 @@ def main() -> None:
 
     with torch.no_grad():
         controls = {name: value if name == "f0_hz" else value.sigmoid() for name, value in raw.items()}
-        expected = dense_resynthesis(synth, raw, source)
-        error = (synth(controls, num_samples, source) - expected).abs().max() / expected.abs().max()
-    print(f"batch {options.batch}, {options.seconds} s; the two differ by {error:.1e} of the peak at most\n")
-    compare("resynthesis, forward and backward", cost(ours, 7), cost(plain, 2))
+    exact = {name: value.detach().double().requires_grad_() for name, value in raw.items()}
+    expected = dense_resynthesis(synth, exact, source.double())
+    expected.backward(slope.double())
+    ours()
+    with torch.no_grad():
+        errors = [share(synth(controls, num_samples, source), expected)]
+        errors += [share(raw[name].grad, exact[name].grad) for name in ("f0_hz", "loop_taps", "loop_gain")]
+    print(f"batch {options.batch}, {options.seconds} s; errors of sound and gradients: {errors}\n")
+    floor = floor_of(synth, options.batch, num_samples)
+    compare("resynthesis, forward and backward", cost(ours, 7), cost(plain, 2), floor, errors)
 
 
 if __name__ == "__main__":

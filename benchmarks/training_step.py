@@ -15,6 +15,7 @@ MB and more back to the system and take them again page by page, a quarter of ou
 """
 
 import argparse
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -22,8 +23,9 @@ from unittest.mock import patch
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import compare, interleaved
+from benchmarks.measure import Floor, compare, interleaved
 from drumblender.controllers import HeardControls, SplitHead
 from drumblender.encoders import Encoder, SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
@@ -105,7 +107,8 @@ def encoder_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtyp
 def tcn_of(task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> Callable[[], None]:
     """The TCN alone, forward and backward."""
     audio, synth = batch["audio"], task.voices["transient"].synth
-    embedding = torch.randn(len(audio), 1, synth.control_sizes["embedding"])
+    generator = torch.Generator().manual_seed(0)
+    embedding = torch.randn(len(audio), 1, synth.control_sizes["embedding"], generator=generator).to(audio)
     return there_and_back(synth, dtype, {"embedding": embedding}, audio.shape[-1], audio)
 
 
@@ -140,6 +143,28 @@ def plainly(call: Callable[[], None]) -> Callable[[], None]:
     return step
 
 
+def floor_of(plain: Callable[[], None]) -> Floor:
+    """Products and sums of matrices and convolutions, both ways; what goes in and out is little beside."""
+    with FlopCounterMode(display=False) as counted:
+        plain()
+    return Floor(counted.get_total_flops(), 0)
+
+
+def error_of(make: Callable, task: DrumTask, batch: dict[str, torch.Tensor], dtype: torch.dtype) -> float:
+    """Of the gradient of all weights, against plain float64, as a share of its length."""
+    exact_task = copy.deepcopy(task).double()
+    exact_batch = {name: value.double() for name, value in batch.items()}
+    exact = _gradient(plainly(make(exact_task, exact_batch, torch.float64)), exact_task)
+    found = _gradient(make(task, batch, dtype), task)
+    return ((found - exact).norm() / exact.norm()).item()
+
+
+def _gradient(call: Callable[[], None], task: DrumTask) -> torch.Tensor:
+    task.zero_grad()
+    call()
+    return torch.cat([p.grad.double().flatten() for p in task.parameters() if p.grad is not None])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=MODELS, default="published")
@@ -153,10 +178,14 @@ def main() -> None:
     print(f"{args.model}: batch {sizes.batch}, {sizes.num_samples} samples, {args.threads} threads\n")
     for title, make in {"encoder": encoder_of, "TCN": tcn_of, "training step": step_of}.items():
         calls = {name: make(task, batch, dtype) for name, dtype in DTYPES.items()}
-        costs = interleaved({"plain": plainly(make(task, batch, torch.float32)), **calls}, args.rounds)
-        for name in DTYPES:
+        plain = plainly(make(task, batch, torch.float32))
+        floor = floor_of(plain)
+        costs = interleaved({"plain": plain, **calls}, args.rounds)
+        for name, dtype in DTYPES.items():
             title_line = f"{title}, ours in {name} against plain nn.Conv1d in float32"
-            compare(title_line, costs[name], costs["plain"])
+            # A whole step draws noise, which is another one in float64.
+            errors = [] if make is step_of else [error_of(make, task, batch, dtype)]
+            compare(title_line, costs[name], costs["plain"], floor, errors)
 
 
 if __name__ == "__main__":
