@@ -21,7 +21,7 @@ import torch
 from benchmarks.workloads import WORKLOADS
 
 HERE = Path(__file__).resolve().parents[1]
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @contextmanager
@@ -40,12 +40,12 @@ def checked_out(commit: str) -> Iterator[Path]:
 class Side:
     """One version at work, in a process of its own that waits to be told."""
 
-    def __init__(self, checkout: Path, workload: str, result: Path) -> None:
+    def __init__(self, checkout: Path, workload: str, result: Path, threads: int = 1) -> None:
         script = HERE / "benchmarks" / "workloads.py"
         self.result = result
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-W", "ignore", str(script), workload, str(result)],
-            env=os.environ | _ONE_THREAD | {"PYTHONPATH": str(checkout)},
+            env=os.environ | dict.fromkeys(_THREADS, str(threads)) | {"PYTHONPATH": str(checkout)},
             cwd=checkout,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -60,11 +60,12 @@ class Side:
         self.process.stdin.close()
         self.process.wait()
 
-    def cpu_s(self) -> float:
-        """CPU seconds of one more call."""
+    def seconds(self) -> tuple[float, float]:
+        """Seconds of the processor and of the clock that one more call takes."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self._answer())
+        cpu_s, wall_s = self._answer().split()
+        return float(cpu_s), float(wall_s)
 
     def _answer(self) -> str:
         line = self.process.stdout.readline()
@@ -80,7 +81,7 @@ def compare(workload: str, before: Path, rounds: int) -> tuple[float, float, flo
             stack.enter_context(Side(checkout, workload, Path(folder) / f"{number}.pt"))
             for number, checkout in enumerate((before, HERE))
         ]
-        turns = [[side.cpu_s() for side in sides] for _ in range(rounds)]
+        turns = [[side.seconds()[0] for side in sides] for _ in range(rounds)]
         old, new = (torch.load(side.result, weights_only=True) for side in sides)
     apart = (new - old).abs().max() / old.abs().max() if new.shape == old.shape else torch.tensor(torch.nan)
     return *(min(turn) for turn in zip(*turns, strict=True)), apart.item()

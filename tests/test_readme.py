@@ -109,6 +109,6 @@ def test_the_layout_is_true():
 def test_every_benchmark_is_told():
     told = re.search(r"in one run: (.*?)\.", README.read_text(), re.DOTALL)[1]
     there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-    others = {"table", "against", "faults"}
+    others = {"table", "against", "threads", "faults"}
     assert set(re.split(r",\s+", told)) == there - others - {"__init__", "measure", "workloads"}
     assert all(f"`python -m benchmarks.{name}" in README.read_text() for name in others)
