@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from drumblender import __version__
-from drumblender.console import UsageError, exit_status, log_to_terminal
+from drumblender.console import UsageError, exit_status, log_to_terminal, show_rows
 from drumblender.inference.shelf import HUB, find_checkpoint
 from drumblender.options import converting, judging, playing
 from drumblender.process import settle
-from drumblender.shipped import find_shipped, no_such_checkpoint, shipped_dir, shipped_row
+from drumblender.shipped import Shipped, find_shipped, no_such_checkpoint, shipped_dir, shipped_row
 from drumblender.yaml_check import check_yaml
 
 HELP = """\
@@ -218,6 +218,14 @@ def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:
     return values, rest
 
 
+def card_rows(row: Shipped) -> list[tuple[str, str]]:
+    """What the card of a checkpoint says of items left out of its training, for who heard made-up ones."""
+    from drumblender.callbacks.baselines import verdict  # after Lightning
+
+    said = f"{verdict({'model': row.metrics, **row.baselines})}, its card says: {row.card}"
+    return [("on what it is for, it", said)]
+
+
 def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> int:
     if not args:
         instead = "" if verb == "fit" else ", or a checkpoint"
@@ -226,6 +234,7 @@ def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> i
     from drumblender.originals.rerun import expand_checkpoint, names_checkpoint
     from drumblender.trust import find_modules_in, listed_imports_only, trusted
 
+    row, made_up = shipped_row(Path(args[0]).stem) if ships else None, None
     if ships and verb != "fit" and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args):
         from drumblender.inference.made_up import made_up_data
 
@@ -242,4 +251,7 @@ def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> i
     with expand_checkpoint(verb, args, trust) as expanded:
         lock = listed_imports_only(trust, "lightning", "drumblender.callbacks") if stranger else nullcontext()
         with lock:
-            return run_verb(verb, expanded, debug=debug, prepared_only=prepared_only)
+            status = run_verb(verb, expanded, debug=debug, prepared_only=prepared_only)
+    if status == 0 and verb == "test" and made_up and row and row.baselines:
+        show_rows(card_rows(row))
+    return status

@@ -1,8 +1,10 @@
 """Runs one function on many items: on all cores, or on a cluster."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -15,6 +17,7 @@ Backend = Literal["local", "threads", "processes", "ray", "dask"]
 # ready for work only after 5 s of imports.
 _FEW_JOBS = 4
 _FEW_ITEMS = 2000
+_TASKS_A_WORKER = 4  # of ray that wait, so that no worker does
 
 
 def run_parallel(
@@ -44,20 +47,17 @@ def run_parallel(
         raise ValueError(f"At least one worker is needed, got jobs={jobs}.")
     if not items:
         return
+    if backend == "ray":
+        yield from _on_ray(function, items, jobs)
+        return
     calls = [delayed(function)(item) for item in items]
-    on_cluster = backend in ("ray", "dask")
-    workers = -1 if on_cluster and jobs is None else min(jobs or cpu_count(), len(items))
+    workers = -1 if backend == "dask" and jobs is None else min(jobs or cpu_count(), len(items))
     with (
         _place(backend, workers, len(items)) as (name, settings),
         parallel_config(name, n_jobs=workers, **settings),
     ):
         if name == "threading":
             yield from _in_threads(function, items, workers)
-        elif backend == "ray":  # joblib cannot stream results from a pool of this kind: take them in turns
-            parallel = Parallel(max_nbytes=None)
-            turn = 8 * parallel._effective_n_jobs()
-            for start in range(0, len(calls), turn):
-                yield from parallel(calls[start : start + turn])
         else:
             yield from Parallel(return_as="generator_unordered", max_nbytes=None)(calls)
 
@@ -65,13 +65,7 @@ def run_parallel(
 @contextmanager
 def _place(backend: Backend, workers: int, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and settings of joblib's backend; joins or starts a cluster for as long as the context lasts."""
-    if backend == "ray":
-        _need("ray")
-        from ray.util.joblib import register_ray
-
-        register_ray()
-        yield "ray", {}
-    elif backend == "dask":
+    if backend == "dask":
         _need("distributed")
         from distributed import Client
 
@@ -82,6 +76,36 @@ def _place(backend: Backend, workers: int, count: int) -> Iterator[tuple[str, di
             yield "threading", {}
     else:
         yield "loky", {"inner_max_num_threads": 1}
+
+
+def _on_ray(
+    function: Callable[[Given], Result], items: Sequence[Given], jobs: int | None
+) -> Iterator[Result]:
+    """As tasks, a few for each worker at a time: ray behind joblib starts new workers for every turn."""
+    _need("ray")
+    import ray
+
+    quietly = {"logging_level": "ERROR", "log_to_driver": False}
+    if started := not ray.is_initialized():
+        try:
+            ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), **quietly)
+        except ConnectionError:  # no cluster: one on this machine
+            ray.init(address="local", num_cpus=jobs, include_dashboard=False, **quietly)
+    task = ray.remote(lambda item: function(item))  # a partial is no function to ray
+    waiting, ahead = [], iter(items)
+    most = _TASKS_A_WORKER * (jobs or max(1, int(ray.cluster_resources().get("CPU", 1))))
+    try:
+        while True:
+            waiting += [task.remote(item) for item in islice(ahead, most - len(waiting))]
+            if not waiting:
+                return
+            done, waiting = ray.wait(waiting)
+            yield ray.get(done[0])
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None  # as it was there, without the traceback of the worker
+    finally:
+        if started:
+            ray.shutdown()
 
 
 def _in_threads(
