@@ -12,7 +12,7 @@ import yaml
 
 import drumblender as db
 from drumblender.atomic import sha256_of
-from drumblender.cli import run
+from drumblender.cli import card_rows, run
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.shipped import Shipped, no_such_checkpoint, read_index, shipped_row
 from drumblender.weights_check import load_weights
@@ -70,6 +70,11 @@ def test_a_file_of_that_path_wins(shelf, tmp_path, monkeypatch):
     Path("checkpoints").mkdir()
     Path("checkpoints/kit").write_bytes(b"mine")
     assert find_checkpoint("checkpoints/kit").read_bytes() == b"mine"
+
+
+def test_who_heard_made_up_sounds_is_told_what_the_card_says(shelf):
+    ((_, said),) = card_rows(shipped_row("kit"))
+    assert "beats its best baseline by 33 % (mrstft 1; untrained 1.5)" in said and "kit.md" in said
 
 
 def test_a_name_that_is_none_is_told_with_near_ones(shelf, capfd):

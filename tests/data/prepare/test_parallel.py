@@ -1,4 +1,4 @@
-"""Work on a cluster: what of Ray is used, by a stand-in of it; the real one was tried by hand (docs/scale.md)."""
+"""Work on a cluster: what of Ray is used, by a stand-in of it; docs/scale.md has what the real one did."""
 
 import sys
 from types import SimpleNamespace
