@@ -39,6 +39,7 @@ def run_parallel(
 
     Raises:
         ModuleNotFoundError: The cluster's package is absent; says how to install it.
+        ConnectionError: There is no cluster of Ray where ``RAY_ADDRESS`` says.
     """
     # joblib takes 0.15 s to import.
     from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -87,9 +88,12 @@ def _on_ray(
 
     quietly = {"logging_level": "ERROR", "log_to_driver": False}
     if started := not ray.is_initialized():
+        named = os.environ.get("RAY_ADDRESS")
         try:
-            ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), **quietly)
-        except ConnectionError:  # no cluster: one on this machine
+            ray.init(address=named or "auto", **quietly)
+        except ConnectionError as error:
+            if named:
+                raise ConnectionError(f"No Ray cluster answers at RAY_ADDRESS={named}.") from error
             ray.init(address="local", num_cpus=jobs, include_dashboard=False, **quietly)
     task = ray.remote(lambda item: function(item))  # a partial is no function to ray
     waiting, ahead = [], iter(items)

@@ -78,6 +78,12 @@ def test_a_cluster_that_is_named_is_joined(ray, monkeypatch):
     assert ray.started == ["ray://head:10001"]
 
 
+def test_a_cluster_that_is_named_and_absent_is_no_reason_to_work_here(ray, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(ConnectionError, match="No Ray cluster answers at RAY_ADDRESS=auto"):
+        list(run_parallel(abs, [-1], backend="ray"))
+
+
 def test_an_error_of_a_task_comes_as_it_was(ray):
     with pytest.raises(ZeroDivisionError):
         list(run_parallel((1).__truediv__, [1, 0], backend="ray"))
