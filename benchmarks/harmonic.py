@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Floor, compare, cost
+from benchmarks.measure import Floor, compare, cost, share
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.harmonics import harmonic_bank, harmonic_bank_plain
 
@@ -49,7 +49,7 @@ def measure(title: str, inputs: list[Tensor], **settings) -> None:
     errors = []
     for name, render in (("ours", harmonic_bank), ("plain, float32", careful_way)):
         found = forward_backward(render, inputs, **settings)
-        shares = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
+        shares = [share(*pair) for pair in zip(found, exact, strict=True)]
         errors.append(shares)
         print(f"{name:22}" + "".join(f"{share:10.1e}" for share in shares))
     costs = [

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.measure import compare, cost
+from benchmarks.measure import compare, cost, share
 from drumblender.dsp.all_pole import Kernel, sparse_all_pole
 from drumblender.dsp.decays import _decay_plain, _phase, decay_rate, decaying_sweep
 from drumblender.dsp.filters import biquad, biquad_plain, lowpass_coefficients
@@ -150,7 +150,7 @@ def main() -> None:
         exact = forward_backward(plain, [value.double() for value in inputs])
         for label, op in (("ours", ours), ("plain", plain)):
             found = forward_backward(op, inputs)
-            shares = (((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True))
+            shares = (share(*pair) for pair in zip(found, exact, strict=True))
             print(f"{name}, {label:5}: error against float64" + "".join(f"{share:10.1e}" for share in shares))
         costs = [cost(lambda op=op, given=inputs: forward_backward(op, given), 9) for op in (ours, plain)]
         compare(f"{name} on {given.device}, batch {given.batch}, with gradients", *costs)

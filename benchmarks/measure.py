@@ -46,6 +46,11 @@ def fft_flop(n_fft: int) -> float:
     return 2.5 * n_fft * math.log2(n_fft)
 
 
+def share(found: torch.Tensor, exact: torch.Tensor) -> float:
+    """Largest error, as a share of the largest value."""
+    return ((found - exact).abs().max() / exact.abs().max()).item()
+
+
 def cost(call: Callable[[], object], repeats: int = 5) -> Cost:
     """Measure ``call`` after one call to warm up, so neither compiling nor first use of a library counts."""
     call()

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Floor, compare, cost
+from benchmarks.measure import Floor, compare, cost, share
 from drumblender.dsp.filtered_noise import filtered_noise
 from drumblender.dsp.noise import white_noise
 from drumblender.dsp.oscillators import damped_sines, modal_bank, modal_bank_plain
@@ -68,13 +68,10 @@ def errors() -> list[float]:
     print("error against float64:     audio      freq       amp     phase")
     for name, render in (("ours", fused), ("plain", plain)):
         results = forward_backward(render, inputs)
-        shares = [
-            (found - truth).abs().max() / truth.abs().max()
-            for found, truth in zip(results, exact, strict=True)
-        ]
+        shares = [share(*pair) for pair in zip(results, exact, strict=True)]
         if name == "ours":
-            ours = [share.item() for share in shares]
-        print(f"{name:22}" + "".join(f"{share:10.1e}" for share in shares))
+            ours = shares
+        print(f"{name:22}" + "".join(f"{error:10.1e}" for error in shares))
     print()
     return ours
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Floor, compare, fft_flop, interleaved
+from benchmarks.measure import Floor, compare, fft_flop, interleaved, share
 from drumblender.dsp.band_filter import filter_bands, filter_bands_plain
 from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.filtered_noise import filtered_noise, filtered_noise_plain
@@ -30,7 +30,7 @@ def measure(
     """Errors against the formula in float64, then costs."""
     exact = forward_backward(partial(plain, noise.double()), levels.double())
     found = forward_backward(partial(ours, noise), levels)
-    errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
+    errors = [share(*pair) for pair in zip(found, exact, strict=True)]
     print(f"{title}: error against float64 {errors[0]:.1e}, of the gradient {errors[1]:.1e}")
     calls = {
         name: lambda op=op: forward_backward(partial(op, noise), levels)

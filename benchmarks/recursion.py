@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchlpc import sample_wise_lpc
 
-from benchmarks.measure import Floor, compare, interleaved
+from benchmarks.measure import Floor, compare, interleaved, share
 from drumblender.dsp.all_pole import all_pole
 
 BATCH, NUM_SAMPLES = 8, 16_000
@@ -37,7 +37,7 @@ def measure(order: int) -> None:
     filters = {"ours": all_pole, "torchlpc": by_torchlpc}
     for name, filter in filters.items():
         found = forward_backward(filter, signal, rows)
-        shares = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
+        shares = [share(*pair) for pair in zip(found, exact, strict=True)]
         if name == "ours":
             errors = shares
         print(f"{name:9}: error against float64" + "".join(f"{share:10.1e}" for share in shares))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchaudio.functional import lfilter
 
-from benchmarks.measure import Floor, compare, cost, fft_flop
+from benchmarks.measure import Floor, compare, cost, fft_flop, share
 from drumblender.dsp.loudness import k_weighting_coefficients
 from drumblender.dsp.moments import analysis_window
 from drumblender.features import (
@@ -118,11 +118,6 @@ def floor_of(*, synth: bool, features: bool, ways: int) -> Floor:
     flop = 60 * RATE if synth else 0
     flop += 66 * (2 * (fft_flop(2048) + 10 * 1025) + 2 * 9 * 2048) if features else 0
     return Floor(ways * BATCH * flop, 4 * BATCH * RATE)
-
-
-def share(found: Tensor, exact: Tensor) -> float:
-    """Largest error, as a share of the largest value."""
-    return ((found - exact).abs().max() / exact.abs().max()).item()
 
 
 def main() -> None:

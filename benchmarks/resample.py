@@ -10,7 +10,7 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from benchmarks.measure import Floor, compare, interleaved
+from benchmarks.measure import Floor, compare, interleaved, share
 from drumblender.dsp.resample import KAISER, kaiser_resample, resample_plain, windowed_sinc
 
 PAIRS = (44100, 48000), (48000, 44100), (16000, 41000), (41000, 16000), (44100, 16000)
@@ -50,7 +50,7 @@ def main() -> None:
         calls = {"soxr": lambda columns=columns, pair=pair: soxr.resample(columns, *pair)}
         for name, way in ways.items():
             found = forward_backward(way, x)
-            errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(found, exact, strict=True)]
+            errors = [share(*pair) for pair in zip(found, exact, strict=True)]
             if name == "ours":
                 our_errors = errors
             print(f"{name}: error against float64 {errors[0]:.1e}, of the gradient {errors[1]:.1e}")

@@ -12,17 +12,12 @@ import torch
 from torch import Tensor
 from torchlpc import sample_wise_lpc
 
-from benchmarks.measure import Floor, compare, cost
+from benchmarks.measure import Floor, compare, cost, share
 from drumblender.dsp.resample import kaiser_resample
 from drumblender.dsp.splines import _hermite_plain, _slope_matrix
 from drumblender.dsp.strings import _taps_plain, constrain_loop_coefficients
 from drumblender.dsp.windows import place_windows
 from drumblender.synths import StringSynth
-
-
-def share(found: Tensor, exact: Tensor) -> float:
-    """Largest error, as a share of the largest value."""
-    return ((found - exact).abs().max() / exact.abs().max()).item()
 
 
 def dense_rows(lag: Tensor, taps: Tensor, width: int) -> Tensor:
