@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from drumblender.callbacks.sounds import Pair
 from drumblender.dsp.spectra import power, stft
@@ -12,6 +13,7 @@ from drumblender.dsp.spectra import power, stft
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 TARGET_COLOUR, PREDICTION_COLOUR = "#33415c", "#c8553d"
 RANGE_DB = 80.0
@@ -39,12 +41,7 @@ def draw_pairs(pairs: list[Pair], sample_rate: int, names: list[str] | None = No
     """
     if not pairs:
         raise ValueError("A picture needs at least one pair of sounds.")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(max(4.2, 3.4 * len(pairs)), 6.2), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(4, len(pairs), squeeze=False, sharex="col", height_ratios=(1, 2.2, 1, 2.2))
+    figure, axes = _grid(max(4.2, 3.4 * len(pairs)), 6.2, len(pairs), (1, 2.2, 1, 2.2))
     for column, pair in enumerate(pairs):
         reach = max(float(sound.abs().max()) for sound in pair) or 1.0
         top_db = float(_levels_db(pair.target, sample_rate)[2].max())
@@ -76,12 +73,7 @@ def draw_sounds(sounds: list[tuple[torch.Tensor, int]], names: list[str]) -> "Fi
     """
     if not sounds or len(sounds) != len(names):
         raise ValueError(f"A picture needs sounds and a name for each, got {len(sounds)} and {len(names)}.")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(max(4.2, 2.6 * len(sounds)), 3.2), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, len(sounds), squeeze=False, sharex="col", height_ratios=(1, 2.2))
+    figure, axes = _grid(max(4.2, 2.6 * len(sounds)), 3.2, len(sounds), (1, 2.2))
     for column, ((sound, rate), name) in enumerate(zip(sounds, names, strict=True)):
         _draw_wave(axes[0, column], sound, rate, float(sound.abs().max()) or 1.0, PREDICTION_COLOUR)
         _draw_spectrogram(axes[1, column], sound, rate, float(_levels_db(sound, rate)[2].max()))
@@ -91,9 +83,37 @@ def draw_sounds(sounds: list[tuple[torch.Tensor, int]], names: list[str]) -> "Fi
     return figure
 
 
+def _grid(
+    width: float, height: float, columns: int, height_ratios: tuple[float, ...]
+) -> "tuple[Figure, NDArray]":
+    """Axes in rows and columns, with room for their labels, which matplotlib would measure for a second."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    left, right, top, bottom, gap = 0.62, 0.16, 0.26, 0.42, 0.36  # inches
+    axes = figure.subplots(
+        len(height_ratios),
+        columns,
+        squeeze=False,
+        sharex="col",
+        height_ratios=height_ratios,
+        gridspec_kw={
+            "left": left / width,
+            "right": 1 - right / width,
+            "top": 1 - top / height,
+            "bottom": bottom / height,
+            "wspace": gap * columns / (width - left - right - gap * (columns - 1)),
+            "hspace": 0.08,
+        },
+    )
+    return figure, axes
+
+
 def _draw_wave(axes: "Axes", sound: torch.Tensor, sample_rate: int, reach: float, colour: str) -> None:
-    blocks = sound[: len(sound) // 600 * 600 or len(sound)]
-    blocks = blocks.view(min(600, len(blocks)), -1)  # the outline that a screen can show
+    length = math.ceil(len(sound) / 600)  # the outline that a screen can show
+    blocks = pad(sound, (0, -len(sound) % length)).view(-1, length)
     seconds = torch.arange(len(blocks)) * blocks.shape[1] / sample_rate
     low, high = blocks.amin(dim=1).numpy(), blocks.amax(dim=1).numpy()
     axes.fill_between(seconds.numpy(), low, high, color=colour, linewidth=0.6)

@@ -3,13 +3,14 @@
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from drumblender.dsp.bands import band_centers_hz, band_powers
 from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.kernels.chirps import Blocks, cut_blocks
+from drumblender.dsp.kernels.oscillators import mode_columns
 from drumblender.dsp.oscillators import modal_bank
-from drumblender.dsp.precision import widen
 from drumblender.types import Audio
 
 Tracks = Float[Tensor, "batch modes frames"]
@@ -111,24 +112,22 @@ def fit_quadrature(
         raise ValueError(f"Knots ascend from frame 0 of the onset, got {knots}.")
     num_frames, size = amp.shape[-1], audio.shape[-1]
     num_samples = min(num_samples, size)
-    used = amp[0].square().sum(dim=-1).argsort(descending=True)[:num_modes]
-    freq = _between(widen(freq_rad[0, used]), 0, num_samples, size)
-    phase = freq.cumsum(dim=-1) + widen(phase_rad[0, used, :1])
-    heard = freq.abs() < torch.pi
-    carriers = torch.stack([phase.sin() * heard, phase.cos() * heard]).float()
-    shapes = _hats(knots, onset, num_frames)[:, None].to(amp) * amp[0, used]
-    frames = [max(onset - 1, 0), *(onset + knot for knot in knots)]
-    edges = [min(-(-frame * size // max(num_frames - 1, 1)), num_samples) for frame in frames]
     wanted = audio[0, :num_samples].float()
+    used = amp[0].square().sum(dim=-1).argsort(descending=True)[:num_modes]
+    shapes = _hats(knots, onset, num_frames).to(amp)[..., None] * amp[0, used].T
+    shapes = shapes.masked_fill(freq_rad[0, used].T.abs() >= torch.pi, 0.0)
+    frames = [max(onset - 1, 0), *(onset + knot for knot in knots)]
+    blocks = cut_blocks(num_frames, size, "hop", amp)
+    envelopes = _sounding(shapes, torch.tensor(frames), blocks)
+    columns = mode_columns(freq_rad[0, used].T, envelopes, phase_rad[0, used, 0], blocks, num_samples)
+    edges = [min(-(-frame * size // max(num_frames - 1, 1)), num_samples) for frame in frames]
     normal = _Chain(len(knots), 2 * len(used))
     for number, (start, stop) in enumerate(pairwise([*edges, num_samples])):
-        sounding = range(max(number - 1, 0), min(number + 1, len(knots)))
+        groups = range(max(number - 1, 0), min(number + 1, len(knots)))
         if stop > start:
-            envelopes = _between(shapes[sounding.start : sounding.stop, None], start, stop, size)
-            columns = (envelopes.float() * carriers[:, :, start:stop]).flatten(1, 2)
-            normal.add(sounding, columns, wanted[start:stop])
+            normal.add(groups, columns[: len(groups), ..., start:stop].flatten(0, 2), wanted[start:stop])
     gains = normal.solve(ridge).view(len(knots), 2, -1)
-    tracks = torch.einsum("kcm,kmf->cmf", gains.to(amp), shapes)
+    tracks = torch.einsum("kcm,kfm->cmf", gains.to(amp), shapes)
     in_phase, quadrature = amp.clone(), torch.zeros_like(amp)
     in_phase[0, used], quadrature[0, used] = tracks
     return in_phase, quadrature
@@ -150,13 +149,18 @@ def _hats(knots: tuple[int, ...], onset: int, num_frames: int) -> Float[Tensor, 
     return torch.stack(rows)
 
 
-def _between(tracks: Tensor, start: int, stop: int, size: int) -> Tensor:
-    """Samples ``start`` to ``stop`` of what ``interpolate_frames(tracks, size, align="hop")`` gives."""
-    last = tracks.shape[-1] - 1
-    position = torch.arange(start, stop, dtype=torch.float64) * (last / size)
-    left = position.long()
-    blend = (position - left).to(tracks)
-    return torch.lerp(tracks[..., left], tracks[..., (left + 1).clamp(max=last)], blend)
+def _sounding(
+    shapes: Float[Tensor, "knots frames modes"], frames: Int64[Tensor, "edges"], blocks: Blocks
+) -> Float[Tensor, "2 2 blocks modes"]:
+    """Where each block starts on the two shapes that sound in it, and what each sample adds.
+
+    Two sound from one knot to the next: that of the knot before, and that of the one to come.
+    """
+    interval = torch.searchsorted(frames, blocks.left, right=True) - 1
+    knot = torch.stack([interval - 1, interval]).clamp(0, len(shapes) - 1)
+    level = shapes[knot, blocks.left]
+    slope = shapes[knot, blocks.right] - level
+    return torch.stack([level + slope * blocks.position.to(slope)[:, None], slope * blocks.step])
 
 
 class _Chain:
@@ -168,32 +172,31 @@ class _Chain:
         self.right = torch.zeros(count, width, dtype=torch.float64)
 
     def add(
-        self,
-        groups: range,
-        columns: Float[Tensor, "groups width samples"],
-        wanted: Float[Tensor, "samples"],
+        self, groups: range, columns: Float[Tensor, "columns samples"], wanted: Float[Tensor, "samples"]
     ) -> None:
-        """Add samples on which these one or two groups sound."""
-        for group, column in zip(groups, columns, strict=True):
-            self.own[group] += (column @ column.T).double()
-            self.right[group] += (column @ wanted).double()
+        """Add samples on which these one or two groups sound; the columns of the first come first."""
+        width = len(columns) // len(groups)
+        products, right = (columns @ columns.T).double(), (columns @ wanted).double()
+        for group, part in zip(groups, (slice(width), slice(width, None)), strict=False):
+            self.own[group] += products[part, part]
+            self.right[group] += right[part]
         if len(groups) == 2:
-            self.next[groups.start] += (columns[0] @ columns[1].T).double()
+            self.next[groups.start] += products[:width, width:]
 
     def solve(self, ridge: float) -> Float[Tensor, "groups width"]:
-        """Eliminate group after group, then go back."""
-        own, right = self.own, self.right.clone()
-        diagonal = own.diagonal(dim1=1, dim2=2)
-        own = own + ridge * diagonal.mean().clamp(min=1e-12) * torch.eye(own.shape[1], dtype=own.dtype)
+        """Eliminate group after group, then go back (Cholesky)."""
+        weight = ridge * self.own.diagonal(dim1=1, dim2=2).mean().clamp(min=1e-12)
+        own = self.own + weight * torch.eye(self.own.shape[1], dtype=self.own.dtype)
+        right, factors = self.right.clone(), [torch.linalg.cholesky(own[0])]
         for group, link in enumerate(self.next):
-            across = torch.linalg.solve(own[group], link)
-            own[group + 1] -= link.T @ across
+            across = torch.cholesky_solve(link, factors[group])
             right[group + 1] -= across.T @ right[group]
+            factors.append(torch.linalg.cholesky(own[group + 1] - link.T @ across))
         found = torch.empty_like(right)
         for group in reversed(range(len(right))):
             if group < len(self.next):
                 right[group] -= self.next[group] @ found[group + 1]
-            found[group] = torch.linalg.solve(own[group], right[group])
+            found[group] = torch.cholesky_solve(right[group, :, None], factors[group])[:, 0]
         return found
 
 

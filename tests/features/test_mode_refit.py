@@ -1,11 +1,14 @@
 import csv
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from drumblender.data.fake import percussion
 from drumblender.data.prepare.one_shot import one_shot
+from drumblender.dsp.envelopes import interpolate_frames
+from drumblender.dsp.mode_fit import fit_quadrature
 from drumblender.dsp.units import hz_to_rad
 from drumblender.features import CQTModalAnalysis, NoModesError, RefittedModes
 from drumblender.synths import ModalSynth
@@ -126,3 +129,52 @@ def test_silence_has_no_modes_and_what_does_not_fit_is_refused(unchecked):
         refit(ridge=0)
     with pytest.raises(ValueError, match="from frame 0"):
         refit(knots=(1, 2))(drum("kick", 0))
+
+
+def dense_fit(audio, freq_rad, amp, phase_rad, onset: int, fitted: int, knots: tuple[int, ...], ridge: float):
+    """The same regression with all its columns written out: (modes, frames) of sines and of cosines."""
+    num_modes, num_frames = amp.shape
+    frames = torch.arange(num_frames, dtype=torch.float64)
+    corners = torch.eye(len(knots), dtype=torch.float64)
+    hats = torch.from_numpy(
+        np.stack([np.interp(frames - onset, knots, row, left=0) for row in corners.numpy()])
+    )
+    shapes = hats[:, None] * amp
+    phase = interpolate_frames(freq_rad, audio.shape[-1], align="hop").cumsum(dim=-1) + phase_rad[:, :1]
+    carriers = torch.stack([phase.sin(), phase.cos()])
+    columns = interpolate_frames(shapes, audio.shape[-1], align="hop")[:, None] * carriers
+    rows = columns.flatten(0, 2)[:, :fitted]
+    normal = rows @ rows.T
+    normal += ridge * normal.diagonal().mean() * torch.eye(len(rows))
+    gains = torch.linalg.solve(normal, rows @ audio[0, :fitted]).view(len(knots), 2, num_modes)
+    return torch.einsum("kcm,kmf->cmf", gains, shapes)
+
+
+@pytest.mark.parametrize("onset, fitted, num_samples", [(0, 3000, 6400), (5, 6400, 6400), (2, 5000, 6777)])
+def test_a_refit_is_the_regression_on_all_its_columns(generator, onset, fitted, num_samples):
+    freq_rad = 0.02 + 0.6 * torch.rand(5, 41, dtype=torch.float64, generator=generator).cumsum(dim=1) / 41
+    amp = 0.1 + torch.rand(5, 41, dtype=torch.float64, generator=generator)
+    phase_rad = 6 * torch.rand(5, 41, dtype=torch.float64, generator=generator)
+    audio = torch.randn(1, num_samples, dtype=torch.float64, generator=generator)
+    knots = (0, 1, 2, 5, 9, 20)
+    expected = dense_fit(audio, freq_rad, amp, phase_rad, onset, fitted, knots, 1e-3)
+    found = fit_quadrature(
+        *(part.float() for part in (audio, freq_rad[None], amp[None], phase_rad[None])),
+        onset=onset,
+        num_samples=fitted,
+        num_modes=5,
+        knots=knots,
+        ridge=1e-3,
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours[0] - theirs).norm() < 1e-4 * theirs.norm()
+
+
+def test_modes_at_nyquist_take_no_part_in_a_refit():
+    freq_rad, amp = torch.tensor([0.3, 3.2])[None, :, None].expand(1, 2, 33), torch.ones(1, 2, 33)
+    tone = torch.sin(0.3 * torch.arange(1, 8193))[None]
+    fitted = fit_quadrature(
+        tone, freq_rad, amp, 0 * amp, onset=0, num_samples=8192, num_modes=2, knots=(0,), ridge=1e-6
+    )
+    assert [round(part[0, 0].mean().item(), 3) for part in fitted] == [1, 0]
+    assert not any(part[0, 1].any() for part in fitted)

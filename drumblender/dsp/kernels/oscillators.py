@@ -29,6 +29,27 @@ def fused_modal_bank(
     return ChirpBank.apply(*found, blocks, num_samples)
 
 
+def mode_columns(freq_rad: Tensor, envelopes: Tensor, phase_rad: Tensor, blocks: Blocks, stop: int) -> Tensor:
+    """The modes of one sound, each alone under each of several envelopes: the columns of a regression.
+
+    Args:
+        freq_rad: Frequencies ``(frames, modes)``, in radians a sample.
+        envelopes: Amplitude at the start of each block and what each sample adds,
+            ``(2, envelopes, blocks, modes)``.
+        phase_rad: Phases before the first sample, ``(modes,)``.
+        blocks: The sound, as ``align="hop"`` cuts it.
+        stop: Samples wanted.
+
+    Returns:
+        Sines and cosines in float32, ``(envelopes, 2, modes, stop)``.
+    """
+    from drumblender.dsp.kernels import oscillators_cpu  # numba is slow to import
+
+    freq_rad, phase_rad = freq_rad[None].float(), phase_rad[None].float()
+    turns = Chirps.apply(freq_rad, torch.zeros_like(freq_rad), phase_rad, blocks)[:3]
+    return oscillators_cpu.columns(*(part[0] for part in turns), *envelopes.float(), blocks, stop)
+
+
 class Chirps(torch.autograd.Function):
     """What ``chirps_plain`` does, in two loops instead of thirty tensors; on the CPU."""
 

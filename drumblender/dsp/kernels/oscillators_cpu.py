@@ -61,6 +61,25 @@ def adjoint_of_amp(
     return grads
 
 
+def columns(
+    turns: Tensor,
+    turns_step: Tensor,
+    turns_bend: Tensor,
+    amp: Tensor,
+    amp_step: Tensor,
+    blocks: Blocks,
+    stop: int,
+) -> Tensor:
+    """Each mode alone, up to sample ``stop``: ``(envelopes, 2, modes, stop)``, sines and then cosines.
+
+    The phases are of one sound, ``(blocks, modes)``; each of them sounds under all ``envelopes``.
+    """
+    found = np.empty((len(amp), 2, turns.shape[1], stop), F32)
+    arrays = [tensor.numpy() for tensor in (turns, turns_step, turns_bend, amp, amp_step, blocks.start)]
+    parallel_for(lambda first, last: _columns(*arrays, found, first, last), turns.shape[1])
+    return torch.from_numpy(found)
+
+
 def _run(loop: Callable[..., None], turns: Tensor, *others: Tensor) -> None:
     """Call the compiled loop on spans of all blocks of the batch."""
     arrays = [tensor.detach().numpy() for tensor in (turns, *others)]
@@ -118,6 +137,29 @@ def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, first, l
             for k in range(out.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
                 out[k] += (a + da * F32(k)) * sin_half_turn(F32(x - np.rint(x)))
+
+
+@jit(fastmath=FASTEST)
+def _columns(turns, turns_step, turns_bend, amp, amp_step, start, found, first, last):
+    for m in range(first, last):
+        for s in range(len(turns)):
+            size = min(start[s + 1], found.shape[3]) - start[s]
+            if size <= 0:
+                break
+            c0, c1, c2 = turns[s, m], turns_step[s, m], turns_bend[s, m] / 2
+            sine, cosine = found[0, 0, m, start[s] :][:size], found[0, 1, m, start[s] :][:size]
+            for k in range(size):
+                x = c0 + (k + 1) * (c1 + k * c2)
+                x32 = F32(x - np.rint(x))
+                sine[k] = sin_half_turn(x32)
+                cosine[k] = cos_half_turn(x32)
+            for envelope in range(len(amp) - 1, -1, -1):  # the first last, for it holds what all are made of
+                a, da = amp[envelope, s, m], amp_step[envelope, s, m]
+                sines, cosines = found[envelope, 0, m, start[s] :], found[envelope, 1, m, start[s] :]
+                for k in range(size):
+                    level = a + da * F32(k)
+                    sines[k] = level * sine[k]
+                    cosines[k] = level * cosine[k]
 
 
 @jit(fastmath=FASTEST)
