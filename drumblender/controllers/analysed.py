@@ -58,6 +58,7 @@ class AnalysedControls(Controller):
             if bound.log or not bound.low < 0 < bound.high:
                 raise ValueError(f"The correction of {name!r} needs bounds below and above 0, got {bound}.")
         self.analysis, self.encoder, self.bounds = analysis, encoder, dict(bounds)
+        self.hears_mix = analysis.hears_mix
         self.layers = nn.ModuleDict()
 
     def build(self, synth: Synth) -> None:

@@ -24,6 +24,7 @@ class Controller(nn.Module, ABC):
     Attributes:
         player: Class of the synth, for messages.
         control_sizes, control_frames: As that synth declares them.
+        hears_mix: It reads a field ``mix`` of the batch: the sound of the voices before it, without gradient.
 
     Examples:
         >>> import torch
@@ -41,6 +42,7 @@ class Controller(nn.Module, ABC):
     player: str
     control_sizes: dict[str, int]
     control_frames: dict[str, int]
+    hears_mix: bool = False
 
     def serve(self, synth: Synth) -> None:
         """Be put together with a synth; a voice calls it once.

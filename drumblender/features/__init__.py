@@ -7,6 +7,7 @@ from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
 from drumblender.features.maps import CQT, STFT, Mel, SpectralMap
+from drumblender.features.missing_gains import MissingGains
 from drumblender.features.mode_refit import RefittedModes
 from drumblender.features.modes import CQTModalAnalysis, NoModesError
 from drumblender.features.note_curves import NoteCurves
@@ -37,6 +38,7 @@ __all__ = [
     "HarmonicNoiseAnalysis",
     "Loudness",
     "Mel",
+    "MissingGains",
     "NoModesError",
     "NoPitchError",
     "NormSum",

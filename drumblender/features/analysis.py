@@ -32,6 +32,7 @@ class Analysis(nn.Module, ABC):
 
     Attributes:
         num_features: Numbers in a frame of the features.
+        hears_mix: It reads a field ``mix``, the sound of the voices before the one that it measures.
 
     Examples:
         >>> import torch
@@ -46,6 +47,7 @@ class Analysis(nn.Module, ABC):
     """
 
     num_features: int
+    hears_mix: bool = False
 
     @abstractmethod
     def forward(self, batch: AudioBatch) -> Analysed:

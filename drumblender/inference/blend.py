@@ -51,7 +51,9 @@ def blend(loaded: Loaded, recordings: Mapping[str, Tensor], morph: float = 0.0, 
         raise ValueError(f"A morph is between two recordings, got {len(sounds)}.")
     length = max(loaded.data.num_samples, *(len(sound) for sound in sounds))
     batches = {id(sound): _batch(loaded, sound, length) for sound in sounds}
-    made = {key: loaded.task.voice_controls(batch) for key, batch in batches.items()}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        made = {key: loaded.task.voice_controls(batch) for key, batch in batches.items()}
     first = id(sounds[0])
     controls = {}
     for voice in voices:

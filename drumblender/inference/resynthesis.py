@@ -99,7 +99,8 @@ def resynthesise_all(loaded: Loaded, heard: Sequence[Heard], settings: Settings)
     audio = torch.stack([one.audio for one in heard])
     batch = {"audio": audio, **loaded.data.analyse(audio)}
     batch = {name: value.to(task.device) for name, value in batch.items()}
-    controls = task.voice_controls(batch)
+    with _noise_of(settings.seed, len(heard)):  # an equaliser hears the voices before it
+        controls = task.voice_controls(batch)
     if settings.refine:
         from drumblender.inference.refined import refined_controls  # slow to import
 

@@ -37,12 +37,13 @@ class DrumVoices(Voices):
 
 
 class StringVoices(Voices):
-    """What a :class:`~drumblender.tasks.StringTask` plays: a string, which the target may excite.
+    """What a :class:`~drumblender.tasks.StringTask` plays: a string that the target may excite, and a body.
 
     Args:
         controls: Play the string.
         synth: The string, or any other synth.
         sample_rate: Samples a second.
+        voices: What joins after the ``string``, by name: a body, a room.
         **training: What its task takes beside these.
 
     Examples:
@@ -55,9 +56,18 @@ class StringVoices(Voices):
 
     for_training = (*Voices.for_training, "mode")
 
-    def __init__(self, controls: Controller, synth: Synth, sample_rate: int = 16000, **training: Any) -> None:
-        voice = Voice(synth, controls, source="target")
-        super().__init__({"string": voice}, sample_rate=sample_rate, **training)
+    def __init__(
+        self,
+        controls: Controller,
+        synth: Synth,
+        sample_rate: int = 16000,
+        voices: dict[str, Voice] | None = None,
+        **training: Any,
+    ) -> None:
+        if "string" in (voices or {}):
+            raise ValueError("The voice 'string' is that of synth and controls: name others otherwise.")
+        string = Voice(synth, controls, source="target")
+        super().__init__({"string": string} | (voices or {}), sample_rate=sample_rate, **training)
 
 
 class PitchVoices(Voices):

@@ -59,14 +59,23 @@ class Voices(nn.Module):
 
     def forward(self, batch: AudioBatch, noise: Tensor | None = None) -> Audio:
         """Render the batch; ``noise`` replaces the draw of the noise voices."""
-        return self.render(batch, self.voice_controls(batch), noise)
+        return self.render(batch, {}, noise)
 
     def voice_controls(self, batch: AudioBatch) -> dict[str, Controls]:
-        """What each voice is played with, by name."""
-        return {name: voice.controls(batch) for name, voice in self.voices.items()}
+        """What each voice is played with, by name; for one that hears the mix, those before it are played."""
+        found: dict[str, Controls] = {}
+        mix, voices = None, list(self.voices.items())
+        for place, (name, voice) in enumerate(voices):
+            found[name] = voice.controls(voice.heard(batch, mix))
+            if any(later.controls.hears_mix for _, later in voices[place + 1 :]):
+                with torch.no_grad():
+                    mix = voice.join(
+                        mix, voice.play(found[name], batch, mix, num_samples=self.length_of(batch))
+                    )
+        return found
 
     def render(self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None = None) -> Audio:
-        """The mix of the voices, played with these controls."""
+        """The mix of the voices, played with these controls, or with those that a voice makes itself."""
         mix = None
         for name, sound in self._play(batch, controls, noise):
             mix = self.voices[name].join(mix, sound)
@@ -79,14 +88,15 @@ class Voices(nn.Module):
         controls: dict[str, Controls] | None = None,
     ) -> dict[str, Audio]:
         """The sound of each voice alone, by name; ``controls`` instead of those that the voices make."""
-        return dict(self._play(batch, controls or self.voice_controls(batch), noise))
+        return dict(self._play(batch, controls or {}, noise))
 
     def _play(
         self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None
     ) -> Iterator[tuple[str, Audio]]:
         mix, num_samples = None, self.length_of(batch)
         for name, voice in self.voices.items():
-            sound = voice.play(controls[name], batch, mix, noise, num_samples=num_samples)
+            played = controls[name] if name in controls else voice.controls(voice.heard(batch, mix))
+            sound = voice.play(played, batch, mix, noise, num_samples=num_samples)
             yield name, sound
             mix = voice.join(mix, sound)
 

@@ -11,6 +11,7 @@ from drumblender.features.string_decay import StringDecay
 from drumblender.synths import StringSynth, Synth
 from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.played import StringVoices
+from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, Controls, StringBatch
 
 
@@ -26,6 +27,7 @@ class StringTask(StringVoices, SynthesisTask):
         mode: Train on ``audio``, or on ``parameters`` that the batch brings; for a
             :class:`~drumblender.synths.StringSynth`. Recordings bring none: on them such a model is tested
             by its sound alone, without a loss.
+        voices: What joins after the string, by name, such as an equaliser that is its body.
         sample_rate, metrics, eval_seed: As every :class:`~drumblender.tasks.base.SynthesisTask`.
 
     Raises:
@@ -50,8 +52,11 @@ class StringTask(StringVoices, SynthesisTask):
         sample_rate: int = 16000,
         metrics: dict[str, Metric] | None = None,
         eval_seed: int | None = 0,
+        voices: dict[str, Voice] | None = None,
     ) -> None:
-        super().__init__(controls, synth, sample_rate, loss=loss, metrics=metrics, eval_seed=eval_seed)
+        super().__init__(
+            controls, synth, sample_rate, voices, loss=loss, metrics=metrics, eval_seed=eval_seed
+        )
         self.save_arguments()
         if mode not in ("audio", "parameters"):
             raise ValueError(f"mode is 'audio' or 'parameters', got {mode!r}.")

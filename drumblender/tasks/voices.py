@@ -50,7 +50,11 @@ class Voice(nn.Module):
     @property
     def needs_mix(self) -> bool:
         """It works on the voices before it, so it cannot be the first."""
-        return self.synth.needs_source and self.source == "mix"
+        return self.controls.hears_mix or self.synth.needs_source and self.source == "mix"
+
+    def heard(self, batch: dict[str, Tensor], mix: Audio | None) -> dict[str, Tensor]:
+        """What its controller hears: the batch and, if it listens to it, the ``mix`` before this voice."""
+        return {**batch, "mix": mix.detach()} if self.controls.hears_mix else batch
 
     def forward(
         self,
@@ -68,7 +72,8 @@ class Voice(nn.Module):
             noise: White noise for a noise synth, instead of its own draw.
             num_samples: Length of the sound.
         """
-        return self.play(self.controls(batch), batch, mix, noise, num_samples=num_samples)
+        controls = self.controls(self.heard(batch, mix))
+        return self.play(controls, batch, mix, noise, num_samples=num_samples)
 
     def play(
         self,

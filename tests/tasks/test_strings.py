@@ -2,11 +2,14 @@ import pytest
 import torch
 from made_up import StringBatches
 
-from drumblender.controllers import HeardControls
-from drumblender.encoders import MFCCEncoder, NoteEncoder
+from drumblender.controllers import AnalysedControls, Controller, HeardControls
+from drumblender.dsp.units import Range
+from drumblender.encoders import BandEncoder, MFCCEncoder, NoteEncoder
+from drumblender.features import MissingGains
 from drumblender.losses import ControlLoss, MultiResolutionSTFTLoss
-from drumblender.synths import StringSynth
-from drumblender.tasks import StringTask
+from drumblender.synths import BandEqualiser, NoiseSynth, StringSynth
+from drumblender.tasks import StringTask, Voice, Voices
+from drumblender.tasks.measures import measured
 
 
 def task(mode="audio", excitation="resynthesis", **settings):
@@ -81,3 +84,51 @@ def test_half_precision_leaves_the_loop_its_gain(batch):
     assert controls["loop_gain"].dtype == torch.float32
     assert ((controls["loop_gain"] > 0.996) & (controls["loop_gain"] < 0.999)).any()
     assert audio.dtype == torch.float32 and audio.isfinite().all()
+
+
+def with_body(excitation="resynthesis"):
+    bands = {"sample_rate": 16000, "num_bands": 12, "n_fft": 512, "hop_length": 128}
+    gains = AnalysedControls(MissingGains(**bands), BandEncoder(24), {"gain_db": Range(-12, 12)})
+    body = Voice(BandEqualiser(**bands), gains, combine="replace")
+    return task(excitation=excitation, voices={"body": body})
+
+
+@pytest.mark.parametrize("excitation", ["resynthesis", "burst"])
+def test_a_body_brings_the_string_nearer_and_hears_what_the_string_plays(excitation, batch):
+    torch.manual_seed(0)
+    strings = with_body(excitation)
+    with torch.no_grad():
+        stems, sound, controls = strings.stems(batch), strings(batch), strings.voice_controls(batch)
+        played = strings.render(batch, controls)
+    assert torch.equal(stems["body"], sound) and torch.equal(played, sound)
+    told = strings.voices["body"].controls(batch | {"mix": stems["string"]})
+    assert torch.equal(told["gain_db"], controls["body"]["gain_db"])
+    far, near = (measured(stem, batch["audio"], 16000)["bld_db"] for stem in stems.values())
+    assert (near < far).all()
+
+
+def test_a_step_with_a_body_trains_every_weight_of_both(batch, monkeypatch):
+    torch.manual_seed(0)
+    strings = quiet(with_body("burst"), monkeypatch)
+    strings.training_step(batch, 0)["loss"].backward()
+    unheard = [name for name, weight in strings.named_parameters() if weight.grad is None]
+    assert not unheard
+    last = strings.voices["body"].controls.layers["gain_db"]
+    assert last.weight.grad.abs().max() > 0
+
+
+def test_a_body_cannot_be_the_string_nor_come_first():
+    body = with_body().voices["body"]
+    with pytest.raises(ValueError, match="name others otherwise"):
+        task(voices={"string": body})
+    with pytest.raises(ValueError, match="cannot be the first"):
+        Voices({"body": Voice(NoiseSynth(num_bands=12, win_length=64), Told())}, sample_rate=16000)
+
+
+class Told(Controller):
+    """Plays what it hears before it, whatever that is."""
+
+    hears_mix = True
+
+    def forward(self, batch):
+        return {"magnitude": batch["mix"][:, None, :12]}
