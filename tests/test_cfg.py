@@ -76,6 +76,31 @@ def test_a_system_trains_a_step(run, tmp_path, monkeypatch):
     assert run_verb("fit", [*configs, *SYSTEMS[run[0].stem](tmp_path), *fast]) == 0
 
 
+def named_parts(node, folder: Path, at=()):
+    """Where a configuration names a part by its file: the place, the class and the arguments given."""
+    if isinstance(node, str) and (folder / node).is_file() and node.endswith(".yaml"):
+        part = yaml.safe_load((folder / node).read_text())
+        if isinstance(part, dict) and "class_path" in part:
+            yield at, part["class_path"], set(part.get("init_args") or {})
+        yield from named_parts(part, (folder / node).parent, at)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from named_parts(value, folder, (*at, key))
+
+
+@pytest.mark.parametrize("path", [path for run in RUNS for path in run[1:]], ids=relative)
+def test_a_file_in_the_place_of_another_leaves_nothing_of_it(path):
+    """What is stacked keeps the arguments of a part of the same class that the new file does not give."""
+    text = path.read_text()
+    if "stands alone" in text.lower():
+        return
+    base = CFG / f"{path.parent.name}.yaml"
+    before = {place: part for place, *part in named_parts(yaml.safe_load(base.read_text()), CFG)}
+    for place, kind, given in named_parts(yaml.safe_load(text), path.parent):
+        if place in before and before[place][0] == kind:
+            assert not before[place][1] - given, ".".join(place)
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_a_guitar_has_its_published_size(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
