@@ -1,16 +1,15 @@
 """What the voices so far lack of a recording, band by band."""
 
 import torch
-from torch import Tensor
 
-from drumblender.dsp.bands import band_powers, smoothed
-from drumblender.features.analysis import Analysed, Analysis
-from drumblender.types import Audio, AudioBatch
+from drumblender.features.analysis import Analysed
+from drumblender.features.band_analysis import BandAnalysis
+from drumblender.types import AudioBatch
 
 _FLOOR_DB = -100.0  # under the loudest band of the recording: what is softer than that is given no gain
 
 
-class MissingGains(Analysis):
+class MissingGains(BandAnalysis):
     """The gains that bring the bands of the mix so far to the levels of the recording.
 
     The control ``gain_db`` is that of a :class:`~drumblender.synths.BandEqualiser` with the same bands, which
@@ -49,29 +48,15 @@ class MissingGains(Analysis):
         smooth_frames: int = 1,
         limit_db: float = 36.0,
     ) -> None:
-        super().__init__()
-        if smooth_frames < 1 or smooth_frames % 2 == 0 or limit_db <= 0:
-            raise ValueError(
-                f"Need an odd number of frames and a limit above 0, got {smooth_frames=}, {limit_db=}."
-            )
-        self.num_features = 2 * num_bands
-        self.smooth_frames, self.limit_db = smooth_frames, limit_db
-        self.bands = {
-            "n_fft": n_fft,
-            "hop_length": hop_length,
-            "sample_rate": sample_rate,
-            "num_bands": num_bands,
-            "low_hz": low_hz,
-            "high_hz": 0.48 * sample_rate if high_hz is None else high_hz,
-        }
+        super().__init__(sample_rate, num_bands, n_fft, hop_length, low_hz, high_hz, smooth_frames)
+        if limit_db <= 0:
+            raise ValueError(f"The limit of the gains is above 0 dB, got {limit_db=}.")
+        self.num_features, self.limit_db = 2 * num_bands, limit_db
 
     @torch.no_grad()
     def forward(self, batch: AudioBatch) -> Analysed:
-        wanted, played = (self._powers(batch[name]) for name in ("audio", "mix"))
+        wanted, played = (self.smooth_powers(batch[name]) for name in ("audio", "mix"))
         least = wanted.amax(dim=(1, 2), keepdim=True) * 10 ** (_FLOOR_DB / 10) + 1e-14
         wanted_db, played_db = (10 * torch.log10(power + least) for power in (wanted, played))
         gain_db = (wanted_db - played_db).clamp(-self.limit_db, self.limit_db)
         return Analysed({"gain_db": gain_db}, torch.cat([wanted_db, played_db], dim=-1))
-
-    def _powers(self, sound: Audio) -> Tensor:
-        return smoothed(band_powers(sound, **self.bands), self.smooth_frames)

@@ -9,6 +9,7 @@ from drumblender.dsp.bands import band_powers, smoothed
 from drumblender.dsp.mdct import inverse_mdct, mdct
 from drumblender.dsp.oscillators import modal_bank, quadrature_bank
 from drumblender.features.analysis import Analysed, Analysis
+from drumblender.features.band_analysis import BandAnalysis
 from drumblender.features.shared import heard_once
 from drumblender.types import Audio, ModalBatch
 
@@ -67,7 +68,7 @@ class OnsetCoefficients(Analysis):
         return torch.zeros_like(flat).scatter(-1, kept, flat.gather(-1, kept)).view_as(found)
 
 
-class ResidualBands(Analysis):
+class ResidualBands(BandAnalysis):
     """Levels of the noise that is missing between a recording and its modes.
 
     The control ``level_db`` is the band power of the recording less that of the modes, smoothed over some
@@ -109,22 +110,11 @@ class ResidualBands(Analysis):
         hear_rest: bool = False,
         onset: OnsetCoefficients | None = None,
     ) -> None:
-        super().__init__()
-        if smooth_frames < 1 or smooth_frames % 2 == 0 or floor_db > 0:
-            raise ValueError(
-                f"Need an odd number of frames and a floor up to 0 dB, got {smooth_frames=}, {floor_db=}."
-            )
+        super().__init__(sample_rate, num_bands, n_fft, hop_length, low_hz, high_hz, smooth_frames)
+        if floor_db > 0:
+            raise ValueError(f"The floor lies at 0 dB or under the recording, got {floor_db=}.")
         self.num_features = (3 if hear_rest else 2) * num_bands
-        self.smooth_frames, self.floor_db, self.levels = smooth_frames, floor_db, levels
-        self.hear_rest, self.onset = hear_rest, onset
-        self.bands = {
-            "n_fft": n_fft,
-            "hop_length": hop_length,
-            "sample_rate": sample_rate,
-            "num_bands": num_bands,
-            "low_hz": low_hz,
-            "high_hz": 0.48 * sample_rate if high_hz is None else high_hz,
-        }
+        self.floor_db, self.levels, self.hear_rest, self.onset = floor_db, levels, hear_rest, onset
 
     @torch.no_grad()
     def forward(self, batch: ModalBatch) -> Analysed:
