@@ -82,8 +82,7 @@ def fit_quadrature(
     Each of the strongest modes gets two gains on its amplitude, one of the sine and one of the cosine of its
     phase, in straight lines from knot to knot; after the last they are held, and before the onset nothing
     sounds. The gains of neighbouring knots meet only in the interval between them, so the normal equations
-    are summed interval by interval
-    and solved knot by knot.
+    are summed interval by interval and solved knot by knot.
 
     Args:
         audio: One recording, ``(1, samples)``.
