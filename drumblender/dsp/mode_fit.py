@@ -183,14 +183,32 @@ class _Chain:
             self.next[groups.start] += products[:width, width:]
 
     def solve(self, ridge: float) -> Float[Tensor, "groups width"]:
-        """Eliminate group after group, then go back (Cholesky)."""
+        """The gains; where rounding leaves no minimum (modes that are one), with ten times the ridge.
+
+        Raises:
+            ValueError: What was added is not finite.
+        """
         weight = ridge * self.own.diagonal(dim1=1, dim2=2).mean().clamp(min=1e-12)
+        if not weight.isfinite():
+            raise ValueError("A recording is fitted by finite samples and modes; some are not.")
+        while (found := self._solved(weight)) is None:  # it is the largest number of all before long
+            weight = 10 * weight
+        return found
+
+    def _solved(self, weight: Tensor) -> Float[Tensor, "groups width"] | None:
+        """Eliminate group after group, then go back (Cholesky)."""
         own = self.own + weight * torch.eye(self.own.shape[1], dtype=self.own.dtype)
-        right, factors = self.right.clone(), [torch.linalg.cholesky(own[0])]
-        for group, link in enumerate(self.next):
-            across = torch.cholesky_solve(link, factors[group])
-            right[group + 1] -= across.T @ right[group]
-            factors.append(torch.linalg.cholesky(own[group + 1] - link.T @ across))
+        right, factors = self.right.clone(), []
+        for group, block in enumerate(own):
+            if group > 0:
+                link = self.next[group - 1]
+                across = torch.cholesky_solve(link, factors[-1])
+                right[group] -= across.T @ right[group - 1]
+                block = block - link.T @ across
+            factor, failed = torch.linalg.cholesky_ex(block)
+            if failed:
+                return None
+            factors.append(factor)
         found = torch.empty_like(right)
         for group in reversed(range(len(right))):
             if group < len(self.next):

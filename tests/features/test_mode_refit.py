@@ -9,6 +9,7 @@ from drumblender.data.fake import percussion
 from drumblender.data.prepare.one_shot import one_shot
 from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.mode_fit import fit_quadrature
+from drumblender.dsp.oscillators import quadrature_bank
 from drumblender.dsp.units import hz_to_rad
 from drumblender.features import CQTModalAnalysis, NoModesError, RefittedModes
 from drumblender.synths import ModalSynth
@@ -178,3 +179,23 @@ def test_modes_at_nyquist_take_no_part_in_a_refit():
     )
     assert [round(part[0, 0].mean().item(), 3) for part in fitted] == [1, 0]
     assert not any(part[0, 1].any() for part in fitted)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 1e-6, 1e-12])
+def test_modes_that_are_one_share_the_sound_whatever_the_ridge(generator, ridge):
+    time_s = torch.arange(24000) / RATE
+    tone = (torch.exp(-6 * time_s) * torch.sin(2 * math.pi * 200 * time_s + 1))[None]
+    freq_rad = torch.full((1, 32, 94), 2 * math.pi * 200 / RATE)
+    amp = torch.exp(-6 * torch.linspace(0, 0.5, 94)) * torch.rand(1, 32, 94, generator=generator)
+    found = fit_quadrature(
+        tone, freq_rad, amp, 0 * amp, onset=0, num_samples=24000, num_modes=32, knots=(0, 4, 30), ridge=ridge
+    )
+    played = quadrature_bank(freq_rad, *found, 0 * amp[..., :1], num_samples=24000, align="hop")
+    assert snr_db(played, tone, 0.5) > 15
+
+
+def test_what_is_not_finite_is_not_fitted():
+    ones = torch.ones(1, 1, 33)
+    settings = {"onset": 0, "num_samples": 8192, "num_modes": 1, "knots": (0,), "ridge": 1e-3}
+    with pytest.raises(ValueError, match="finite"):
+        fit_quadrature(torch.randn(1, 8192), 0.2 * ones, math.nan * ones, 0 * ones, **settings)
