@@ -17,6 +17,7 @@ from drumblender.atomic import atomic_write, sha256_of
 from drumblender.audio_io import read_audio
 from drumblender.console import track
 from drumblender.dsp.cepstra import mel_cepstrum
+from drumblender.dsp.kernels.alone import import_alone
 
 _log = logging.getLogger(__name__)
 
@@ -85,8 +86,7 @@ class Crepe(Embedding):
     _model = "full"
 
     def embed(self, audio: Float[Tensor, "samples"]) -> Float[Tensor, "dimensions"]:
-        import torchcrepe
-
+        torchcrepe = import_alone("torchcrepe")
         with torch.no_grad():
             frames = torchcrepe.embed(
                 audio[None], self.sample_rate, hop_length=512, model=self._model, batch_size=128

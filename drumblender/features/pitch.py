@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from drumblender.dsp.kernels.alone import import_alone
 from drumblender.features.base import Feature
 
 LOWEST_HZ, HIGHEST_HZ = 30.0, 2500.0
@@ -158,9 +159,7 @@ def probabilistic_yin(
     hop_length: int,
 ) -> tuple[Float[Tensor, "frames"], Bool[Tensor, "frames"]]:
     """Pitches in Hz, NaN where there is none, and where there is one; centred frames, float64."""
-    from librosa import pyin  # slow to import
-
-    pitch, voiced, _ = pyin(
+    pitch, voiced, _ = import_alone("librosa.core.pitch").pyin(
         sound.double().numpy(force=True),
         fmin=fmin,
         fmax=fmax,

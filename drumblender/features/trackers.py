@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 from torch import Tensor
 
+from drumblender.dsp.kernels.alone import import_alone
 from drumblender.features.pitch import import_penn
 from drumblender.features.tracking import HIGHEST_HZ, LOWEST_HZ, Tracker
 
@@ -57,7 +58,7 @@ class CREPETracker(Tracker):
         self.model = model
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        import torchcrepe  # an optional package
+        torchcrepe = import_alone("torchcrepe")
 
         hop = max(1, round(self.hop_s * self.sample_rate))
         pitch, confidence = torchcrepe.predict(
@@ -94,10 +95,8 @@ class PYINTracker(Tracker):
     threshold, lowest_hz, highest_hz = 0.5, 55.0, HIGHEST_HZ
 
     def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from librosa import pyin  # slow to import
-
         hop = max(1, round(self.hop_s * self.sample_rate))
-        pitch, voiced, sure = pyin(
+        pitch, voiced, sure = import_alone("librosa.core.pitch").pyin(
             audio.double().numpy(),
             fmin=self.lowest_hz,
             fmax=self.highest_hz,
@@ -126,9 +125,7 @@ class YINTracker(Tracker):
 
         A frame knows nothing of the others, so that those of a stream are those of the whole.
         """
-        from librosa import yin  # slow to import
-
-        pitch = yin(
+        pitch = import_alone("librosa.core.pitch").yin(
             audio,
             fmin=self.lowest_hz,
             fmax=self.highest_hz,
