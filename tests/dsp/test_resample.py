@@ -6,6 +6,7 @@ import torchaudio
 
 from drumblender.dsp.resample import (
     KAISER,
+    _change,
     _resample_gathered,
     hann_resample,
     kaiser_resample,
@@ -91,10 +92,21 @@ def test_resamples_unrelated_rates_without_a_huge_table(pair):
     assert (audio[:count] - expected[:count])[100:-100].abs().max() < 2e-3
 
 
-@pytest.mark.parametrize("pair", [(441, 480), (480, 160), (16, 41), (44099, 16000)])
-def test_the_kernel_and_the_blocks_are_the_plain_formula(generator, pair):
-    x = torch.randn(2, 700, generator=generator, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, -(-700 * pair[1] // pair[0]), generator=generator, dtype=torch.float64)
+@pytest.mark.parametrize(
+    "pair, length",
+    [
+        ((441, 480), 700),
+        ((480, 160), 700),
+        ((16, 41), 700),
+        ((44099, 16000), 700),
+        ((41, 16), 1313),
+        ((147, 160), 5000),
+        ((441, 160), 16000),
+    ],
+)
+def test_loops_products_and_blocks_are_the_plain_formula(generator, pair, length):
+    x = torch.randn(2, length, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, -(-length * pair[1] // pair[0]), generator=generator, dtype=torch.float64)
     sinc = windowed_sinc(*pair, **KAISER)
     found = kaiser_resample(x, *pair)
     others = [_resample_gathered(x, sinc, weight.shape[1])]
@@ -116,3 +128,18 @@ def test_a_sound_in_double_precision_stays_so(generator, pair):
     resampled = hann_resample(audio, *pair)
     assert resampled.dtype == torch.float64
     assert torch.allclose(resampled.float(), hann_resample(audio.float(), *pair), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pair, seconds, by", [((44100, 48000), 1, "products"), ((48000, 44100), 0.01, "loops")]
+)
+def test_short_sounds_and_few_phases_go_by_loops(pair, seconds, by):
+    settings = (*pair, *KAISER.values())
+    assert (_change(settings, int(seconds * pair[1])).products is None) == (by == "loops")
+    assert _change((16000, 48000, *KAISER.values()), 480_000).products is None
+
+
+def test_what_is_cut_short_is_the_start(generator):
+    x = torch.randn(1, 20_000, generator=generator)
+    whole = kaiser_resample(x, 16000, 41000)
+    assert torch.equal(kaiser_resample(x, 16000, 41000, num_samples=40_003), whole[:, :40_003])

@@ -1,39 +1,56 @@
-"""Polyphase resampling as an autograd function on the CPU."""
+"""Polyphase resampling as an autograd function on the CPU: compiled loops, or products of matrices."""
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.kernels.resample_cpu import resample
 from drumblender.dsp.kernels.sharing import plain_array
 from drumblender.dsp.kernels.threads import parallel_for
+from drumblender.dsp.tables import placed
 
 
 class Resample(torch.autograd.Function):
-    """In numpy and compiled loops throughout, which leave torch's thread teams alone."""
+    """The loops run in numpy throughout, which leaves torch's thread teams alone."""
 
     @staticmethod
-    def forward(ctx, x, sinc, back, count, dtype):
-        ctx.back, ctx.num_samples, ctx.dtype = back, x.shape[1], _numpy_type(x.dtype)
-        return torch.from_numpy(_run(plain_array(x), sinc, count, _numpy_type(dtype)))
+    def forward(ctx, x, change, back, count, dtype):
+        ctx.back, ctx.num_samples, ctx.dtype = back, x.shape[1], x.dtype
+        return _run(x, change, count, dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        heard = _run(plain_array(grad), ctx.back, ctx.num_samples, ctx.dtype)
-        return torch.from_numpy(heard), None, None, None, None
+        return _run(grad, ctx.back, ctx.num_samples, ctx.dtype), None, None, None, None
 
 
-def _run(x, sinc, count, dtype):
-    phases, taps = sinc.rows.shape
-    working = np.promote_types(x.dtype, dtype)  # sums of a hundred products: float32 adds 1e-7
-    padded = np.zeros((len(x), max(x.shape[1] + sinc.reach, -(-count // phases) * sinc.step + taps)), working)
+def _run(x: Tensor, change, count: int, dtype: torch.dtype) -> Tensor:
+    working = torch.promote_types(x.dtype, dtype)  # sums of a hundred products: float32 adds 1e-7
+    run = _by_loops if change.products is None else _by_products
+    return run(x, change, count, working).to(dtype)
+
+
+def _by_products(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
+    sinc, (weights, edges, firsts) = change
+    steps, height = -(-count // len(sinc.rows)), len(weights)
+    heard = max(x.shape[1] + sinc.reach, (steps - 1) * sinc.step + firsts[-1] + height)
+    padded = x.new_zeros(len(x), heard, dtype=working)
     padded[:, sinc.reach : sinc.reach + x.shape[1]] = x
-    rows, starts = plain_array(sinc.rows).astype(working), plain_array(sinc.starts)
-    out = np.empty((len(x), count), working)
+    weights = placed(weights, padded)
+    out = padded.new_empty(len(x), steps, len(sinc.rows))
+    for start, stop, first in zip(edges[:-1], edges[1:], firsts, strict=True):
+        inputs = padded[:, first:].unfold(1, height, sinc.step)[:, :steps]
+        out[:, :, start:stop] = inputs @ weights[:, start:stop]
+    return out.flatten(1)[:, :count]
+
+
+def _by_loops(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
+    sinc, dtype = change.sinc, torch.empty(0, dtype=working).numpy().dtype
+    phases, taps = sinc.rows.shape
+    padded = np.zeros((len(x), max(x.shape[1] + sinc.reach, -(-count // phases) * sinc.step + taps)), dtype)
+    padded[:, sinc.reach : sinc.reach + x.shape[1]] = plain_array(x)
+    rows, starts = plain_array(sinc.rows).astype(dtype), plain_array(sinc.starts)
+    out = np.empty((len(x), count), dtype)
     parallel_for(lambda start, stop: resample(padded, rows, starts, sinc.step, out, start, stop), len(x))
-    return out.astype(dtype, copy=False)
-
-
-def _numpy_type(dtype: torch.dtype) -> np.dtype:
-    return torch.empty(0, dtype=dtype).numpy().dtype
+    return torch.from_numpy(out)
