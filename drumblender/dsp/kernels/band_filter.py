@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from drumblender.dsp.kernels import transforms
 from drumblender.dsp.kernels.spectra import padded_rows, spectra_of_frames
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.spectra import hann_window
@@ -52,8 +53,6 @@ class _BandFilter(torch.autograd.Function):
 
 
 def _filter_bands(padded, levels, left, blend, n_fft, hop):
-    import scipy.fft  # slow to import, like numba
-
     from drumblender.dsp.kernels import frames_cpu
 
     out, window = np.zeros_like(padded), hann_window(n_fft).numpy()
@@ -65,7 +64,7 @@ def _filter_bands(padded, levels, left, blend, n_fft, hop):
             for first, rows in spectra_of_frames(source, n_fft, hop, window, 0, per_item):
                 gains = _gains(levels[item, first : first + len(rows)], left, blend)
                 frames_cpu.scale_rows(rows.view(np.float32), gains)
-                frames = scipy.fft.irfft(rows, n_fft, overwrite_x=True)
+                frames = transforms.irfft(rows, n_fft)
                 frames_cpu.lay_frames(frames, window, first, hop, out[item])
 
     parallel_for(filter_items, len(padded))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from drumblender.dsp.kernels import transforms
 from drumblender.dsp.kernels.threads import parallel_for
 
 _CHUNK_SAMPLES = 2**16
@@ -76,8 +77,6 @@ def fused_filtered_noise(magnitude: Tensor, noise: Tensor, taps: Taps) -> Tensor
 class _FilteredNoise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, magnitude, noise, taps):
-        import scipy.fft
-
         from drumblender.dsp.kernels import frames_cpu
 
         numbers, rows = _numbers(magnitude.detach(), taps), noise.contiguous().numpy()
@@ -93,13 +92,13 @@ class _FilteredNoise(torch.autograd.Function):
             for item in range(start, stop):
                 for span, frames in _chunks(num_frames, taps.n_fft):
                     frames_cpu.window_rows(rows[item, span], taps.before, taps.lead, frames)
-                    x = scipy.fft.rfft(frames)
+                    x = transforms.rfft(frames)
                     if keep:
                         spectra[item, span] = x
                     h = _responses(numbers[item, span], taps, frames)
                     y = h.view(np.float32)
                     frames_cpu.multiply_rows(x.view(np.float32), y, False, y)
-                    frames = scipy.fft.irfft(h, taps.n_fft, overwrite_x=True)
+                    frames = transforms.irfft(h, taps.n_fft)
                     frames_cpu.lay_frames(frames, taps.after, span.start, hop, out[item])
 
         parallel_for(filter_items, batch)
@@ -109,8 +108,6 @@ class _FilteredNoise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        import scipy.fft
-
         from drumblender.dsp.kernels import frames_cpu
 
         taps, hop = ctx.taps, ctx.hop
@@ -123,7 +120,7 @@ class _FilteredNoise(torch.autograd.Function):
             for item in range(start, stop):
                 for span, frames in _chunks(num_frames, taps.n_fft):
                     frames_cpu.cut_frames(padded[item], taps.after, span.start, hop, frames)
-                    g = scipy.fft.rfft(frames)
+                    g = transforms.rfft(frames)
                     y, x = g.view(np.float32), ctx.spectra[item, span].view(np.float32)
                     frames_cpu.multiply_rows(x, y, True, y)
                     _responses_adjoint(g, taps, by_numbers[item, span])
@@ -154,13 +151,11 @@ def _numbers_adjoint(by_numbers: np.ndarray, taps: Taps) -> Tensor:
 
 def _responses(numbers: np.ndarray, taps: Taps, frames: np.ndarray) -> np.ndarray:
     """Spectra of the filters, complex64; ``frames`` is room for their taps."""
-    import scipy.fft
-
     from drumblender.dsp.kernels import frames_cpu
 
     if taps.table is None:
         frames_cpu.place_taps(numbers, taps.source, taps.weight, taps.place, frames)
-        return scipy.fft.rfft(frames)
+        return transforms.rfft(frames)
     spectra = np.empty((len(numbers), taps.n_fft // 2 + 1), np.complex64)
     table = taps.table
     frames_cpu.spread_columns(numbers, table.column, table.place, spectra.view(np.float32))
@@ -169,12 +164,10 @@ def _responses(numbers: np.ndarray, taps: Taps, frames: np.ndarray) -> np.ndarra
 
 def _responses_adjoint(spectra: np.ndarray, taps: Taps, by_numbers: np.ndarray) -> None:
     """From a gradient by spectra of the filters, as a transform of frames gives it."""
-    import scipy.fft
-
     from drumblender.dsp.kernels import frames_cpu
 
     if taps.table is None:
-        frames = scipy.fft.irfft(spectra, taps.n_fft, overwrite_x=True)
+        frames = transforms.irfft(spectra, taps.n_fft)
         frames_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, by_numbers)
         return
     rows, table = spectra.view(np.float32), taps.table

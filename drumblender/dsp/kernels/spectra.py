@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels import spectra_cpu
+from drumblender.dsp.kernels import spectra_cpu, transforms
 from drumblender.dsp.kernels.threads import parallel_for
 
 _CHUNK_SAMPLES = 2**17  # half a megabyte of frames stays in cache from one step to the next
@@ -44,7 +43,7 @@ class Stft(torch.autograd.Function):
         def add_back(start: int, stop: int) -> None:
             for first, last in _chunks(start * per_item, stop * per_item, n_fft):
                 rows = spectra[first:last]
-                frames = scipy.fft.irfft(rows, n_fft, norm="forward")
+                frames = transforms.irfft(rows, n_fft, norm="forward")
                 spectra_cpu.add_frames(
                     frames,
                     rows.view(np.float32),
@@ -85,7 +84,7 @@ def spectra_of_frames(
     for first, last in _chunks(start, stop, n_fft):
         frames = buffer[: last - first]
         spectra_cpu.cut_frames(padded, per_item, first, window, hop_length, offset, frames)
-        yield first, scipy.fft.rfft(frames)
+        yield first, transforms.rfft(frames)
 
 
 def _chunks(start: int, stop: int, n_fft: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from drumblender.dsp.envelopes import frame_blends
+from drumblender.dsp.kernels import transforms
 from drumblender.dsp.kernels.band_filter import inverse_overlap
 from drumblender.dsp.kernels.spectra import padded_rows, spectra_of_frames
 from drumblender.dsp.kernels.threads import parallel_for
@@ -22,8 +23,6 @@ def fused_stft_filter(noise: Tensor, magnitude: Tensor, n_fft: int, hop_length: 
 class _StftFilter(torch.autograd.Function):
     @staticmethod
     def forward(ctx, noise, magnitude, n_fft, hop):
-        import scipy.fft  # slow to import, like numba
-
         from drumblender.dsp.kernels import frames_cpu
 
         levels = magnitude.detach().contiguous().numpy()
@@ -45,7 +44,7 @@ class _StftFilter(torch.autograd.Function):
                     gains = np.empty((len(rows), len(left)), np.float32)
                     frames_cpu.blend_rows(levels[item, span], left, blend, gains)
                     frames_cpu.scale_rows(rows.view(np.float32), gains)
-                    frames = scipy.fft.irfft(rows, n_fft, overwrite_x=True)
+                    frames = transforms.irfft(rows, n_fft)
                     frames_cpu.lay_frames(frames, window, first, hop, out[item])
 
         parallel_for(filter_items, batch)

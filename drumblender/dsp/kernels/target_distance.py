@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels import spectra_cpu, spectral_distance_cpu
+from drumblender.dsp.kernels import spectra_cpu, spectral_distance_cpu, transforms
 from drumblender.dsp.kernels.spectra import padded_rows, spectra_of_frames
 from drumblender.dsp.kernels.threads import parallel_for
 
@@ -141,7 +140,7 @@ def _add_gradient(
             0,
             count,
         )
-        back = scipy.fft.irfft(slopes[:count].view(np.complex64), n_fft, norm="forward")
+        back = transforms.irfft(slopes[:count].view(np.complex64), n_fft, norm="forward")
         spectra_cpu.add_frames(back, slopes[:count], frames, first, window, hop, offset, padded)
     unpadded = np.empty_like(grad)
     spectra_cpu.pad_adjoint(padded, True, unpadded, 0, 1)
