@@ -58,7 +58,7 @@ def stft(
     window = placed(hann_window(n_fft) if window is None else window, audio)
     if audio.dtype != torch.float32 or window.requires_grad or not served(audio):
         return stft_plain(audio, n_fft, hop_length, window, pad_mode)
-    from drumblender.dsp.kernels.spectra import Stft  # numba and scipy.fft import slowly
+    from drumblender.dsp.kernels.spectra import Stft  # numba imports slowly
 
     return Stft.apply(audio, n_fft, hop_length, window, pad_mode == "reflect")
 
