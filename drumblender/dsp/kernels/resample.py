@@ -39,9 +39,10 @@ def _by_products(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
     padded[:, sinc.reach : sinc.reach + x.shape[1]] = x
     weights = placed(weights, padded)
     out = padded.new_empty(len(x), steps, len(sinc.rows))
-    for start, stop, first in zip(edges[:-1], edges[1:], firsts, strict=True):
-        inputs = padded[:, first:].unfold(1, height, sinc.step)[:, :steps]
-        out[:, :, start:stop] = inputs @ weights[:, start:stop]
+    for item in range(len(x)):
+        for start, stop, first in zip(edges[:-1], edges[1:], firsts, strict=True):
+            inputs = padded[item, first:].unfold(0, height, sinc.step)[:steps]
+            torch.mm(inputs, weights[:, start:stop], out=out[item, :, start:stop])
     return out.flatten(1)[:, :count]
 
 
