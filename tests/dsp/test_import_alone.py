@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from drumblender.dsp.kernels import alone
+from drumblender.dsp.kernels import alone, jit
 from drumblender.dsp.kernels.jit import cache_folder
 
 IMPORT = """
@@ -32,7 +32,7 @@ def test_what_is_imported_waits_for_nobody():
 
 
 def test_where_nothing_can_be_kept_nothing_is_locked(monkeypatch):
-    monkeypatch.setattr(alone, "cache_folder", lambda sources: None)
+    monkeypatch.setattr(jit, "cache_folder", lambda sources: None)
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     assert alone.import_alone("colorsys").__name__ == "colorsys"
 

@@ -5,8 +5,6 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from drumblender.dsp.kernels.jit import cache_folder
-
 
 def import_alone(name: str) -> ModuleType:
     """Import a module, and let no other process of ours import one so meanwhile.
@@ -23,10 +21,14 @@ def import_alone(name: str) -> ModuleType:
         >>> import_alone("librosa.core.pitch").yin
         <function yin at 0x...>
     """
-    folder = cache_folder(Path(__file__).parent)
-    if name in sys.modules or folder is None:  # where nothing can be kept, nothing can be mixed up
-        return import_module(name)
-    from filelock import FileLock  # with its helpers as slow to import as half of numba
+    if name in sys.modules:
+        return sys.modules[name]
+    from filelock import FileLock  # slow to import, as is numba below
 
+    from drumblender.dsp.kernels.jit import cache_folder
+
+    folder = cache_folder(Path(__file__).parent)
+    if folder is None:  # where nothing can be kept, nothing can be mixed up
+        return import_module(name)
     with FileLock(folder / "imports.lock"):
         return import_module(name)
