@@ -73,7 +73,7 @@ def frame_magnitudes(
     shapes = [placed(analysis_window(name, frame_size, audio.dtype), audio) for name in windows]
     spectra = []
     while len(shapes) > 1 and served(audio):
-        from drumblender.dsp.kernels.moments import PairedMagnitudes  # numba imports slowly
+        from drumblender.dsp.kernels.moments import PairedMagnitudes  # numba and scipy.fft import slowly
 
         spectra += PairedMagnitudes.apply(audio, shapes.pop(0), shapes.pop(0), hop_length)
     spectra += [frame_magnitudes_plain(audio, shape, hop_length) for shape in shapes]

@@ -24,9 +24,6 @@ def test_they_are_those_of_scipy(library, size):
         (transforms.rfft(rows), spectra),
         (transforms.irfft(spectra, size), rows),
         (transforms.irfft(spectra, size, norm="forward"), rows * size),
-        (transforms.fft(rows + 1j * rows[::-1]), scipy.fft.fft(rows + 1j * rows[::-1])),
-        (transforms.ifft(spectra), scipy.fft.ifft(spectra)),
-        (transforms.ifft(spectra, norm="forward"), scipy.fft.ifft(spectra) * spectra.shape[1]),
     ]
     for found, expected in pairs:
         assert found.dtype == expected.dtype and found.shape == expected.shape
@@ -37,7 +34,7 @@ def test_what_is_given_stays_as_it_was(library):
     rows = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
     spectra = scipy.fft.rfft(rows)
     given = rows.copy(), spectra.copy()
-    transforms.rfft(rows), transforms.irfft(spectra, 64), transforms.ifft(spectra)
+    transforms.rfft(rows), transforms.irfft(spectra, 64)
     assert np.array_equal(rows, given[0]) and np.array_equal(spectra, given[1])
 
 

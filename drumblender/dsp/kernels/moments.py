@@ -1,11 +1,12 @@
 """Spectra through two windows, centroid and flatness as autograd functions on the CPU."""
 
 import numpy as np
+import scipy.fft
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.dsp.kernels import moments_cpu, transforms
+from drumblender.dsp.kernels import moments_cpu
 from drumblender.dsp.kernels.sharing import plain_array
 from drumblender.dsp.kernels.threads import parallel_for
 
@@ -25,7 +26,9 @@ class PairedMagnitudes(torch.autograd.Function):
             for row in range(start, stop):
                 part = spectra[row]
                 moments_cpu.cut_pairs(signal[row], *shapes, hop_length, _interleaved(part))
-                part[:] = transforms.fft(part)
+                transformed = scipy.fft.fft(part, overwrite_x=True)
+                if transformed is not part:  # it may overwrite, and says not that it must
+                    part[:] = transformed
                 moments_cpu.split_pairs(_interleaved(part), real[row], imaginary[row])
 
         parallel_for(transform, len(audio))
@@ -43,7 +46,7 @@ class PairedMagnitudes(torch.autograd.Function):
             for row in range(start, stop):
                 spectra = _interleaved(ctx.spectra[row])
                 moments_cpu.join_pairs(spectra, real[row], imaginary[row], _interleaved(joined))
-                frames = transforms.ifft(joined, norm="forward")
+                frames = scipy.fft.ifft(joined, norm="forward")
                 moments_cpu.add_pairs(_interleaved(frames), *ctx.shapes, ctx.hop_length, signal[row])
 
         parallel_for(add_back, len(signal))

@@ -27,16 +27,6 @@ def irfft(spectra: np.ndarray, n_fft: int, norm: Norm = "backward") -> np.ndarra
     return _transform("irfft", spectra, n_fft, norm=norm)
 
 
-def fft(rows: np.ndarray) -> np.ndarray:
-    """Spectra of complex rows."""
-    return _transform("fft", rows)
-
-
-def ifft(spectra: np.ndarray, norm: Norm = "backward") -> np.ndarray:
-    """Complex rows from their spectra."""
-    return _transform("ifft", spectra, norm=norm)
-
-
 def _transform(name: str, rows: np.ndarray, *args: int, **options: str) -> np.ndarray:
     set_threads = _threads_of_mkl()
     if set_threads is None:
