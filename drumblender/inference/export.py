@@ -183,5 +183,5 @@ def _export_transfer(loaded: Loaded, given: argparse.Namespace) -> int:
     step = FrameStep(loaded.task.player, curves.hop_length)
     told = {"sample_rate": curves.sample_rate, "tracker": curves.tracker, "hold_below": curves.hold_below}
     worst = export_step(step, given.output, told)
-    log.info("Wrote %s: a frame a call; %.1g from the model at most.", given.output, worst)
+    log.info("Wrote %s: frames in, sound out; %.1g from the model at most.", given.output, worst)
     return 0

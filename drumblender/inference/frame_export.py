@@ -1,10 +1,11 @@
-"""Timbre transfer that leaves Python: one frame as TorchScript or ONNX, its state in and out."""
+"""Timbre transfer that leaves Python: frames as TorchScript or ONNX, the state in and out."""
 
 import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,21 +17,33 @@ STATE = ("hidden", "count", "turns", "last_hz", "last_amp", "waiting", "under", 
 _OPSET = 17
 _LOUDEST_DIFFERENCE = 1e-3
 _CHECKED_FRAMES = 200
+_TRACED_FRAMES = 2  # more than one, so that no size of 1 is taken for one that stays
 
 
 def traced(step: FrameStep) -> torch.jit.ScriptModule:
     """The step as TorchScript: called as the step is."""
     with warnings.catch_warnings(action="ignore"), torch.no_grad():  # of sizes, which do not change
         frozen = torch.jit.freeze(torch.jit.trace(step, _example(step), check_trace=False))
+        _narrow_numbers(frozen)
         return torch.jit.optimize_for_inference(frozen)
+
+
+def _narrow_numbers(module: torch.jit.ScriptModule) -> None:
+    """Make float32 of the plain numbers that a tracer keeps as float64: each would be cast in every call."""
+    for constant in module.graph.findAllNodes("prim::Constant"):
+        if constant.hasAttribute("value") and constant.kindOf("value") == "t":
+            value = constant.t("value")
+            if value.ndim == 0 and value.dtype == torch.float64:
+                constant.t_("value", value.float())
 
 
 def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) -> float:
     """Write the step as ``.pt`` (TorchScript) or ``.onnx``, once what the file plays is what the step plays.
 
-    Inputs are ``curves`` (a row in the order of the metadata's ``curves``), ``noise`` (a hop of white noise)
-    and the state; outputs are ``audio`` (a hop) and the next state, ``next_`` before each name. The state
-    starts as zeros of the shapes that the metadata tells.
+    Inputs are ``curves`` (a column a frame, rows in the order of the metadata's ``curves``), ``noise`` (a hop
+    of white noise for each frame) and the state; outputs are ``audio`` (a hop for each frame) and the next
+    state, ``next_`` before each name. Up to ``most_frames`` are played in a call. The state starts as zeros
+    of the shapes that the metadata tells.
 
     Args:
         step: Of a trained model.
@@ -52,6 +65,7 @@ def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) 
         "curves": list(step.inputs),
         "hop_length": step.hop_length,
         "late_samples": step.late_samples,
+        "most_frames": step.most_frames,
         "state": {name: list(value.shape) for name, value in state.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +89,8 @@ def load_step(player: Player, path: str | Path, hop_length: int = 160) -> tuple[
 
 
 def _example(step: FrameStep) -> tuple[Tensor, ...]:
-    curves = torch.tensor([[{"f0_hz": 220.0}.get(name, -20.0) for name in step.inputs]])
-    noise = torch.zeros(step.hop_length if step.has_noise else 0)
+    curves = torch.tensor([[{"f0_hz": 220.0}.get(name, -20.0)] * _TRACED_FRAMES for name in step.inputs])
+    noise = torch.zeros(_TRACED_FRAMES * step.hop_length if step.has_noise else 0)
     return curves, noise, *step.initial(torch.zeros(step.n_fft // 2 + 1))
 
 
@@ -90,6 +104,11 @@ def _write_onnx(step: FrameStep, path: Path, state: list[str], metadata: dict[st
             str(path),
             input_names=["curves", "noise", *state],
             output_names=["audio", *(f"next_{name}" for name in state)],
+            dynamic_axes={
+                "curves": {1: "frames"},
+                "noise": {0: "samples"},
+                "audio": {0: "samples"},
+            },
             dynamo=False,
             opset_version=_OPSET,
         )
@@ -98,17 +117,19 @@ def _write_onnx(step: FrameStep, path: Path, state: list[str], metadata: dict[st
     onnx.save(model, str(path))
 
 
-def _session(step: FrameStep, path: Path) -> Callable[..., list[Tensor]]:
+def _session(step: FrameStep, path: Path) -> Callable[..., list]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a frame is too small to share
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names, heard = ("curves", "noise", *STATE), {value.name for value in session.get_inputs()}
+    heard = {value.name for value in session.get_inputs()}
+    names = [name if name in heard else None for name in ("curves", "noise", *STATE)]
 
-    def call(*given: Tensor) -> list[Tensor]:
-        inputs = {name: value.numpy() for name, value in zip(names, given, strict=False) if name in heard}
-        return [torch.from_numpy(value) for value in session.run(None, inputs)]
+    def call(*given: Tensor | np.ndarray) -> list[Tensor | np.ndarray]:
+        inputs = {name: np.asarray(value) for name, value in zip(names, given, strict=False) if name}
+        audio, *state = session.run(None, inputs)
+        return [torch.from_numpy(audio), *state]  # which only comes back here
 
     return call
 

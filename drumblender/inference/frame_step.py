@@ -1,4 +1,4 @@
-"""One frame of timbre transfer as a function of tensors, state in and state out: what leaves Python."""
+"""The next frames of timbre transfer as a function of tensors, state in and out: what leaves Python."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.frame_filter import filter_frame
+from drumblender.dsp.frame_overlap import add_frames, cut_frames
 from drumblender.encoders import ControlGRU
 from drumblender.synths.harmonic_stream import NoiseStream
 
@@ -36,7 +37,7 @@ def play_frames(player: Player, state: Any, batch: dict[str, Tensor]) -> tuple[d
 
 
 class FrameStep(nn.Module):
-    """Plays the hop before a frame, from its curves and the state that the frame before it left.
+    """Plays the hop before each of the next frames, from their curves and the state that was left.
 
     All that moves is in the state, so that ``torch.jit.trace`` and ONNX can have it; :class:`SteppedStream`
     carries it. Gives what :class:`~drumblender.inference.transfer.TransferStream` gives.
@@ -49,6 +50,7 @@ class FrameStep(nn.Module):
     Attributes:
         inputs: The curves of a frame, in the order of ``forward``.
         late_samples: How far the sound lies behind the latest frame; so many samples at the start are none.
+        most_frames: What is played in one call; harmonics times samples are held for no more.
 
     Raises:
         ValueError: An encoder whose state grows.
@@ -59,12 +61,14 @@ class FrameStep(nn.Module):
         >>> player.serve(HarmonicSynth(num_harmonics=20))
         >>> step = FrameStep(player)
         >>> state = step.initial(torch.zeros(0))
-        >>> curves = torch.tensor([[220.0, -20.0]])
-        >>> for _ in range(3):
-        ...     sound, *state = step(curves, torch.zeros(0), *state)
+        >>> curves = torch.tensor([[220.0], [-20.0]])
+        >>> for frames in (1, 2):
+        ...     sound, *state = step(curves.expand(-1, frames), torch.zeros(0), *state)
         >>> sound.shape, bool(sound.any())
-        (torch.Size([160]), True)
+        (torch.Size([320]), True)
     """
+
+    most_frames = 32
 
     def __init__(self, player: Player, hop_length: int = 160, n_fft: int = 1024) -> None:
         super().__init__()
@@ -83,18 +87,17 @@ class FrameStep(nn.Module):
         window = torch.hann_window(n_fft)
         weights = torch.nn.functional.pad(window.square(), (0, hops * hop_length - n_fft))
         weights = weights.view(hops, hop_length)
-        share = torch.arange(hop_length, dtype=torch.float64) / hop_length
-        pitch = torch.stack([torch.ones_like(share), share])  # from one frame, on a line to the next
-        order = torch.arange(1.0, player.control_sizes[player.names["amp"]] + 1)[:, None]
+        rate, share = player.sample_rate, torch.arange(hop_length, dtype=torch.float64) / hop_length
+        pitch = torch.stack([1 - share, share])  # from one frame, on a line to the next
+        harmonics = torch.arange(1.0, player.control_sizes[player.names["amp"]] + 1)[:, None]
         constants = {
             "window": window,
             "weights": weights,
+            "share": pitch.float(),  # of a frame and the next
             "overlap": weights.cumsum(dim=0).clamp(min=1e-11),  # with so many frames before
-            "share": share.float(),
-            "silence": torch.zeros(hop_length),
-            "lines": torch.cat([pitch.cumsum(dim=1) / player.sample_rate, pitch], dim=1),
-            "order": order,
-            "speed": 2 * torch.pi * order,
+            "lines": torch.cat([pitch.cumsum(dim=1) / rate, pitch / (rate / 2)], dim=1),
+            "harmonics": harmonics,
+            "speed": 2 * torch.pi * harmonics,
         }
         if self.has_noise:
             bands = torch.eye(player.control_sizes[player.names["magnitude"]])
@@ -111,43 +114,48 @@ class FrameStep(nn.Module):
             hidden = torch.zeros(encoder.gru.num_layers, 1, encoder.gru.hidden_size)
         harmonics = (
             hidden,
-            torch.zeros(1),
+            torch.zeros(1, dtype=torch.int64),
             torch.zeros(1, dtype=torch.float64),
             torch.zeros(1),
-            torch.zeros(size),
+            torch.zeros(1, size),
         )
         if not self.has_noise:
             return harmonics
         half = self.n_fft // 2
         under = torch.cat([noise[1 : half + 1].flip(0), noise[:half]])
-        return *harmonics, torch.zeros(half), under, torch.zeros(self.n_fft)
+        return *harmonics, torch.zeros(half), under, torch.zeros(self.n_fft - self.hop_length)
 
     def forward(
-        self, curves: Float[Tensor, "1 inputs"], noise: Float[Tensor, "samples"], *state: Tensor
+        self, curves: Float[Tensor, "inputs frames"], noise: Float[Tensor, "samples"], *state: Tensor
     ) -> tuple[Tensor, ...]:
-        """Sound of a hop, ``late_samples`` behind the frame, and the state after it.
+        """Sound of a hop for each frame, ``late_samples`` behind the latest, and the state after them.
 
         Args:
-            curves: Of one frame, in the order of ``inputs``.
-            noise: The next ``hop_length`` samples of white noise, half an FFT ahead; none without noise.
+            curves: Of the next frames, at most ``most_frames``; a row for each of ``inputs``.
+            noise: The next ``frames * hop_length`` samples of white noise, half an FFT ahead; none without
+                noise.
             state: From ``initial``, or from the last call.
         """
         hidden, count, turns, last_hz, last_amp = state[:5]
-        batch = dict(zip(self.inputs, curves.split(1, dim=1), strict=True))
+        batch = dict(zip(self.inputs, curves.split(1), strict=True))
         controls, after = play_frames(self.player, hidden, batch)
-        f0_hz, amp = batch["f0_hz"].flatten(), controls["amp"].flatten()
-        played, turns = self._harmonics(turns, last_hz, f0_hz * count.clamp(max=1), last_amp, amp)
-        harmonics = (hidden if after is None else after, count + 1, turns, f0_hz, amp)
+        f0_hz = torch.cat([last_hz, batch["f0_hz"].flatten()])
+        amp = torch.cat([last_amp, controls["amp"][0]])
+        frames, hop = curves.shape[1], self.hop_length
+        before = count + torch.arange(frames)  # how many frames each has before it
+        pairs_hz = cut_frames(f0_hz, 2, 1, frames) * before.clamp(max=1)[:, None]
+        played, turns = self._harmonics(turns, pairs_hz, cut_frames(amp, 2, 1, frames))
+        harmonics = (hidden if after is None else after, before[-1:] + 1, turns, f0_hz[-1:], amp[-1:])
         if not self.has_noise:
             return played, *harmonics
         waiting, under, sound = state[5:]
-        hop = self.hop_length
-        waiting = torch.cat([waiting[hop:], played])
-        gain = controls["magnitude"].flatten() @ self.spread
-        sound = torch.addcmul(sound, filter_frame(under * self.window, gain), self.window)
-        done, sound = sound.split([hop, self.n_fft - hop])
-        ready, sound = waiting[:hop] + done / self._overlap(count), torch.cat([sound, self.silence])
-        return ready, *harmonics, waiting, torch.cat([under[hop:], noise]), sound
+        waiting, under, total = torch.cat([waiting, played]), torch.cat([under, noise]), noise.shape[0]
+        framed = cut_frames(under, self.n_fft, hop, frames) * self.window
+        gain = (controls["magnitude"] @ self.spread).squeeze(0)
+        sound = add_frames(sound, filter_frame(framed, gain) * self.window, hop, frames)
+        overlap = self.overlap.index_select(0, before.clamp(max=self.last)).reshape(-1)
+        ready = waiting[hop : hop + total] + sound[:total] / overlap
+        return ready, *harmonics, waiting[total:], under[total:], sound[total:]
 
     def rest(self, *state: Tensor) -> Float[Tensor, "samples"]:
         """What is left up to the last frame, from the state after it."""
@@ -161,23 +169,17 @@ class FrameStep(nn.Module):
         ]
         return state[5][hop:] + state[7][:left] / torch.cat(weights)[:left]
 
-    def _overlap(self, count: Tensor) -> Float[Tensor, "hop"]:
-        """Squares of the windows that overlap in the hop that leaves, with ``count`` frames before."""
-        return self.overlap.index_select(0, count.long().clamp(max=self.last))[0]
-
     def _harmonics(
-        self, turns: Tensor, last_hz: Tensor, f0_hz: Tensor, last_amp: Tensor, amp: Tensor
+        self, turns: Tensor, f0_hz: Float[Tensor, "frames 2"], amp: Float[Tensor, "frames 2 harmonics"]
     ) -> tuple[Tensor, Tensor]:
-        """A hop from one frame to the next; of frequency 0 where there is none before."""
-        pair = torch.cat([last_hz, f0_hz - last_hz]).double()
-        advance, pitch_hz = (pair @ self.lines).split(self.hop_length)
-        turns = turns + advance
-        turns = turns - turns.floor()
-        reach = (self.player.sample_rate / 2 / pitch_hz).ceil().float()  # lower orders are audible
-        audible = (reach - self.order).clamp_(0, 1)
+        """Hops from frame to frame, of which each has both ends, and where the waves are after them."""
+        advance, pitch = (f0_hz.double()[:, None] @ self.lines).split(self.hop_length, dim=-1)
+        ends = advance[..., -1:]
+        turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
+        reach = pitch.reciprocal().ceil().float()  # lower orders are audible
+        audible = (reach - self.harmonics).clamp_(0, 1)
         waves = (self.speed * turns.float()).sin_().mul_(audible)
-        before, after = (torch.stack([last_amp, amp]) @ waves).unbind()
-        return torch.lerp(before, after, self.share), turns[-1:]
+        return ((amp @ waves) * self.share).sum(dim=1).reshape(-1), turns.reshape(-1)[-1:]
 
 
 class SteppedStream:
@@ -193,6 +195,7 @@ class SteppedStream:
         self, step: FrameStep, call: Callable[..., Sequence[Tensor]] | None = None, seed: int = 0
     ) -> None:
         self.step, self._call = step, step if call is None else call
+        self._needed = set(step.inputs)
         self._source = NoiseStream(step.hop_length, step.n_fft, seed)
         first = self._source.draw(step.n_fft // 2 + 1)
         self._early = first[-1:]  # drawn for the mirror at the start, and heard once more
@@ -202,25 +205,32 @@ class SteppedStream:
     @torch.no_grad()
     def push(self, curves: dict[str, Float[Tensor, "frames"]]) -> Float[Tensor, "samples"]:
         """The sound as far as it is final."""
-        if missing := sorted(set(self.step.inputs) - set(curves)):
+        if not curves.keys() >= self._needed:
+            missing = sorted(self._needed - curves.keys())
             raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")
-        frames = torch.stack([curves[name] for name in self.step.inputs], dim=-1)
-        parts = [torch.zeros(0)]
-        self._begun = self._begun or len(frames) > 0
-        for frame in frames:
-            sound, *self._state = self._call(frame[None], self._noise(), *self._state)
-            dropped = min(self._drop, len(sound))
-            self._drop -= dropped
-            parts.append(sound[dropped:])
-        return torch.cat(parts)
+        frames, most = torch.stack([curves[name] for name in self.step.inputs]), self.step.most_frames
+        if frames.shape[1] > most:
+            return torch.cat([self._played(few) for few in frames.split(most, dim=1)])
+        return self._played(frames) if frames.shape[1] else torch.zeros(0)
+
+    def _played(self, frames: Float[Tensor, "inputs frames"]) -> Tensor:
+        sound, *self._state = self._call(frames, self._noise(frames.shape[1]), *self._state)
+        self._begun = True
+        if not self._drop:
+            return sound
+        dropped = min(self._drop, len(sound))
+        self._drop -= dropped
+        return sound[dropped:]
 
     def finish(self) -> Float[Tensor, "samples"]:
         """The rest, up to the last frame."""
-        return self.step.rest(*self._state)[self._drop :] if self._begun else torch.zeros(0)
+        if not self._begun:
+            return torch.zeros(0)
+        return self.step.rest(*(torch.as_tensor(value) for value in self._state))[self._drop :]
 
-    def _noise(self) -> Tensor:
+    def _noise(self, frames: int) -> Tensor:
         if not self.step.has_noise:
             return torch.zeros(0)
         early, self._early = self._early, torch.zeros(0)
-        drawn = self._source.draw(self.step.hop_length - len(early))
+        drawn = self._source.draw(frames * self.step.hop_length - len(early))
         return torch.cat([early, drawn]) if len(early) else drawn

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drumblender.dsp.frame_overlap import looped
 from drumblender.dsp.kernels import read_along
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -39,7 +40,10 @@ def gru(
         state = x.new_zeros(network.num_layers, len(x), network.hidden_size)
     if trains and _compiles(network, x):
         return _trained(network, x, state)
-    if not trains and int(x.shape[1]) == 1:  # to a tracer, a size is a tensor
+    if torch.jit.is_tracing() and not torch.onnx.is_in_onnx_export():
+        weights = [weight for layer in range(network.num_layers) for weight in _weights(network, layer)]
+        return looped(_frame_by_frame)(x, state, weights)
+    if not trains and x.shape[1] == 1:
         return _one_frame(network, x, state)
     return network(x, state)
 
@@ -77,6 +81,25 @@ def _one_frame(network: nn.GRU, x: Tensor, state: Tensor) -> tuple[Tensor, Tenso
         row = torch.lerp(torch.addcmul(given_new, reset, heard_new).tanh(), before, update)
         last.append(row)
     return row.unsqueeze(1), torch.stack(last)
+
+
+def _frame_by_frame(x: Tensor, state: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """``_one_frame`` for each of several, as a script; the weights are those of all layers in turn."""
+    last: list[Tensor] = []
+    for layer in range(len(weights) // 4):
+        w_ih, w_hh, b_ih, b_hh = weights[4 * layer : 4 * layer + 4]
+        row, rows = state[layer], torch.jit.annotate(list[Tensor], [])
+        size = row.size(1)
+        for given in F.linear(x, w_ih, b_ih).unbind(1):
+            heard = F.linear(row, w_hh, b_hh)
+            gates = (given.narrow(1, 0, 2 * size) + heard.narrow(1, 0, 2 * size)).sigmoid()
+            given_new, heard_new = given.narrow(1, 2 * size, size), heard.narrow(1, 2 * size, size)
+            new = torch.addcmul(given_new, gates.narrow(1, 0, size), heard_new).tanh()
+            row = torch.lerp(new, row, gates.narrow(1, size, size))
+            rows.append(row)
+        x = torch.stack(rows, 1)
+        last.append(row)
+    return x, torch.stack(last)
 
 
 def _weights(network: nn.GRU, layer: int) -> list[Tensor]:

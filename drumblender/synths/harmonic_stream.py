@@ -131,7 +131,7 @@ class NoiseStream:
         first, last = start // _NOISE_BLOCK, (self._drawn - 1) // _NOISE_BLOCK
         blocks = [self._block(number) for number in range(first, last + 1)]
         joined = blocks[0] if first == last else torch.cat(blocks)
-        return joined[start - first * _NOISE_BLOCK :][:count]
+        return joined.narrow(0, start - first * _NOISE_BLOCK, count)
 
     def _block(self, number: int) -> Tensor:
         """One block of the noise; the latest is kept, as many hops lie in it."""
