@@ -72,14 +72,14 @@ def _add_controls(add: Callable[..., Any]) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE[,...]",
-        help="a control that is known, in the names and units of controls.json: one number, or one a part",
+        help="a control that is known, as in controls.json: a number, or one a part; again for each control",
     )
     add(
         "--range",
         action="append",
         default=[],
         metavar="NAME=LOW:HIGH[:log]",
-        help="where to look for a control in a unit",
+        help="where to look for a control, in the names and units of controls.json; again for each control",
     )
     add("--start", "--init", type=str, default=None, help="a controls.json or preset to start from")
     add("--random-start", action="store_true", help="start from draws, not from an analysis of the sound")

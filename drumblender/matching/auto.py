@@ -39,6 +39,7 @@ def match_best(
     loss: nn.Module | None = None,
     *,
     renders: int = 1000,
+    own: Mapping[str, Mapping[str, Any]] | None = None,
     **settings: Any,
 ) -> Trials:
     """:func:`~drumblender.matching.match.match` with the one of several synths that suits the target best.
@@ -51,18 +52,19 @@ def match_best(
         synths: By name.
         loss: As for ``match``.
         renders: Budget of all together.
-        settings: Further arguments of ``match``; those that name controls must suit all synths.
+        own: Arguments of ``match`` for one synth alone, such as those that name controls, by its name.
+        settings: Further arguments of ``match``, for all.
 
     Raises:
         ValueError: As ``match``; or no synth can play the sound.
     """
     share = max(1, int(renders * TRIAL / max(len(synths), 1)))
     trials: dict[str, Match] = {}
+    own = own or {}
     for name, synth in synths.items():
         try:
-            trials[name] = match(
-                target, synth, loss, renders=share, **settings | {"match_level": False, "tell": None}
-            )
+            alone = settings | dict(own.get(name, {})) | {"match_level": False, "tell": None}
+            trials[name] = match(target, synth, loss, renders=share, **alone)
         except NoPitchError:
             log.info("%s is left out: the sound has no pitch.", name)
     if not trials:
@@ -70,7 +72,6 @@ def match_best(
     losses = {name: trial.loss for name, trial in trials.items()}
     best = min(losses, key=losses.__getitem__)
     left = renders - sum(trial.renders for trial in trials.values())
-    found = match(
-        target, synths[best], loss, renders=max(left, 1), **settings | {"init": trials[best].controls}
-    )
+    alone = settings | dict(own.get(best, {})) | {"init": trials[best].controls}
+    found = match(target, synths[best], loss, renders=max(left, 1), **alone)
     return Trials(best, found, losses)

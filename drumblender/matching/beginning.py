@@ -8,7 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.units import Range
 from drumblender.features.pitch import guess_f0
-from drumblender.matching.space import Around, SearchSpace
+from drumblender.matching.space import Around, SearchSpace, Within
 from drumblender.matching.starts import analysed_start
 from drumblender.synths.base import Synth
 from drumblender.types import Controls
@@ -50,11 +50,16 @@ def start_in(target: Tensor, synth: Synth, space: SearchSpace, rate: int) -> Con
     if not found:
         return None
     return {
-        name: found[name].float().clamp(_EDGE, 1 - _EDGE)
-        if name in found and space.regions[name] is None
+        name: _inside(found[name].float(), space.regions[name])
+        if name in found and isinstance(space.regions[name], Within | None)
         else torch.full((1, space.frames[name], size), 0.5)
         for name, size in space.sizes.items()
     }
+
+
+def _inside(value: Tensor, region: Within | None) -> Tensor:
+    unit = value if region is None else region.normalize(value)
+    return unit.clamp(_EDGE, 1 - _EDGE)
 
 
 def _pitch(target: Tensor, rate: int | None, num_frames: int) -> Tensor:

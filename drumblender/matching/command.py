@@ -21,11 +21,12 @@ from drumblender.open_sound import BadAudioError
 from drumblender.shipped import shipped_dir
 from drumblender.sound_files import distinct_outputs, find_sounds, printable
 from drumblender.synths.base import Synth
-from drumblender.synths.preset import controls_of
 
 __all__ = ["Match", "command", "match"]
 
 log = logging.getLogger(__name__)
+
+_UNLISTED = ("folder", "interrupted", "auto")  # not in the summary
 
 
 def command(args: list[str]) -> int:
@@ -83,7 +84,7 @@ def _folder(folder: Path, output: Path, given: Namespace) -> int:
 
 
 def _write_summary(path: Path, rows: list[dict[str, Any]]) -> None:
-    columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("folder", "interrupted")))
+    columns = list(dict.fromkeys(key for row in rows for key in row if key not in _UNLISTED))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as aside, Path(aside).open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
@@ -101,7 +102,9 @@ def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
     rate = inputs.work_rate(given, path)
     target = inputs.heard(path, rate, given.seconds, given.keep_silence)
     synths, configs, loss = _parts(given, rate)
-    settings = _settings(given, next(iter(synths.values())), target, rate)
+    settings = _settings(given, synths, target, rate)
+    own = inputs.control_settings(given, synths)
+    synths = {name: synths[name] for name in own}
     output.mkdir(parents=True, exist_ok=True)  # before the search, not after
     device = torch.device(given.device)
     target, loss = target.to(device), loss.to(device).eval()
@@ -109,10 +112,10 @@ def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
     with told(path.name, given.renders) as tell:
         if len(synths) == 1:
             ((name, synth),) = synths.items()
-            found = match(target, synth, loss, renders=given.renders, tell=tell, **settings)
+            found = match(target, synth, loss, renders=given.renders, tell=tell, **settings | own[name])
             tried = {}
         else:
-            trials = match_best(target, synths, loss, renders=given.renders, tell=tell, **settings)
+            trials = match_best(target, synths, loss, renders=given.renders, own=own, tell=tell, **settings)
             name, found, tried = trials.name, trials.match, trials.losses
     kept = {
         "synth": configs[name],
@@ -121,6 +124,7 @@ def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
         "seed": given.seed,
         "loss": type(loss).__name__,
         "best_loss": found.loss,
+        "found_loss": found.found_loss,
         "start_loss": found.history[0].best,
         "baselines": found.baselines,
         "method": given.method,
@@ -129,21 +133,15 @@ def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
         "level_db": found.level_db,
     } | ({"tried": tried} if tried else {})
     write_report(output, found, target, rate, synths[name], kept)
-    return _row(path, output, name, found, given.method)
+    return _row(path, output, name, found, given.method) | {"auto": given.synth is None}
 
 
-def _settings(given: Namespace, first: Synth, target: torch.Tensor, rate: int) -> dict[str, Any]:
-    """The arguments of :func:`match` that the command line gives."""
+def _settings(given: Namespace, synths: dict[str, Synth], target: torch.Tensor, rate: int) -> dict[str, Any]:
+    """The arguments of :func:`match` that the command line gives, for any synth."""
     from drumblender.matching import inputs
-    from drumblender.matching.report import read_start
 
-    device = torch.device(given.device)
-    counts = dict(inputs.split_option("--frames", item, inputs.frame_count, "") for item in given.frames)
-    fixed = dict(inputs.split_option("--fix", item, inputs.held_numbers) for item in given.fix)
-    regions = dict(inputs.split_option("--range", item, inputs.search_range) for item in given.range)
-    source = inputs.given_source(given.source or ("target" if first.needs_source else None), target, rate)
-    start = None if given.start is None else read_start(Path(given.start), first)
-    held = controls_of(fixed, first, source="--fix") if fixed else {}
+    hears = any(synth.needs_source for synth in synths.values())
+    source = inputs.given_source(given.source or ("target" if hears else None), target, rate)
     return {
         "method": given.method,
         "restarts": given.restarts,
@@ -152,13 +150,9 @@ def _settings(given: Namespace, first: Synth, target: torch.Tensor, rate: int) -
         "patience": given.patience,
         "min_delta": given.min_delta,
         "seed": given.seed,
-        "frames": {"": 32} | counts,
-        "fixed": {name: value.to(device) for name, value in held.items()},
-        "regions": regions,
-        "init": start and {name: value.to(device) for name, value in start.items()},
         "analyse": not given.random_start,
         "match_level": not given.keep_level,
-        "source": None if source is None else source.to(device),
+        "source": None if source is None else source.to(given.device),
         "sample_rate": rate,
     }
 
@@ -203,8 +197,10 @@ def _row(path: Path, output: Path, synth: str, found: Match, method: str) -> dic
         "synth": synth,
         "method": method,
         "start_loss": round(found.history[0].best, 5),
+        "found_loss": round(found.found_loss, 5),
         "loss": round(found.loss, 5),
         **losses,
+        "beaten_by": " and ".join(found.beaten_by),
         "found_db": round(found.found_db, 3),
         "level_db": round(found.level_db, 3),
         "renders": found.renders,
@@ -227,8 +223,13 @@ def _summary(row: dict[str, Any]) -> str:
         if key.startswith("loss of ")
     )
     beside = f" ({beside})" if beside else ""
+    moved = row["loss"] != row["found_loss"]
+    levelled = f", {row['loss']:.4f} at the target's level" if moved else ""
+    remedy = "" if row["auto"] else ": try --synth auto"
+    lost = f"; does NOT beat {row['beaten_by']}{remedy}" if row["beaten_by"] else ""
     return (
-        f"{row['file']}: loss {row['start_loss']:.4f} -> {row['loss']:.4f}{beside} by {row['method']} search "
-        f"with {row['synth']}, {row['renders']} renders in {row['seconds']:.1f} s{said}{stopped}; "
-        f"level {row['level_db']:+.1f} dB (search: {row['found_db']:+.1f} dB); wrote {row['folder']}/"
+        f"{row['file']}: loss {row['start_loss']:.4f} -> {row['found_loss']:.4f}{levelled}{beside} by "
+        f"{row['method']} search with {row['synth']}, {row['renders']} renders in {row['seconds']:.1f} s"
+        f"{said}{stopped}; level {row['level_db']:+.1f} dB (search: {row['found_db']:+.1f} dB); "
+        f"wrote {row['folder']}/{lost}"
     )

@@ -1,5 +1,6 @@
 """What `drumblender match` is given: recordings, options of names and values, sample rates."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,14 @@ from torch import Tensor, nn
 from drumblender.audio_io import header_of, read_audio
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.dsp.units import Range
+from drumblender.matching.report import read_start
+from drumblender.matching.space import region_of
 from drumblender.matching.synth_files import rates
 from drumblender.open_sound import BadAudioError
+from drumblender.synths.base import Synth
+from drumblender.synths.preset import controls_of
+
+log = logging.getLogger(__name__)
 
 _HIGHEST_RATE = 48_000  # of synths that have no rate of their own yet
 
@@ -69,6 +76,8 @@ def split_option(
         name = unnamed
     elif not name:
         raise ValueError(f"{option} needs NAME=VALUE, got {item!r}.")
+    if "=" in name:
+        raise ValueError(f"{option} names one control, got {item!r}: give {option} again for each.")
     try:
         return name, read(value)
     except ValueError as error:
@@ -96,3 +105,41 @@ def search_range(text: str) -> Range:
     if colon and scale != "log":
         raise ValueError("expected LOW:HIGH or LOW:HIGH:log.")
     return Range(float(low), float(high), scale == "log")
+
+
+def control_settings(given: Namespace, synths: dict[str, Synth]) -> dict[str, dict[str, Any]]:
+    """What the command line says of controls, for each synth that has them.
+
+    Raises:
+        ValueError: None has them; or a start is given for several.
+    """
+    if given.start is not None and len(synths) > 1:
+        raise ValueError(f"--start {given.start} is for one synth: name it with --synth.")
+    counts = dict(split_option("--frames", item, frame_count, "") for item in given.frames)
+    fixed = dict(split_option("--fix", item, held_numbers) for item in given.fix)
+    regions = dict(split_option("--range", item, search_range) for item in given.range)
+    named = {*counts, *fixed, *regions} - {""}
+    known = {
+        name: {*synth.control_sizes, *map(synth.unit_name, synth.control_sizes)}
+        for name, synth in synths.items()
+    }
+    suited = [name for name in synths if named <= known[name]] if len(synths) > 1 else list(synths)
+    if not suited:
+        raise ValueError(f"None of {', '.join(synths)} has all of {', '.join(sorted(named))}.")
+    for name in sorted(set(synths) - set(suited)):
+        log.info("%s is left out: it has no %s.", name, ", ".join(sorted(named - known[name])))
+    settings = {}
+    for name in suited:
+        synth = synths[name]
+        start = None if given.start is None else read_start(Path(given.start), synth)
+        held = controls_of(fixed, synth, source="--fix") if fixed else {}
+        for control in synth.control_sizes:
+            for region in {control, synth.unit_name(control)} & set(regions):
+                region_of(synth, control, regions[region])
+        settings[name] = {
+            "frames": {"": 32} | counts,
+            "fixed": {control: value.to(given.device) for control, value in held.items()},
+            "regions": regions,
+            "init": start and {control: value.to(given.device) for control, value in start.items()},
+        }
+    return settings

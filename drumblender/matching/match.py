@@ -34,6 +34,7 @@ class Match:
         controls: What the synth plays it with, ``(1, frames, size)`` by name.
         units: The same in real units.
         loss: Its loss.
+        found_loss: The same before its levels were moved.
         history: A line for each batch of renders.
         skipped: Gradient steps left out because a gradient was not finite.
         failed: Renders whose loss was not finite.
@@ -54,6 +55,12 @@ class Match:
     found_db: float = 0.0
     level_db: float = 0.0
     baselines: dict[str, float] = field(default_factory=dict)
+    found_loss: float = float("nan")
+
+    @property
+    def beaten_by(self) -> list[str]:
+        """Sounds that need no search and are nearer to the target."""
+        return [name for name, loss in self.baselines.items() if loss <= self.loss]
 
     @property
     def renders(self) -> int:
@@ -112,7 +119,7 @@ def match(
         frames: Frames of a control that may have any number: one count for all, or by name (``""``: the
             others). A tracked ``f0_hz`` has one unless it is named.
         fixed: Controls that are known, ``(1, frames, size)``, as the synth takes them.
-        regions: Where to look for a control in a unit.
+        regions: Where to look for a control, in its unit; one with a region stays in it when the level moves.
         init: Controls to start from, ``(starts, frames, size)``, as the synth takes them.
         analyse: Without ``init``, start from what an analysis of the target says (its partials and decays,
             the band levels of the rest) where the synth's kind is known; else from draws.
@@ -157,7 +164,9 @@ def _run(search: Search, objective: Objective, start: Controls | None, rate: int
             raise
         interrupted = True
     if objective.best_audio is None:
-        raise ValueError(f"None of {objective.renders} candidates had a finite loss.")
+        raise ValueError(
+            f"None of {objective.renders} candidates had a finite loss; give a start or narrower ranges."
+        )
     return skipped, interrupted
 
 
@@ -173,7 +182,7 @@ def _result(
         def play(controls: Controls) -> Tensor:
             return first.pop() if first else objective.play(controls)
 
-        fixed = space.fixed if match_level else controls
+        fixed = {*space.fixed, *space.bounded} if match_level else controls
         levelled = to_level(controls, play, synth, target, fixed)
         audio = levelled.audio[0]
         sounds = {} if rate is None else baselines(target, rate, seed)
@@ -198,6 +207,7 @@ def _result(
         levelled.before_db,
         levelled.after_db,
         losses,
+        objective.best_loss,
     )
 
 

@@ -42,6 +42,27 @@ class Around:
         return (torch.log2(value / self.guess.to(value)) * 1200 / self.cents + 1) / 2
 
 
+@dataclass(frozen=True)
+class Within:
+    """Part of the range of a control that is played in (0, 1).
+
+    Args:
+        part: Where to look, in the control's unit.
+        whole: What the synth makes of (0, 1).
+    """
+
+    part: Range
+    whole: Range
+
+    def denormalize(self, unit: Float[Tensor, "batch frames size"]) -> Float[Tensor, "batch frames size"]:
+        """From (0, 1) of the part to (0, 1) of the whole."""
+        return self.whole.normalize(self.part.denormalize(unit))
+
+    def normalize(self, value: Float[Tensor, "batch frames size"]) -> Float[Tensor, "batch frames size"]:
+        """Back; what lies outside of the part lies outside of (0, 1)."""
+        return self.part.normalize(self.whole.denormalize(value))
+
+
 class SearchSpace:
     """The controls of a synth that a search turns, and those it leaves alone.
 
@@ -50,11 +71,22 @@ class SearchSpace:
         frames: Frames of a control that may have any number: one count for all, or one for some names and
             the count under ``""`` for the others.
         fixed: Controls that are given, ``(1, frames, size)``, as the synth takes them.
-        regions: Where to look for a control whose name ends in a unit. :data:`RANGES` holds some.
+        regions: Where to look, in the unit of the control; names as in ``frames`` are with or without it.
+            :data:`RANGES` holds some of controls that the synth takes in a unit.
+
+    Attributes:
+        bounded: Controls that were given a region.
 
     Raises:
         ValueError: A name is unknown or a shape does not fit; a control in a unit is neither fixed nor has a
-            region; nothing is left to search.
+            region; a region reaches beyond its control; nothing is left to search.
+
+    Examples:
+        >>> from drumblender.synths import SimpleDrumSynth
+        >>> space = SearchSpace(SimpleDrumSynth(44100), 1, regions={"osc.freq_hz": Range(50, 80)})
+        >>> played = space.controls({name: torch.ones(1, 1, 1) for name in space.names})
+        >>> space.synth.to_units(played)["osc.freq_hz"].item()
+        80.0
     """
 
     def __init__(
@@ -64,9 +96,11 @@ class SearchSpace:
         fixed: Controls | None = None,
         regions: Mapping[str, Range | Around] | None = None,
     ) -> None:
-        fixed, regions = dict(fixed or {}), dict(regions or {})
+        fixed, sizes = dict(fixed or {}), synth.control_sizes
+        known = {synth.unit_name(name): name for name in sizes}
+        regions = {known.get(name, name): region for name, region in (regions or {}).items()}
         counts = {"": frames} if isinstance(frames, int) else {"": 32} | dict(frames)
-        sizes = synth.control_sizes
+        counts = {known.get(name, name): count for name, count in counts.items()}
         if unknown := sorted((set(fixed) | set(regions) | set(counts) - {""}) - set(sizes)):
             raise ValueError(f"No control {', '.join(unknown)}; the synth has {', '.join(sizes)}.")
         for name, value in fixed.items():
@@ -74,14 +108,18 @@ class SearchSpace:
             if tuple(value.shape) != (1, wanted, sizes[name]):
                 shape = tuple(value.shape)
                 raise ValueError(f"Control {name} is (1, {wanted}, {sizes[name]}), got {shape}.")
-        self.names, self.fixed = list(sizes), fixed
+        self.synth, self.names, self.fixed = synth, list(sizes), fixed
         self.sizes = {name: size for name, size in sizes.items() if name not in fixed}
         self.frames = {
             name: synth.control_frames.get(name, counts.get(name, counts[""])) for name in self.sizes
         }
         if not self.sizes:
             raise ValueError("Every control is fixed: there is nothing to search.")
-        self.regions = {name: regions.get(name) or _usual_region(name) for name in self.sizes}
+        self.bounded = sorted(set(regions) - set(fixed))
+        self.regions = {
+            name: region_of(synth, name, regions[name]) if name in regions else _usual_region(name)
+            for name in self.sizes
+        }
 
     def controls(self, unit: Controls) -> Controls:
         """What the synth is played with, for searched controls in (0, 1)."""
@@ -159,6 +197,24 @@ class SearchSpace:
     def from_genes(self, genes: Float[Tensor, "sounds genes"]) -> Controls:
         """Searched controls in (0, 1) from rows of logits."""
         return {name: value.sigmoid() for name, value in unstack(genes, self.sizes, self.frames).items()}
+
+
+def region_of(synth: Synth, name: str, region: Range | Around) -> Range | Around | Within:
+    """A region in the unit of a control, as the synth takes the control.
+
+    Raises:
+        ValueError: It reaches beyond the control.
+    """
+    whole = synth.ranges.get(name)
+    if isinstance(region, Around) or (whole is None and (has_unit(name) or name in synth.linear)):
+        return region
+    reach = whole or Range(0, 1)
+    if region.low < reach.low or region.high > reach.high:
+        raise ValueError(
+            f"{synth.unit_name(name)} is to be looked for from {region.low:g} to {region.high:g}; it goes "
+            f"from {reach.low:g} to {reach.high:g}."
+        )
+    return Within(region, reach)
 
 
 def _usual_region(name: str) -> Range | None:

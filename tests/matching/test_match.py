@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 
+from drumblender.cli import run
 from drumblender.dsp.units import Range
 from drumblender.features.pitch import guess_f0
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
@@ -239,12 +240,34 @@ def test_controls_can_be_fixed_and_given_ranges(note, tmp_path):
     assert len(units["f0_hz"]) == 2 and all(300 <= f0[0] <= 360 for f0 in units["f0_hz"])
 
 
+@pytest.mark.parametrize("name", ["freq", "freq_hz"])
+def test_a_range_is_in_the_unit_of_the_control_and_what_is_found_is_a_preset(
+    note, synth_yaml, tmp_path, name
+):
+    args = [
+        str(note),
+        "--synth",
+        str(synth_yaml),
+        *LOSS,
+        "--renders",
+        "20",
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    assert command([*args, "--range", f"{name}=300:400:log"]) == 0
+    found = json.loads((tmp_path / "out" / "controls.json").read_text())["preset"]
+    assert 300 <= torch.tensor(found["freq_hz"]).min() <= torch.tensor(found["freq_hz"]).max() <= 400
+    assert run(["render", str(tmp_path / "out" / "controls.json"), str(tmp_path / "again.wav")]) == 0
+
+
 @pytest.mark.parametrize(
     "extra, message",
     [
         (["--fix", "330"], "NAME=VALUE"),
         (["--frames", "level=many"], "--frames level=many"),
         (["--range", "freq=1:2:linear"], "LOW:HIGH:log"),
+        (["--range", "freq=50:500"], "freq_hz is to be looked for from 50 to 500; it goes from 100 to 2000"),
+        (["--fix", "freq_hz=300,decay=1"], "give --fix again for each"),
         (["--seconds", "0"], "--seconds"),
         (["--start", "nowhere.json"], "nowhere.json"),
         (["--fix", "freq_hz=5"], "--fix: freq is 5, 5; it goes from 100 to 2000"),
@@ -257,6 +280,28 @@ def test_wrong_options_are_named(note, synth_yaml, tmp_path, extra, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         command(args)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_wins_without_a_search_is_named(note, tmp_path, capsys):
+    hats = tmp_path / "hat.wav"
+    sound = torch.randn(4000, generator=torch.Generator().manual_seed(0)) * torch.linspace(1, 0, 4000)
+    soundfile.write(hats, 0.2 * sound, 8000)
+    synth = ["--synth", "drumblender.synths.HarmonicSynth", "--synth.num_harmonics", "2"]
+    synth += ["--synth.sample_rate", "8000", "--fix", "f0_hz=200"]
+    assert command([str(hats), *synth, *LOSS, "--renders", "10", "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "does NOT beat" in said and "coloured noise" in said.rpartition("NOT beat")[2]
+
+
+def test_auto_leaves_out_what_lacks_a_named_control(note, tmp_path, caplog):
+    args = [str(note), "--synth", "auto", *LOSS, "--renders", "30", "--output", str(tmp_path / "out")]
+    with caplog.at_level("INFO"):
+        assert command([*args, "--fix", "modal_freq_hz=440"]) == 0
+    assert "is left out: it has no modal_freq_hz" in caplog.text
+    with pytest.raises(ValueError, match="None of .* has all of nothing"):
+        command([*args, "--fix", "nothing=1"])
+    with pytest.raises(ValueError, match="--start x.json is for one synth"):
+        command([*args, "--start", "x.json"])
 
 
 def test_a_silent_recording_is_refused(tmp_path, synth_yaml):
