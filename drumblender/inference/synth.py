@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _BATCH_SAMPLES = 2**20
 """Of the sounds that are rendered together: ten of two seconds at 48 kHz."""
+_MUCH_LONGER = 4
+"""A sound that lasts so many times what the model learned from is told of."""
 _WAITING_SAMPLES = 2**23
 """Of all that wait for others of their length."""
 
@@ -53,11 +55,23 @@ def read_recording(loaded: Loaded, source: Path, output: Path, settings: Setting
     dc = loaded.data.dc if isinstance(loaded.data, AudioData) else "keep"
     audio, rate = read_audio(source, None if settings.keep_rate else loaded.sample_rate, dc=dc)
     check_hears(loaded)
+    _tell_of_length(loaded, source, len(audio) / rate)
     try:
         heard = hear(loaded, hann_resample(audio[None], rate, loaded.sample_rate)[0], settings)
     except BadAudioError as error:
         raise BadAudioError(source, reason_of(error)) from None
     return Recording(source, output, rate, len(audio), heard)
+
+
+def _tell_of_length(loaded: Loaded, source: Path, lasts_s: float) -> None:
+    learned_s = getattr(loaded.data, "num_samples", 0) / loaded.sample_rate
+    if learned_s and lasts_s > _MUCH_LONGER * learned_s:
+        log.warning(
+            "%s lasts %.1f s; the model learned from sounds of %.1f s, one onset each: cut it into such.",
+            source,
+            lasts_s,
+            learned_s,
+        )
 
 
 def write_sounds(loaded: Loaded, recording: Recording, sounds: dict[str, Tensor], settings: Settings) -> None:

@@ -4,13 +4,16 @@ import yaml
 from golden_case import golden_file
 from torch.nn import functional
 
+from drumblender.audio_io import write_wav
 from drumblender.checkpoint_file import read_checkpoint
-from drumblender.checkpoints import Loaded, build
+from drumblender.checkpoints import Loaded, build, load_checkpoint
 from drumblender.controllers import HeardControls, PitchHead
 from drumblender.data import HarmonicTonesDataModule
 from drumblender.dsp.resample import hann_resample
 from drumblender.encoders import PitchCNN
 from drumblender.inference.resynthesis import Settings, resynthesise
+from drumblender.inference.shelf import find_checkpoint
+from drumblender.inference.synth import read_recording
 from drumblender.losses import MultiScaleSpectralLoss
 from drumblender.originals.drums import convert
 from drumblender.synths import HarmonicSynth
@@ -53,3 +56,13 @@ def test_a_model_of_made_sounds_says_what_hears_recordings():
     loaded = Loaded(task, HarmonicTonesDataModule(), 16000)
     with pytest.raises(ValueError, match="hears no recordings; `drumblender pitch IN OUT --tracker CKPT`"):
         resynthesise(loaded, torch.randn(8000), Settings())
+
+
+def test_a_sound_much_longer_than_those_of_training_is_told_of(tmp_path, caplog):
+    sound = 0.1 * torch.randn(16000 * 9, generator=torch.Generator().manual_seed(0))
+    loaded = load_checkpoint(find_checkpoint("quickstart"))
+    for seconds, told in ((9.0, True), (1.0, False)):
+        caplog.clear()
+        write_wav(tmp_path / "in.wav", sound[: int(16000 * seconds)], 16000)
+        read_recording(loaded, tmp_path / "in.wav", tmp_path / "out.wav", Settings())
+        assert ("in.wav lasts" in caplog.text) == told

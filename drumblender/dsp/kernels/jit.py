@@ -176,4 +176,4 @@ class _Cache(caching.FunctionCache):
 
 @cache
 def _tell_that_it_compiles(folder: Path) -> None:
-    _log.info("Compiling kernels for this processor, once per installation; kept in %s.", folder)
+    _log.info("Compiling kernels that this command needs, once for this processor; kept in %s.", folder)
