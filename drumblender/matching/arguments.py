@@ -32,7 +32,7 @@ def match_parser() -> ArgumentParser:
     parser.add_subclass_arguments(
         Synth,
         "synth",
-        help="the synth: a YAML file such as cfg/synths/harmonic.yaml, or auto to try those that suit",
+        help="the synth: a YAML file or the name of one in cfg/synths, or auto to try those that suit",
     )
     parser.add_subclass_arguments(
         nn.Module, "loss", help="the loss: a YAML file (default: cfg/losses/mrstft.yaml)"

@@ -15,7 +15,7 @@ from drumblender.matching.arguments import match_parser
 from drumblender.matching.auto import match_best
 from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import Match, match
-from drumblender.matching.synth_files import AUTO, rates, synth_config
+from drumblender.matching.synth_files import AUTO, rates, shipped_names, synth_config
 from drumblender.matching.telling import told
 from drumblender.open_sound import BadAudioError
 from drumblender.shipped import shipped_dir
@@ -36,7 +36,7 @@ def command(args: list[str]) -> int:
         Exit status: 0, 1 where a sound of a folder could not be matched, or 130 after an interruption; then
         the best until there is written.
     """
-    args, auto = _without_auto(args)
+    args, auto = _without_auto(shipped_names(args))
     given = match_parser().parse_args(["--loss", str(shipped_dir("cfg") / "losses" / "mrstft.yaml"), *args])
     if given.synth is None and not auto:
         raise ValueError("Which synth? Give one with --synth cfg/synths/NAME.yaml, or --synth auto.")

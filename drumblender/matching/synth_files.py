@@ -1,5 +1,6 @@
 """Synths as files name them: the shipped ones, and those in a controls.json, which may be a stranger's."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,36 @@ from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.synths.base import Synth
 from drumblender.trust import Trust, listed_imports_only
 
+_FOLDERS = {"--synth": "synths", "--loss": "losses"}
+_BARE = re.compile(r"[\w-]+")  # no path, and no class of a package
+
 AUTO = ("modal_noise", "harmonic_noise")
 """What ``--synth auto`` tries: files of ``cfg/synths``."""
+
+
+def shipped_names(args: Sequence[str]) -> list[str]:
+    """The options of `match`, with the file in the place of a bare name after ``--synth`` or ``--loss``.
+
+    Raises:
+        ValueError: A bare name that no shipped file has.
+
+    >>> shipped_names(["in.wav", "--synth=harmonic"])[1].endswith("/cfg/synths/harmonic.yaml")
+    True
+    """
+    found, option = [], ""
+    for arg in args:
+        before, _, value = arg.partition("=")
+        folder = _FOLDERS.get(before if "=" in arg else option)
+        name = value if "=" in arg else arg
+        if folder is not None and name != "auto" and _BARE.fullmatch(name) and not Path(name).exists():
+            files = {path.stem: path for path in (shipped_dir("cfg") / folder).glob("*.yaml")}
+            if name not in files:
+                known, given = ", ".join(sorted(files)), before if "=" in arg else option
+                raise ValueError(f"{given} {name} is no file, no class, and none of {known}.")
+            arg = f"{before}={files[name]}" if "=" in arg else str(files[name])
+        found.append(arg)
+        option = arg
+    return found
 
 
 def rates(config: Any) -> Iterator[tuple[Any, str]]:

@@ -263,6 +263,8 @@ def test_a_range_is_in_the_unit_of_the_control_and_what_is_found_is_a_preset(
 @pytest.mark.parametrize(
     "extra, message",
     [
+        (["--synth", "nope"], "--synth nope is no file, no class, and none of .*modal_noise"),
+        (["--loss=nope"], "--loss nope is no file, no class, and none of .*mrstft"),
         (["--fix", "330"], "NAME=VALUE"),
         (["--frames", "level=many"], "--frames level=many"),
         (["--range", "freq=1:2:linear"], "LOW:HIGH:log"),
