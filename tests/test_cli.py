@@ -153,8 +153,12 @@ def test_sounds_of_a_folder_are_rendered_together_and_sound_as_each_alone(here, 
             assert abs(sounds[0]).max() > 0.01 and abs(sounds[0] - sounds[1]).max() < 1e-6
 
 
-def test_a_checkpoint_is_tested_with_its_own_configuration(here):
+def test_a_checkpoint_is_tested_with_its_own_configuration_and_its_run_reported(here, capfd):
     assert run(["test", CHECKPOINT]) == 0
+    told = capfd.readouterr().err
+    assert "next  drumblender report logs/tiny-test/version_0" in told
+    assert run(["report", "logs/tiny/version_0"]) == 0
+    assert Path("logs/tiny/version_0/report/index.html").is_file()
 
 
 def test_resume_goes_on_in_the_same_folder(here):

@@ -1,6 +1,7 @@
 """What a test or a prediction sounds like, in files."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from drumblender.atomic import write_json
 from drumblender.audio_io import write_wav
 from drumblender.callbacks.baselines import Row, means, rows_of, told, worst, write_baselines
 from drumblender.callbacks.controls import write_controls
@@ -27,6 +29,8 @@ from drumblender.types import ComparesBaselines, FollowsFeatures, MakesControls
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 120
+TESTED = "tested.json"
+"""In the folder of a test: which checkpoint was tested, for who looks for the tests of a run."""
 
 
 class ExportWavs(L.Callback):
@@ -35,8 +39,9 @@ class ExportWavs(L.Callback):
     A step that has no target sounds, such as that of a remapping, gets ``pred/`` alone.
 
     The folders hold nothing else, as tools that compare two sets of sounds (KAD) ask for. A test also writes
-    ``metrics.csv``, a row for each item with its name, every metric of the task that has a value per item and
-    what the step returns as ``item_metrics``, and ``metrics_mean.csv``, what the test logs under the same
+    ``tested.json``, which tells the checkpoint, ``metrics.csv``, a row for each item with its name, every
+    metric of the task that has a value per item and what the step returns as ``item_metrics``, and
+    ``metrics_mean.csv``, what the test logs under the same
     names: means over items, but for a metric that is taken over the batch (``mss_sc`` of the paper) the mean
     over batches. Where the task knows what needs no training, ``baselines.csv`` has its means beside the
     model's, and ``baselines_items.csv`` every item. Where it follows features (remap), ``features.csv`` and
@@ -82,6 +87,9 @@ class ExportWavs(L.Callback):
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start("test", trainer)
+        if trainer.is_global_zero and trainer.ckpt_path:
+            checkpoint = Path(trainer.ckpt_path).resolve()
+            write_json(self.folder / TESTED, {"checkpoint": str(checkpoint)})
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start("predict", trainer)
@@ -149,6 +157,9 @@ class ExportWavs(L.Callback):
             ]
         if self._features:
             rows += [("features", str(self.folder / "features.csv and .png")), *follow_told(self._features)]
+        if rows:
+            run = self.folder if self.output_dir else self.folder.parent
+            rows.append(("next", f"drumblender report {shlex.quote(str(run))}"))
         return rows
 
     def _write_voices(

@@ -13,6 +13,7 @@ from drumblender.console import track
 from drumblender.evaluation.embeddings import build_embedding, cache_folder, embed_files
 from drumblender.evaluation.fad import frechet_audio_distance
 from drumblender.evaluation.kad import KernelDistance, kernel_audio_distance
+from drumblender.evaluation.runs import tests_of
 from drumblender.sound_files import READABLE
 
 _SILENT = 1e-6  # of full scale: -120 dB
@@ -69,7 +70,7 @@ def survey(folder: Path) -> Sounds:
         BadAudioError: A file that cannot be used.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder of sounds.")
+        raise ValueError(f"{folder} is no folder of sounds.{_tested_elsewhere(folder)}")
     files = sorted(
         path for path in folder.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")
     )
@@ -83,6 +84,13 @@ def survey(folder: Path) -> Sounds:
         if audio.abs().max() < _SILENT:
             silent.append(path.name)
     return Sounds(folder, files, rates, silent)
+
+
+def _tested_elsewhere(folder: Path) -> str:
+    """Where the sounds are of a training, where ``RUN/test/pred`` or ``RUN/pred`` was looked for."""
+    run = folder.parent.parent if folder.parent.name == "test" else folder.parent
+    tests = tests_of(run)
+    return f" {run} was tested in {tests[0]}, whose target/ and pred/ are such folders." if tests else ""
 
 
 def remarks(

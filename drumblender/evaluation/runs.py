@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from drumblender.atomic import read_json
 from drumblender.sound_files import READABLE
 
 Curve = list[tuple[float, float]]
@@ -52,15 +53,21 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 def read_run(folder: Path, name: str) -> Run:
     """Read the folder of a run, whose ``test/`` or ``predict/`` has the sounds, or such a folder itself.
 
+    Of a training that was tested in a folder of its own, as ``drumblender test CKPT`` does, those sounds and
+    the curves of the training.
+
     Raises:
         ValueError: As :func:`read_runs`.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of a run.")
-    where = next((place for place in (folder, folder / "test", folder / "predict") if _has(place)), None)
+    places = (folder, folder / "test", folder / "predict", *tests_of(folder))
+    where = next((place for place in places if _has(place)), None)
     if where is None:
+        checkpoint = next((path for path in (folder / "checkpoints").glob("best*.ckpt")), "CKPT")
         raise ValueError(
-            f"{folder} has no pred/ with sounds, nor has its test/: run `drumblender test` first."
+            f"{folder} has no pred/ with sounds, nor has its test/, and no test of its checkpoints is beside "
+            f"it: run `drumblender test {checkpoint}` first, and report the folder that it names."
         )
     kinds = {kind: where / kind for kind in ("target", "pred") if (where / kind).is_dir()}
     kinds |= {path.name: path for path in sorted((where / "voices").glob("*")) if path.is_dir()}
@@ -71,6 +78,25 @@ def read_run(folder: Path, name: str) -> Run:
     metrics, curves = read_metrics(where / "metrics.csv"), read_curves(folder)
     controls = {path.stem: path for path in (where / "controls").glob("*.npz")}
     return Run(name, dict(sorted(sounds.items())), metrics, curves, controls)
+
+
+def tests_of(folder: Path) -> list[Path]:
+    """Where the checkpoints of a training were tested, the newest first: ``../NAME-test/version_0/test``."""
+    own, here = folder.resolve(), Path.cwd()
+    if len(own.parts) < 3:  # would search the whole disk
+        return []
+    runs = own.parent.parent
+    runs = runs.relative_to(here) if runs.is_relative_to(here) and not folder.is_absolute() else runs
+    records = sorted(runs.glob("*/*/test/tested.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in records if own in _checkpoint(path).parents]
+
+
+def _checkpoint(record: Path) -> Path:
+    """What a test says that it tested; an empty path where the file is not what a test writes."""
+    try:
+        return Path(read_json(record)["checkpoint"])
+    except (ValueError, KeyError, TypeError):
+        return Path()
 
 
 def read_metrics(path: Path) -> dict[str, dict[str, float]]:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +59,30 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
     assert [one.name for one in read_runs(folders)] == ["a", "b"]
     with pytest.raises(ValueError, match="named twice"):
         read_runs([folders[0], folders[0]])
+
+
+def test_a_training_is_reported_with_its_newest_test(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    training, other = tmp_path / "logs" / "x" / "version_0", tmp_path / "logs" / "x" / "version_1"
+    for folder in (training, other):
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "metrics.csv").write_text("step,train/loss\n0,4\n")
+        (folder / "checkpoints" / "best.ckpt").touch()
+    for number, tested in enumerate((training, training, other)):
+        found = make_run(tmp_path / "logs" / "x-test" / f"version_{number}", gain=0.1 + number / 10)
+        record = found / "test" / "tested.json"
+        record.write_text(json.dumps({"checkpoint": str(tested / "checkpoints" / "best.ckpt")}))
+        os.utime(record, (number, number))
+    read = read_run(Path("logs/x/version_0"), "x")
+    assert read.sounds["tom"]["pred"] == Path("logs/x-test/version_1/test/pred/tom.wav")
+    assert read.curves == {"train/loss": [(0, 4)]}
+    monkeypatch.chdir(training)
+    assert read_run(Path(), "x").metrics["kick"] == {"mss": 15.0}
+    assert run(["kad", "../version_1/test/target", "../version_1/test/pred"]) == 1
+    assert f"tested in {tmp_path}/logs/x-test/version_2/test" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "logs" / "x-test")
+    with pytest.raises(ValueError, match=r"run `drumblender test .*best.ckpt` first"):
+        read_run(training, "x")
 
 
 def test_what_is_no_tested_run_is_one_line(tmp_path, capsys):
