@@ -198,6 +198,24 @@ def shown(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+def modules_to_trust(config: Any) -> list[str]:
+    """What ``--trust`` has to name before a checkpoint with this configuration is played.
+
+    Examples:
+        >>> modules_to_trust({"loss": {"class_path": "my_parts.Loss"}, "net": {"class_path": "torch.nn.ELU"}})
+        ['my_parts']
+    """
+    found: list[str] = []
+    if isinstance(config, dict):
+        path = config.get("class_path")
+        if isinstance(path, str) and not Trust().allows(path) and "--trust" in remedy(path):
+            found.append(path.partition(".")[0])
+        config = list(config.values())
+    if isinstance(config, list):
+        found += [name for item in config for name in modules_to_trust(item)]
+    return list(dict.fromkeys(found))
+
+
 def remedy(path: object) -> str:
     """How the sentence about a refused name ends."""
     module = str(path).rpartition(".")[0]

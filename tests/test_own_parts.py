@@ -29,7 +29,8 @@ def test_own_parts_train_and_play_where_they_are_trusted(copied, capfd):
     (checkpoint,) = map(str, Path().rglob("best.ckpt"))
     soundfile.write("hit.wav", torch.linspace(0.5, 0, 9000).mul((torch.arange(9000) * 0.3).sin()), 16000)
     sys.modules.pop("my_parts")
-    capfd.readouterr()
+    told = capfd.readouterr().err
+    assert f"next  drumblender synth {checkpoint} in.wav out.wav --trust my_parts\n" in told
     assert run(["synth", checkpoint, "hit.wav", "out.wav"]) == 2
     (told,) = capfd.readouterr().err.splitlines()
     assert "if you trust it, add --trust my_parts" in told and "my_parts" not in sys.modules
@@ -42,6 +43,7 @@ def test_a_module_is_found_beside_the_configuration_and_missed_by_name(copied, c
     monkeypatch.chdir(tmp_path / "elsewhere")
     fast = ["--trainer.max_epochs", "1", "--data.num_sounds", "10", "--data.data_dir", "buzz"]
     assert run(["fit", "-c", "../own/buzz.yaml", *fast]) == 0
+    assert f"next  PYTHONPATH={tmp_path}/own drumblender synth " in capfd.readouterr().err
     (checkpoint,) = map(str, Path().rglob("best.ckpt"))
     sys.modules.pop("my_parts")
     sys.path.remove(str(tmp_path / "own"))

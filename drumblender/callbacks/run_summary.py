@@ -1,6 +1,7 @@
 """What a training has left behind, told when it ends."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -81,8 +82,16 @@ class RunSummary(L.Callback):
             rows += rows_of(compared, names)
         return rows
 
-    def rows(self, trainer: L.Trainer) -> list[tuple[str, str]]:
-        """What is shown: a name and a value each."""
+    def rows(
+        self, trainer: L.Trainer, trust: Sequence[str] = (), where: Path | None = None
+    ) -> list[tuple[str, str]]:
+        """What is shown: a name and a value each.
+
+        Args:
+            trainer: After the fit.
+            trust: Modules that the command which plays the checkpoint has to trust.
+            where: The folder in which Python finds them, where that has to be told.
+        """
         rows = []
         if self.losses:
             first, last = self.losses[0], self.losses[-1]
@@ -108,9 +117,10 @@ class RunSummary(L.Callback):
         if checkpoint:
             task = trainer.lightning_module
             if isinstance(task, PlayedByVerb):
-                rows.append(
-                    ("next", f"drumblender {task.verb} {task.verb_takes.format(checkpoint=checkpoint)}")
-                )
+                takes = task.verb_takes.format(checkpoint=shlex.quote(checkpoint))
+                found = f"PYTHONPATH={shlex.quote(str(where))} " if where else ""
+                options = "".join(f" --trust {module}" for module in trust)
+                rows.append(("next", f"{found}drumblender {task.verb} {takes}{options}"))
         return rows
 
 
