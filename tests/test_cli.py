@@ -120,7 +120,7 @@ def test_silence_before_the_onset_stays_before_it(here):
     assert len(sound) == 14120 and abs(sound[:5120]).max() == 0 < abs(sound[5120:6000]).max()
 
 
-def test_a_folder_is_resynthesised_and_bad_files_are_listed(here):
+def test_a_folder_is_resynthesised_and_bad_files_are_listed(here, caplog):
     folder = Path("folder")
     folder.mkdir()
     soundfile.write(folder / "good.wav", HIT, 16000)
@@ -128,6 +128,7 @@ def test_a_folder_is_resynthesised_and_bad_files_are_listed(here):
     (folder / "noise.wav").write_bytes(b"no audio at all")
     assert run(["synth", CHECKPOINT, str(folder), "resynthesised"]) == 0
     assert [path.name for path in Path("resynthesised").iterdir()] == ["good.wav"]
+    assert "Wrote 1 of 3 recordings to resynthesised; 2 left out." in caplog.text
 
 
 def test_sounds_of_a_folder_are_rendered_together_and_sound_as_each_alone(here, monkeypatch):

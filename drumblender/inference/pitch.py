@@ -20,6 +20,7 @@ from drumblender.dsp.harmonics import harmonic_bank
 from drumblender.features.note_segments import segment_notes
 from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Track, Tracker
+from drumblender.inference.folders import tell_written
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
@@ -202,10 +203,7 @@ def command(given: argparse.Namespace) -> int:
             draw_track(found, targets[source].with_suffix(".png"))
         if given.sound:
             write_sung(found, source, targets[source].with_suffix(".wav"))
-    for error in rejected:
-        log.warning("Left out: %s", error)
-    log.info("Wrote %d of %d tracks to %s.", len(sounds) - len(rejected), len(sounds), given.output)
-    return 0 if len(rejected) < len(sounds) else 1
+    return tell_written(len(sounds), rejected, given.output, "tracks")
 
 
 def _targets(source: Path, output: Path, sounds: list[Path]) -> dict[Path, Path]:

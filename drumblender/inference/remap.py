@@ -13,8 +13,10 @@ from torch import Tensor
 
 from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_played
+from drumblender.console import track
 from drumblender.data import RemapData
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
+from drumblender.inference.folders import outputs_of, tell_written
 from drumblender.inference.hits import HitStream, RunningScale
 from drumblender.open_sound import BadAudioError
 from drumblender.synths.drum_synth import DrumSynth
@@ -151,13 +153,18 @@ def remap(
     """
     loaded = load_played(checkpoint, trust)
     task, data = remapping_parts(loaded, checkpoint)
-    task.to(device)
-    audio, _ = read_audio(Path(input_path), data.sample_rate, data.channel, dc=data.dc)
+    return _remap_file(task.to(device), data, Path(input_path), Path(output_path), (hit_s, scaling, choke))
+
+
+def _remap_file(
+    task: RemapVoices, data: RemapData, source: Path, output: Path, settings: tuple[float, Scaling, bool]
+) -> int:
+    audio, _ = read_audio(source, data.sample_rate, data.channel, dc=data.dc)
     try:
-        sound = remap_audio(task, data, audio, hit_s, scaling, choke)
+        sound = remap_audio(task, data, audio, *settings)
     except BadAudioError as error:
-        raise BadAudioError(Path(input_path), error.reason) from None
-    write_wav(Path(output_path), sound, task.sample_rate)
+        raise BadAudioError(source, error.reason) from None
+    write_wav(output, sound, task.sample_rate)
     return len(detect_onsets(audio.numpy(), data.sample_rate, data.onsets))
 
 
@@ -169,21 +176,30 @@ def remapping_parts(loaded: Loaded, path: str | Path) -> tuple[RemapVoices, Rema
 
 
 def command(given: argparse.Namespace) -> int:
-    """`drumblender remap CKPT IN OUT.wav`; see :func:`drumblender.options.playing.remap`."""
-    if given.output.suffix.lower() != ".wav":
-        raise ValueError(f"Output is a WAV file, so {given.output.name} should be {given.output.stem}.wav.")
-    hits = remap(
-        given.checkpoint,
-        given.input,
-        given.output,
-        hit_s=given.hit,
-        scaling=given.scaling,
-        choke=given.choke,
-        device=given.device,
-        trust=trusted(given.trust),
-    )
-    log.info("Wrote %s: %d hit%s.", given.output, hits, "s" * (hits != 1))
-    return 0
+    """`drumblender remap CKPT IN OUT`; see :func:`drumblender.options.playing.remap`."""
+    output = given.output
+    if not given.input.is_dir():
+        output = output / f"{given.input.stem}.wav" if output.is_dir() else output
+        if output.resolve() == given.input.resolve():
+            raise ValueError(f"{output} is the recording itself: give another output.")
+        if output.suffix.lower() != ".wav":
+            raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
+    targets = outputs_of(given.input, output) if given.input.is_dir() else {}
+    loaded = load_played(given.checkpoint, trusted(given.trust))
+    task, data = remapping_parts(loaded, given.checkpoint)
+    task.to(given.device)
+    settings = (given.hit, given.scaling, given.choke)
+    if not targets:
+        hits = _remap_file(task, data, given.input, output, settings)
+        log.info("Wrote %s: %d hit%s.", output, hits, "s" * (hits != 1))
+        return 0
+    rejected = []
+    for source in track(targets, len(targets), "Remapping"):
+        try:
+            _remap_file(task, data, source, targets[source], settings)
+        except BadAudioError as error:
+            rejected.append(error)
+    return tell_written(len(targets), rejected, output)
 
 
 def _scale(task: RemapVoices, raw: Float[Tensor, "hits features"], scaling: Scaling) -> Tensor:

@@ -13,6 +13,7 @@ from drumblender.checkpoints import Loaded, load_checkpoint, load_played
 from drumblender.console import track
 from drumblender.data import AudioData
 from drumblender.dsp.resample import hann_resample
+from drumblender.inference.folders import outputs_of, tell_written
 from drumblender.inference.resynthesis import (
     Heard,
     Settings,
@@ -22,7 +23,6 @@ from drumblender.inference.resynthesis import (
     shares_batches,
 )
 from drumblender.open_sound import BadAudioError, reason_of
-from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.trust import trusted
 
 log = logging.getLogger(__name__)
@@ -167,18 +167,7 @@ def command(given: argparse.Namespace) -> int:
 
 def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> int:
     """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
-    if output.resolve() == source.resolve():
-        raise ValueError(f"{output} holds the recordings themselves: give another output.")
-    found = find_sounds(source)
-    if output.resolve().is_relative_to(source.resolve()):  # what an earlier run wrote is no recording
-        found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
-    if not found:
-        raise FileNotFoundError(f"No recordings in {source}.")
     voices = loaded.task.voices if settings.stems else ()
-    targets = distinct_outputs(found, source, output, ("", *(f".{voice}" for voice in voices)))
-    done = track(resynthesise_files(loaded, targets, settings), len(found), "Resynthesising")
-    rejected = sorted((error for error in done if error is not None), key=lambda error: error.path)
-    for error in rejected:
-        log.warning("Left out: %s", error)
-    log.info("Wrote %d of %d recordings to %s.", len(found) - len(rejected), len(found), output)
-    return 0 if len(rejected) < len(found) else 1
+    targets = outputs_of(source, output, ("", *(f".{voice}" for voice in voices)))
+    done = track(resynthesise_files(loaded, targets, settings), len(targets), "Resynthesising")
+    return tell_written(len(targets), [error for error in done if error is not None], output)

@@ -81,11 +81,15 @@ def render() -> Parser:
 
 
 def remap() -> Parser:
-    """`drumblender remap CKPT IN OUT.wav`."""
-    parser = Parser("remap", "Play a trained timbre remapping from a recording of drum hits.")
+    """`drumblender remap CKPT IN OUT`."""
+    parser = Parser(
+        "remap", "Play a trained timbre remapping from a recording of drum hits, or from each of a folder."
+    )
     parser.add_checkpoint("drumblender fit -c cfg/remap.yaml")
-    parser.add_argument("input", type=Path, help="a recording of hits, of any format and rate")
-    parser.add_wav()
+    parser.add_argument(
+        "input", type=Path, help="a recording of hits, of any format and rate, or a folder of them"
+    )
+    parser.add_wav(or_folder=True)
     parser.add_argument(
         "--hit", type=float, default=1.0, help="seconds that a hit sounds at most (default: 1)"
     )

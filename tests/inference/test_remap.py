@@ -1,6 +1,7 @@
 """A trained mapping played from recordings, live, and in other programs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,30 @@ def test_the_command_writes_what_the_function_does(checkpoint, tmp_path, capsys)
     assert len(soundfile.read(tmp_path / "out.wav")[0]) >= 7000
     assert run([*args, "out.flac"]) == 1
     assert "should be out.wav" in capsys.readouterr().err
+
+
+def test_a_folder_is_remapped_and_bad_files_are_left_out(checkpoint, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hits" / "in").mkdir(parents=True)
+    soundfile.write("hits/in/a.wav", phrase(), RATE)
+    soundfile.write("hits/b.flac", phrase((700, 3000, 8000)), RATE)
+    soundfile.write("hits/silent.wav", np.zeros(RATE), RATE)
+    (tmp_path / "hits" / "bad.wav").write_text("no sound")
+    assert run(["remap", "mapping.ckpt", "hits", "out", "--hit", "0.2"]) == 0
+    told = caplog.text
+    assert {path.relative_to("out").as_posix() for path in Path("out").rglob("*.wav")} == {
+        "in/a.wav",
+        "b.wav",
+    }
+    assert "Left out: hits/silent.wav: has no onset" in told and "bad.wav: is no audio file" in told
+    assert "Wrote 2 of 4 recordings to out; 2 left out." in told
+    assert run(["remap", "mapping.ckpt", "hits/in/a.wav", "out", "--hit", "0.2"]) == 0  # into a folder
+    assert Path("out/a.wav").read_bytes() == Path("out/in/a.wav").read_bytes()
+    Path("hits/b.flac").unlink()
+    Path("hits/in/a.wav").unlink()
+    assert run(["remap", "mapping.ckpt", "hits", "none"]) == 1
+    assert "Wrote 0 of 2" in caplog.text
+    assert run(["remap", "mapping.ckpt", "hits", "hits"]) == 1
 
 
 @pytest.mark.parametrize("block", [32, 500, 14000])

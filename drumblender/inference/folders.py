@@ -1,0 +1,49 @@
+"""A verb that takes a folder: where each recording goes, and what is told in the end."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from drumblender.open_sound import BadAudioError
+from drumblender.sound_files import distinct_outputs, find_sounds
+
+log = logging.getLogger(__name__)
+
+
+def outputs_of(source: Path, output: Path, endings: Sequence[str] = ("",)) -> dict[Path, Path]:
+    """Where each recording below ``source`` goes: into the same place below ``output``.
+
+    Args:
+        source: A folder.
+        output: The folder to write to, which may lie in ``source``: what is in it is no recording.
+        endings: As of :func:`drumblender.sound_files.distinct_outputs`.
+
+    Raises:
+        FileNotFoundError: No recordings.
+        ValueError: Both are one folder.
+    """
+    if output.resolve() == source.resolve():
+        raise ValueError(f"{output} holds the recordings themselves: give another output.")
+    found = find_sounds(source)
+    if output.resolve().is_relative_to(source.resolve()):  # what an earlier run wrote is no recording
+        found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
+    if not found:
+        raise FileNotFoundError(f"No recordings in {source}.")
+    return distinct_outputs(found, source, output, endings)
+
+
+def tell_written(
+    total: int, rejected: Sequence[BadAudioError], output: Path, what: str = "recordings"
+) -> int:
+    """Say how many were written and which were left out; returns the exit status: 1 where none was written.
+
+    Examples:
+        >>> tell_written(2, [BadAudioError(Path("a.wav"), "is silent")], Path("out"))
+        0
+    """
+    for error in sorted(rejected, key=lambda error: str(error.path)):
+        log.warning("Left out: %s", error)
+    left_out = f"; {len(rejected)} left out" if rejected else ""
+    level = logging.WARNING if rejected else logging.INFO
+    log.log(level, "Wrote %d of %d %s to %s%s.", total - len(rejected), total, what, output, left_out)
+    return 0 if len(rejected) < total else 1
