@@ -32,7 +32,7 @@ HELP = """\
   match IN --synth cfg/synths/S.yaml --output DIR
                                 fit a synth to a recording, or to each of a folder, without training
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not
-  remap CKPT IN OUT             play a drum synth from a recording of another drum
+  remap CKPT IN OUT             play a drum synth from a recording of another drum, or a folder of them
   transfer CKPT VOICE OUT       play a voice as the instrument of a model, or a folder of them
   app \\[CKPT]                   the same in the browser: record or upload, before and after
   export CKPT OUT.pt|OUT.onnx   write the mapper of a remapping for the plug-in, or a frame of transfer
@@ -50,6 +50,8 @@ HELP = """\
   drumblender-dataset cfg/data/Y.yaml [--preprocess]
 
 cfg/... names the shipped files from any folder. --debug shows the traceback of an error.
+Exit status: 0; 1 after an error, or where no sound of a folder could be used (a warning counts those
+left out, if some could); 2 after a wrong command line; 130 after Ctrl+C.
 A checkpoint runs parts of drumblender alone; --trust MODULE lets it name those of your own module as well.
 Start with: drumblender fit -c cfg/quickstart.yaml
 """
@@ -89,7 +91,8 @@ def run(args: list[str]) -> int:
     """Run one command line.
 
     Returns:
-        The exit status: 0, 1 after an error, 2 after a wrong command line, 130 after Ctrl+C.
+        The exit status: 0, 1 after an error, 2 after a wrong command line, 130 after Ctrl+C. Of a folder of
+        sounds, bad ones are left out with a warning: 1 only where none could be used.
     """
     debug = "--debug" in args
     args = [arg for arg in args if arg != "--debug"]

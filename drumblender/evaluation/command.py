@@ -1,6 +1,7 @@
 """`drumblender kad`: how far apart two folders of sounds are."""
 
 import argparse
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from drumblender.evaluation.embeddings import build_embedding, cache_folder, emb
 from drumblender.evaluation.fad import frechet_audio_distance
 from drumblender.evaluation.kad import KernelDistance, kernel_audio_distance
 from drumblender.evaluation.runs import tests_of
+from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import READABLE
+
+log = logging.getLogger(__name__)
 
 _SILENT = 1e-6  # of full scale: -120 dB
 _NAMED = 3  # files that a line names before it counts the rest
@@ -22,12 +26,14 @@ _NAMED = 3  # files that a line names before it counts the rest
 
 @dataclass(frozen=True)
 class Sounds:
-    """A folder of sounds: its files by name, their rates, and which of them are silent."""
+    """A folder of sounds: its files by name, their rates, which of them are silent, and how many were left
+    out because they cannot be used."""
 
     folder: Path
     files: list[Path]
     rates: list[int]
     silent: list[str]
+    left_out: int = 0
 
 
 def command(args: argparse.Namespace) -> int:
@@ -36,7 +42,6 @@ def command(args: argparse.Namespace) -> int:
     Raises:
         ValueError: No folder, fewer than two sounds in one, an embedding that does not exist, or damaged
             weights.
-        BadAudioError: A file that cannot be used.
     """
     target, prediction = survey(args.target), survey(args.prediction)
     theirs = None
@@ -63,27 +68,36 @@ def command(args: argparse.Namespace) -> int:
 
 
 def survey(folder: Path) -> Sounds:
-    """All sounds right in a folder, each of them read once.
+    """All sounds right in a folder, each of them read once; those that cannot be used are told and left out.
 
     Raises:
         ValueError: No folder, or fewer than two sounds in it.
-        BadAudioError: A file that cannot be used.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of sounds.{_tested_elsewhere(folder)}")
     files = sorted(
         path for path in folder.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")
     )
-    if len(files) < 2:
-        inner = " Its target/ and pred/ have." if (folder / "pred").is_dir() else ""
-        raise ValueError(f"{folder} has {len(files)} sounds; a distance of sets needs two at least.{inner}")
-    rates, silent = [], []
+    rates, silent, bad = [], [], []
     for path in track(files, len(files), f"reading {folder.name}"):
-        audio, rate = read_audio(path, channel="mean")
+        try:
+            audio, rate = read_audio(path, channel="mean")
+        except BadAudioError as error:
+            bad.append(error)
+            continue
         rates.append(rate)
         if audio.abs().max() < _SILENT:
             silent.append(path.name)
-    return Sounds(folder, files, rates, silent)
+    for error in bad:
+        log.warning("Left out: %s", error)
+    files = [path for path in files if path not in {error.path for error in bad}]
+    if len(files) < 2:
+        inner = " Its target/ and pred/ have." if (folder / "pred").is_dir() else ""
+        usable = " that can be used" if bad else ""
+        raise ValueError(
+            f"{folder} has {len(files)} sounds{usable}; a distance of sets needs two at least.{inner}"
+        )
+    return Sounds(folder, files, rates, silent, len(bad))
 
 
 def _tested_elsewhere(folder: Path) -> str:
@@ -97,7 +111,12 @@ def remarks(
     target: Sounds, prediction: Sounds, points: tuple[Tensor, Tensor], kad: KernelDistance
 ) -> list[str]:
     """What a reader of the numbers should know of the sets, a line each."""
-    lines = []
+    lines = [
+        f"{sounds.left_out} of {sounds.left_out + len(sounds.files)} sounds in {sounds.folder} are left out: "
+        "they cannot be used."
+        for sounds in (target, prediction)
+        if sounds.left_out
+    ]
     stems = [{path.stem for path in sounds.files} for sounds in (target, prediction)]
     if not stems[0] & stems[1]:
         lines.append("The folders share no names; sets need no pairs.")

@@ -33,7 +33,7 @@ def command(args: list[str]) -> int:
     """`drumblender match IN --synth ... --output DIR`.
 
     Returns:
-        Exit status: 0, 1 where a sound of a folder could not be matched, or 130 after an interruption; then
+        Exit status: 0, 1 where no sound of a folder could be matched, or 130 after an interruption; then
         the best until there is written.
     """
     args, auto = _without_auto(shipped_names(args))
@@ -80,7 +80,7 @@ def _folder(folder: Path, output: Path, given: Namespace) -> int:
     sys.stdout.write(
         f"{len(rows) - failed} of {len(rows)} sounds matched{left_out}; wrote {output}/summary.csv\n"
     )
-    return 1 if failed else 0
+    return 1 if failed == len(rows) else 0
 
 
 def _write_summary(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -72,9 +72,22 @@ def test_bad_folders_are_one_line(tmp_path, capsys):
     ):
         status, _, err = kad(capsys, good, folder, "--embedding", "mfcc")
         assert status == 1 and message in err and err.count("\n") == 1
-    (good / "bad.wav").write_text("no sound")
-    status, _, err = kad(capsys, good, good, "--embedding", "mfcc")
-    assert status == 1 and "bad.wav: is no audio file" in err
+    (tmp_path / "one" / "bad.wav").write_text("no sound")
+    status, _, err = kad(capsys, good, tmp_path / "one", "--embedding", "mfcc")
+    assert status == 1 and "has 1 sounds that can be used" in err
+
+
+def test_sounds_that_cannot_be_used_are_left_out_and_counted(tmp_path, capsys, caplog):
+    target, pred = write_sounds(tmp_path / "target"), write_sounds(tmp_path / "pred", seed=1)
+    (pred / "0.wav").write_bytes(b"")
+    (pred / "bad.wav").write_text("no sound")
+    status, out, _ = kad(capsys, target, pred, "--embedding", "mfcc", "--resamples", "0")
+    assert status == 0 and f"2 of 7 sounds in {pred} are left out" in out
+    assert "0.wav: is an empty file" in caplog.text and "bad.wav: is no audio file" in caplog.text
+    (pred / "0.wav").unlink()
+    (pred / "bad.wav").unlink()
+    alone = kad(capsys, target, pred, "--embedding", "mfcc", "--resamples", "0")[1]
+    assert alone.splitlines()[:3] == out.splitlines()[:3]
 
 
 def test_a_wrong_command_line_is_told(tmp_path, capsys):
