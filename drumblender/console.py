@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _SECONDS_A_LINE = 10.0  # of progress, in a file
 _KEY = re.compile(r'Parser key "([^"]*)": *')
+_NAMED = re.compile(r"NestedArg\(key='(?:[^']*\.)?(voices|metrics)\.([^.']+)")  # by an option
 # Lines of jsonargparse that repeat the configuration or list types that were never meant.
 _TRIED = re.compile(
     "Does not validate against|Subtypes:|Errors:|Problem with given class_path|Given value"
@@ -119,6 +120,8 @@ def config_reason(error: BaseException) -> str:
     """What is wrong with a configuration, from jsonargparse's error, which also tells all that was tried."""
     told = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
     keys = [match[1] for line in told if (match := _KEY.match(line))]
+    if (named := _NAMED.search(str(error))) and named[1] in keys:  # the parser drops the keys of a mapping
+        keys.insert(keys.index(named[1]) + 1, named[2])
     said = [_KEY.sub("", line) for line in told if not _TRIED.match(line)]
     return " ".join([*([f"{'.'.join(keys)}:"] if keys else []), *filter(None, said)])
 

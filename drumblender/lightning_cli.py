@@ -1,6 +1,7 @@
 """The Lightning verbs: `fit`, `validate`, `test` and `predict`."""
 
 import sys
+from argparse import ArgumentError
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from drumblender.callbacks import (
 from drumblender.checkpoints import read_whole
 from drumblender.console import UsageError, is_interrupt, quieten, show_rows
 from drumblender.data.base import AudioData
-from drumblender.option_order import in_order
+from drumblender.option_order import in_order, unknown_voice
 from drumblender.run_files import (
     SaveRunConfig,
     folder_of_runs,
@@ -72,6 +73,10 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     cli_class = type("OneVerbCLI", (TaskCLI,), settings)
     try:
         cli_class([verb, *in_order(args)])
+    except ArgumentError as error:
+        if (reason := unknown_voice(args)) is None:
+            raise
+        raise UsageError(reason) from error
     except InterruptedRun as stop:
         sys.stderr.write(f"drumblender: {stop}\n")
         return 130

@@ -22,6 +22,35 @@ def in_order(args: list[str]) -> list[str]:
     return _with_data_replaced(configs, rest)
 
 
+def unknown_voice(args: list[str]) -> str | None:
+    """What is wrong with an option such as ``--model.voices.nois.synth.seed 1`` that sets a part of no voice.
+
+    Returns:
+        A sentence; None where all voices exist, or the configurations name none.
+    """
+    options = _grouped(args)
+    parts = [_read_config(Path(_value(option))) for option in options if _name(option) in _CONFIG]
+    parts += [({"model": _value(option)}, Path()) for option in options if _name(option) == "--model"]
+    named = list(dict.fromkeys(voice for part in parts for voice in _voices(*part)))
+    whole = {_name(option).removeprefix("--model.voices.") for option in options}  # voices that are added
+    for name in map(_name, options):
+        section, _, rest = name.partition(".voices.")
+        voice, dot, _ = rest.partition(".")
+        if named and section == "--model" and dot and voice not in {*named, *whole}:
+            return f"{name}: there is no voice {voice!r}, only {', '.join(named)}."
+    return None
+
+
+def _voices(config: dict[str, Any], folder: Path) -> list[str]:
+    """The names of the voices of a configuration's model."""
+    model = config.get("model")
+    if isinstance(model, str):
+        model, _ = _read_config(folder / model)
+    settings = model.get("init_args") if isinstance(model, dict) else None
+    voices = settings.get("voices") if isinstance(settings, dict) else None
+    return list(voices) if isinstance(voices, dict) else []
+
+
 def _grouped(args: list[str]) -> list[Option]:
     """Each option with its values."""
     groups: list[Option] = []

@@ -212,6 +212,16 @@ def test_a_misspelt_key_is_named(capfd, tmp_path, monkeypatch):
     assert "voicez" in complaint(capfd, "fit", "-c", TINY, "-c", "wrong.yaml", status=2)
 
 
+def test_a_setting_of_a_voice_names_the_voice(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = complaint(
+        capfd, "fit", "-c", "cfg/quickstart.yaml", "--model.voices.nois.synth.seed", "1", status=2
+    )
+    assert "--model.voices.nois.synth.seed: there is no voice 'nois', only modal, equaliser, noise." in told
+    told = complaint(capfd, "fit", "-c", "cfg/quickstart.yaml", "--model.voices.noise.synth.foo=1", status=2)
+    assert "model.voices.noise.synth: Option 'foo' is not accepted" in told
+
+
 def test_a_pipe_is_no_file(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe.yaml")
