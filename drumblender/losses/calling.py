@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.losses.controls import ControlLoss
 from drumblender.types import Audio
 
 _MISFITS = (
@@ -17,7 +18,8 @@ def call_loss(loss: nn.Module, prediction: Audio, target: Audio) -> Float[Tensor
     """``loss(prediction, target)``.
 
     Raises:
-        ValueError: The loss cannot compare two sounds ``(batch, samples)``, or gives more than one number.
+        ValueError: The loss cannot compare two sounds ``(batch, samples)``, as one of controls cannot, or
+            gives more than one number.
 
     Examples:
         >>> import torch
@@ -25,6 +27,11 @@ def call_loss(loss: nn.Module, prediction: Audio, target: Audio) -> Float[Tensor
         tensor(1.)
     """
     name = type(loss).__name__
+    if isinstance(loss, ControlLoss) and isinstance(prediction, Tensor):
+        raise ValueError(
+            f"{name} compares controls that are known, as those of cfg/strings/supervised.yaml are, and no "
+            "sounds: take a loss of sounds, such as cfg/losses/mrstft.yaml."
+        )
     try:
         value = loss(prediction, target)
     except _MISFITS as error:

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from drumblender.losses import ControlLoss
+from drumblender.losses.calling import call_loss
 
 
 def test_sums_the_mean_distance_of_each_control():
@@ -19,3 +20,8 @@ def test_what_cannot_be_compared_is_named():
         ControlLoss()({"loop": torch.zeros(2, 3, 1)}, target)
     with pytest.raises(ValueError, match="no controls"):
         ControlLoss()({}, {})
+
+
+def test_sounds_are_refused_with_what_to_take_instead():
+    with pytest.raises(ValueError, match=r"compares controls .* such as cfg/losses/mrstft.yaml"):
+        call_loss(ControlLoss(), torch.zeros(2, 100), torch.zeros(2, 100))
