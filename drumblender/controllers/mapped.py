@@ -55,7 +55,8 @@ class MappedControls(Controller):
         if start.values.shape[1] != self.mapper.out_size:
             raise ValueError(
                 f"mapper.out_size is {self.mapper.out_size}, but {self.player} has "
-                f"{start.values.shape[1]} parameters to move."
+                f"{start.values.shape[1]} parameters to move: set it, with cfg/remap.yaml by "
+                f"--model.controls.mapper.out_size {start.values.shape[1]}."
             )
         self.register_buffer("preset", start.values)
         self.register_buffer("damping", start.damping)
