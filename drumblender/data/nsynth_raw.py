@@ -21,6 +21,11 @@ NSYNTH_URL = "https://storage.googleapis.com/download.magenta.tensorflow.org/dat
 """The official archives: the bucket behind download.magenta.tensorflow.org, which answers HTTP alone."""
 
 EXAMPLES = "examples.json"
+_ELSEWHERE = (
+    "Where you have NSynth, or notes in its format: --data.root DIR, a folder with nsynth-train/, "
+    "nsynth-valid/ and nsynth-test/ (each with examples.json and audio/), or one examples.json and audio/."
+)
+
 REVERB, TEMPO_SYNCED = 8, 9
 """Places of two qualities in NSynth's list of ten: such notes hold more than one pluck."""
 
@@ -186,7 +191,10 @@ class Archives:
             unpacked, archive = root / f".{name}", root / f"{name}.jsonwav.tar.gz"
             if not unpacked.is_dir():
                 if not archive.is_file():
-                    with or_own_recordings(), track_bytes(store.stat(archive.name).size, name) as on_bytes:
+                    with (
+                        or_own_recordings(_ELSEWHERE),
+                        track_bytes(store.stat(archive.name).size, name) as on_bytes,
+                    ):
                         download(store, archive.name, archive, self.sha256.get(split), on_bytes=on_bytes)
                 unpack(archive, unpacked, must_hold=f"{name}/{EXAMPLES}")
             (unpacked / name).rename(root / name)

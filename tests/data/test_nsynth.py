@@ -10,6 +10,7 @@ from scipy.io import wavfile
 
 from drumblender.data import NSynthDataModule
 from drumblender.data.nsynth_raw import Archives, SplitNames
+from drumblender.data.prepare.storage import StorageError
 from drumblender.data.splits import Splitting
 
 GUITAR = {"instrument_family_str": "guitar", "instrument_source_str": "acoustic", "qualities": [0] * 10}
@@ -164,6 +165,8 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(nsynth, tmp_path):
     assert sorted(path.name for path in (nsynth / "raw").iterdir()) == ["nsynth-test"]
     (server / "nsynth-test.jsonwav.tar.gz").unlink()
     archives.fetch(nsynth / "raw", ["test"])
+    with pytest.raises(StorageError, match="notes in its format: --data.root DIR"):
+        archives.fetch(nsynth / "raw", ["train"])
 
 
 @pytest.mark.parametrize("statistics, expected", [("train", -20 * math.log10(math.e) * 0.5), ("split", 1.0)])

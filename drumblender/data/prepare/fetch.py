@@ -185,16 +185,19 @@ class Remote:
         )
 
 
+_OWN = (
+    "With recordings of your own: drumblender-dataset cfg/data/folder.yaml --data.raw_dir DIR "
+    "--data.data_dir DIR."
+)
+
+
 @contextmanager
-def or_own_recordings() -> Iterator[None]:
+def or_own_recordings(instead: str = _OWN) -> Iterator[None]:
     """Adds to what a store says, when a set cannot be had, what else there is to do."""
     try:
         yield
     except StorageError as error:
-        raise type(error)(
-            f"{error} With recordings of your own: drumblender-dataset cfg/data/folder.yaml "
-            "--data.raw_dir DIR --data.data_dir DIR."
-        ) from error
+        raise type(error)(f"{error} {instead}") from error
 
 
 def _raw_keys(store: Store, meta_path: Path) -> Iterator[str]:
