@@ -99,7 +99,8 @@ class DrumSynth(Synth):
             return 2 * torch.rand(shape, device=params.device, dtype=params.dtype) - 1
         if noise.shape[-1] < num_samples:
             raise ValueError(
-                f"{num_samples} samples are asked for, but there are {noise.shape[-1]} of noise: "
-                "give the synth more noise_samples."
+                f"{num_samples} samples are asked for, but there are {noise.shape[-1]} of noise: ask for "
+                f"less (`render --seconds {noise.shape[-1] / self.sample_rate:g}`), or set noise_samples to "
+                f"{num_samples} in the synth's YAML, such as a copy of it for `render --synth`."
             )
         return noise[:, :num_samples].to(params)

@@ -70,6 +70,13 @@ def test_gradients_match_finite_differences(kind, generator):
     torch.autograd.gradcheck(lambda p: synth.play(p, 60), params.requires_grad_())
 
 
+def test_a_hit_longer_than_its_noise_says_how_to_have_it():
+    synth = Snare808(RATE, noise_samples=RATE // 2)
+    params = torch.full((1, synth.num_params), 0.5)
+    with pytest.raises(ValueError, match=r"--seconds 0\.5.*noise_samples to 44100 in the synth's YAML"):
+        synth.play(params, RATE)
+
+
 def test_a_hit_with_its_own_noise_is_repeatable():
     synth = Snare808(RATE, noise_samples=1000)
     params = torch.full((2, 14), 0.5)
