@@ -1,7 +1,6 @@
 """`drumblender`: the command line. Torch is imported only once a verb runs."""
 
 import sys
-from argparse import Namespace
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
@@ -10,11 +9,11 @@ from pathlib import Path
 
 from drumblender import __version__
 from drumblender.console import UsageError, exit_status, log_to_terminal, show_rows
+from drumblender.given_check import check_given
 from drumblender.inference.shelf import HUB, find_checkpoint
 from drumblender.options import converting, judging, playing
 from drumblender.process import settle
-from drumblender.shipped import Shipped, find_shipped, no_such_checkpoint, shipped_dir, shipped_row
-from drumblender.yaml_check import check_yaml
+from drumblender.shipped import Shipped, find_shipped, shipped_dir, shipped_row
 
 HELP = """\
 [bold]drumblender[/bold] {version}: differentiable audio synthesis
@@ -56,7 +55,6 @@ A checkpoint runs parts of drumblender alone; --trust MODULE lets it name those 
 Start with: drumblender fit -c cfg/quickstart.yaml
 """
 
-_PARTS = ("--data", "--model", "--optimizer", "--lr_scheduler", "--synth", "--loss")  # may be files
 _MAY_PREPARE = ("--data", "--allow-download")
 
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
@@ -115,7 +113,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
         raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else ''} See --help.")
     module, parser = VERBS.get(verb, ("", None))
     given = parser().parse_args(rest) if parser else rest
-    _check_files(verb, given)
+    check_given(verb, given, trains=verb in TRAINER_VERBS)
     settle()
     log_to_terminal(debug=debug)
     if verb in TRAINER_VERBS:
@@ -157,51 +155,6 @@ def _find_config(arg: str) -> str:
         return f"{name}{equals}{find_checkpoint(value)}"
     found = find_shipped(value)
     return arg if found is None else f"{name}{equals}{found}"
-
-
-def _check_files(verb: str, given: Namespace | list[str]) -> None:
-    """Tell what is missing before torch is imported, which takes seconds.
-
-    Raises:
-        FileNotFoundError: A checkpoint, a configuration or a recording that the command line names.
-        UsageError: A configuration that it names.
-    """
-    if isinstance(given, Namespace):
-        named = vars(given)
-        config, checkpoint, source = (named.get(name) for name in ("config", "checkpoint", "input"))
-        configs, checkpoints = [config] if config else [], [] if checkpoint is None else [checkpoint]
-        sources = [path for path in (source, named.get("source")) if path is not None]
-        played = [path for path in (named.get("controls"),) if path is not None]
-        configs += [path for path in (named.get("synth"),) if path is not None]
-    else:
-        played = []
-        options = [part for arg in given for part in arg.split("=", 1)]
-        pairs = list(zip(options, options[1:], strict=False))
-        configs = [value for name, value in pairs if name in ("-c", "--config")]
-        configs += [value for name, value in pairs if name in _PARTS and value.endswith((".yaml", ".yml"))]
-        checkpoints = [value for name, value in pairs if name == "--ckpt_path" and value.endswith(".ckpt")]
-        first = given[:1] if given and not given[0].startswith("-") else []
-        checkpoints += first if verb in TRAINER_VERBS else []
-        sources = [] if verb in TRAINER_VERBS else first
-    for path in configs:
-        if not Path(path).exists():
-            raise UsageError(f"No configuration {path}.")
-        if not Path(path).is_file():
-            raise UsageError(f"{path} is no regular file: a configuration is one.")
-        try:
-            check_yaml(Path(path))
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-    for path, what in [
-        *((path, "checkpoint") for path in checkpoints),
-        *((path, "controls") for path in played),
-        *((path, "recording") for path in sources),
-    ]:
-        if not Path(path).exists():
-            named = what == "checkpoint" and str(path).startswith("checkpoints/")
-            raise FileNotFoundError(no_such_checkpoint(path) if named else f"No {what} {path}.")
-        if not (Path(path).is_file() or (what == "recording" and Path(path).is_dir())):
-            raise FileNotFoundError(f"{path} is no regular file: a {what} is one.")
 
 
 def _take(name: str, args: list[str]) -> tuple[list[str], list[str]]:

@@ -337,3 +337,48 @@ def test_what_is_no_configuration_is_named(content, words, tmp_path, capfd):
 
 def test_a_verb_alone_asks_for_a_configuration(capfd):
     assert "Give -c cfg/NAME.yaml, or a checkpoint" in complaint(capfd, "test", status=2)
+
+
+FORMS = {  # of the verbs that write, what they would read, up to the output
+    "synth": ["a.ckpt", "a.wav"],
+    "remap": ["a.ckpt", "a.wav"],
+    "transfer": ["a.ckpt", "a.wav"],
+    "pitch": ["a.wav"],
+    "blend": ["a.ckpt", "--modal", "a.wav"],
+    "export": ["a.ckpt"],
+    "render": ["a.json"],
+    "match": ["a.wav", "--synth", "auto", "--output"],
+}
+
+
+@pytest.mark.parametrize("verb", FORMS)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_loaded(
+    verb, capfd, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.ckpt", "a.wav", "a.json", "file"):
+        Path(name).touch()  # would be told next, if it were read
+    suffix = {"pitch": ".csv", "export": ".onnx", "match": ""}.get(verb, ".wav")
+    told = complaint(capfd, verb, *FORMS[verb], f"file/inside/x{suffix}")
+    assert f"file/inside/x{suffix} cannot be written: file is a file where a folder is needed" in told
+    if Path("/proc/self").is_dir():  # where nobody can make files, root included
+        assert f"/proc/x{suffix} cannot be written" in complaint(
+            capfd, verb, *FORMS[verb], f"/proc/x{suffix}"
+        )
+    if verb != "match":
+        assert f"so x.mp3 should be x{'.pt or x' * (verb == 'export')}{suffix}" in complaint(
+            capfd, verb, *FORMS[verb], "x.mp3"
+        )
+    if verb in ("blend", "export", "render"):
+        assert f"{tmp_path} is a folder: name the file" in complaint(capfd, verb, *FORMS[verb], str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ckpt", "a.json", "a.wav", "file"]
+
+
+@pytest.mark.parametrize("verb", ["synth", "remap", "match"])
+def test_a_device_that_is_not_here_is_told_with_its_option(verb, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.ckpt", "a.wav"):
+        Path(name).touch()
+    args = [verb, *FORMS[verb], "out" if verb == "match" else "out.wav", "--device"]
+    assert "--device is cpu, cuda, cuda:1 or mps, got 'foo'" in complaint(capfd, *args, "foo", status=2)
+    assert "--device cuda:99: torch finds" in complaint(capfd, *args, "cuda:99", status=2)

@@ -210,10 +210,7 @@ def _targets(source: Path, output: Path, sounds: list[Path]) -> dict[Path, Path]
     if source.is_dir():
         named = distinct_outputs(sounds, source, output, ("", ".notes"))
         return {sound: path.with_suffix(".csv") for sound, path in named.items()}
-    target = output / f"{source.stem}.csv" if output.is_dir() else output
-    if target.suffix.lower() != ".csv":
-        raise ValueError(f"Output is a CSV file, so {target.name} should be {target.stem}.csv.")
-    return {source: target}
+    return {source: output / f"{source.stem}.csv" if output.is_dir() else output}
 
 
 def _track_file(ear: Tracker, path: Path) -> Track:

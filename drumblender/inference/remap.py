@@ -182,8 +182,6 @@ def command(given: argparse.Namespace) -> int:
         output = output / f"{given.input.stem}.wav" if output.is_dir() else output
         if output.resolve() == given.input.resolve():
             raise ValueError(f"{output} is the recording itself: give another output.")
-        if output.suffix.lower() != ".wav":
-            raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
     targets = outputs_of(given.input, output) if given.input.is_dir() else {}
     loaded = load_played(given.checkpoint, trusted(given.trust))
     task, data = remapping_parts(loaded, given.checkpoint)

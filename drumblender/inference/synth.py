@@ -156,8 +156,6 @@ def command(given: argparse.Namespace) -> int:
     output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
     if output.resolve() == given.input.resolve():
         raise ValueError(f"{output} is the recording itself: give another output.")
-    if output.suffix.lower() != ".wav":
-        raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
     for error in resynthesise_files(loaded, {given.input: output}, settings):
         if error is not None:
             raise error
