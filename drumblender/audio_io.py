@@ -5,6 +5,7 @@ Reads what libsndfile reads: wav, flac, aiff, ogg, mp3 and more, 1 to 32 bit, an
 
 import io
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -101,11 +102,7 @@ def read_recording(
     except MemoryError as error:
         raise BadAudioError(path, "needs more memory than there is") from error
     audio = torch.from_numpy(mono)
-    peak = torch.stack(audio.aminmax()).abs().max()  # of NaN where one is; no copy of all
-    if not peak.isfinite():
-        raise BadAudioError(path, "has NaN or infinite samples")
-    if peak > _LOUDEST:
-        raise BadAudioError(path, f"has samples up to {peak:.1g}, where sound lies in [-1, 1]")
+    _check_samples(path, audio)
     if dc == "remove":
         audio = remove_offset(audio, rate)
     if sample_rate is not None and sample_rate != rate:
@@ -118,11 +115,11 @@ def _decode(path: Path, channel: Channel, longest_s: float) -> tuple[np.ndarray,
     with open_sound(path) as file:
         rate, channels, announced = file.samplerate, file.channels, file.frames
         limit = math.ceil(longest_s * rate)
-        parts = [_mono(block, channel) for block in _blocks(file, limit)]
+        parts = [_mono(block, channel) for block in _blocks(file, limit, _BLOCK)]
         log = file.extra_info
     frames = sum(len(part[0]) for part in parts)
     if frames < min(announced, limit) or (frames < limit and cut_short(log, frames)):
-        raise BadAudioError(path, f"is truncated: it holds {frames} samples and announces more")
+        raise BadAudioError(path, _truncated(frames))
     if frames == 0:
         raise BadAudioError(path, "holds no samples")
     heard = [np.concatenate(part) for part in zip(*parts, strict=True)]
@@ -150,19 +147,41 @@ def read_blocks(path: Path) -> Iterator[Float[Tensor, "samples"]]:
     Memory does not grow with its length. Integer formats lie in [-1, 1); float formats as they are.
 
     Raises:
-        BadAudioError: As :func:`read_audio`, with the block in which it shows.
+        BadAudioError: As :func:`read_audio`, but for the length: before the first block where the header
+            shows it, else with the block in which it shows. A file that is cut short inside shows it last.
     """
     with open_sound(path) as file:
-        for block in file.blocks(max(1, _STREAMED // file.channels), dtype="float32", always_2d=True):
+        announced, frames = file.frames, 0
+        if cut_short(file.extra_info, announced):
+            raise BadAudioError(path, _truncated(announced))
+        for block in _blocks(file, sys.maxsize, _STREAMED):
+            frames += len(block)
             mono = torch.from_numpy(block.mean(axis=1))
-            if not mono.isfinite().all():
-                raise BadAudioError(path, "has NaN or infinite samples")
-            yield mono
+            if len(mono):
+                _check_samples(path, mono)
+                yield mono
+        if frames < announced or cut_short(file.extra_info, frames):
+            raise BadAudioError(path, _truncated(frames))
 
 
-def _blocks(file: soundfile.SoundFile, limit: int) -> Iterator[np.ndarray]:
-    """Frames ``(frames, channels)``, until the file ends, whatever it announces, or ``limit`` is reached."""
-    size, done = max(1, _BLOCK // file.channels), 0
+def _truncated(frames: int) -> str:
+    return f"is truncated: it holds {frames} samples and announces more"
+
+
+def _check_samples(path: Path, audio: Float[Tensor, "samples"]) -> None:
+    peak = torch.stack(audio.aminmax()).abs().max()  # of NaN where one is; no copy of all
+    if not peak.isfinite():
+        raise BadAudioError(path, "has NaN or infinite samples")
+    if peak > _LOUDEST:
+        raise BadAudioError(path, f"has samples up to {peak:.1g}, where sound lies in [-1, 1]")
+
+
+def _blocks(file: soundfile.SoundFile, limit: int, samples: int) -> Iterator[np.ndarray]:
+    """Frames ``(frames, channels)``, until the file ends, whatever it announces, or ``limit`` is reached.
+
+    ``samples`` are those of all channels that are decoded at once.
+    """
+    size, done = max(1, samples // file.channels), 0
     while done < limit:
         asked = min(size, limit - done)
         block = file.read(asked, dtype="float32", always_2d=True)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.audio_io import read_audio, read_recording, write_wav
+from drumblender.audio_io import read_audio, read_blocks, read_recording, write_wav
 from drumblender.open_sound import BadAudioError
 
 RATE = 44100
@@ -37,6 +37,7 @@ def test_reads_every_common_format(tmp_path, suffix, error, channels):
     soundfile.write(path, np.stack([TONE, -TONE], axis=1)[:, :channels], RATE)
     audio, rate = read_audio(path)
     assert rate == RATE and audio.dtype == torch.float32
+    assert sum(len(block) for block in read_blocks(path)) == len(audio)
     assert (audio[1000:-1000] - torch.from_numpy(TONE)[1000:-1000]).abs().max() < error
 
 
@@ -92,6 +93,9 @@ def test_says_why_a_file_cannot_be_used(tmp_path, name, content, reason):
     with pytest.raises(BadAudioError, match=reason) as raised:
         read_audio(tmp_path / name)
     assert raised.value.path == tmp_path / name
+    if reason != "no samples":  # where it streams by, there are none
+        with pytest.raises(BadAudioError, match=reason):
+            list(read_blocks(tmp_path / name))
 
 
 def test_says_that_a_file_is_missing(tmp_path):
@@ -164,10 +168,12 @@ def test_blocks_are_joined_without_a_seam(tmp_path, monkeypatch):
 def test_half_a_file_is_truncated_in_every_format(tmp_path, form, subtype):
     path = tmp_path / f"tone.{form.lower()}"
     soundfile.write(path, TONE, RATE, format=form, subtype=subtype)
-    read_audio(path)
+    assert sum(len(block) for block in read_blocks(path)) == len(read_audio(path)[0])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(BadAudioError, match="truncated"):
         read_audio(path)
+    with pytest.raises(BadAudioError, match="truncated"):
+        list(read_blocks(path))
 
 
 @pytest.mark.parametrize("rate", [1, 999, 2_000_000_000])

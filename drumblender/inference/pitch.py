@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.audio_io import header_of, read_audio, read_blocks, write_wav
+from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track as progress
 from drumblender.dsp.harmonics import harmonic_bank
@@ -22,6 +22,7 @@ from drumblender.features.trackers import TRACKERS, tracker
 from drumblender.features.tracking import Track, Tracker
 from drumblender.inference.folders import tell_written
 from drumblender.inference.shelf import find_checkpoint
+from drumblender.inference.streamed import Streamed
 from drumblender.open_sound import BadAudioError
 from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.tasks import PitchVoices
@@ -214,7 +215,5 @@ def _targets(source: Path, output: Path, sounds: list[Path]) -> dict[Path, Path]
 
 
 def _track_file(ear: Tracker, path: Path) -> Track:
-    rate, _, frames = header_of(path)
-    if not frames:
-        raise BadAudioError(path, "holds no samples")
-    return ear.stream(read_blocks(path), rate)
+    recording = Streamed.of(path)
+    return ear.stream(recording.blocks(), recording.sample_rate)

@@ -15,8 +15,8 @@ from drumblender.dsp.resample import hann_resample
 from drumblender.features.loudness import Loudness
 from drumblender.features.note_curves import NoteCurves
 from drumblender.inference.frame_step import Player, play_frames
+from drumblender.inference.streamed import BLOCK_S, MARGIN_S, Streamed
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
-from drumblender.open_sound import BadAudioError
 from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
 from drumblender.synths.reverb import Room
 
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 Watch = Callable[[Iterable[Any], int, str], Iterator[Any]]
 """Passes items through and tells how many of how many there were, as :func:`~drumblender.console.track`."""
 
-_BLOCK_S, _MARGIN_S = 20, 1  # whole seconds are whole samples at every rate
 _FRAMES = 512  # rendered at once
 _SCALED_SAMPLES = 1 << 18  # at once
 _PEAK, _LUFS = 0.95, -23.0
@@ -90,48 +89,24 @@ class TransferStream:
         return ready + noise[: len(ready)]
 
 
-def read_blocks(path: Path, sample_rate: int) -> Iterator[tuple[Float[Tensor, "samples"], int, int]]:
-    """A recording at another rate, mean of its channels, in blocks of 20 s with a second around each.
-
-    Yields:
-        The samples, how many of them come before the block, and how many the block itself has.
-
-    Raises:
-        BadAudioError: No audio, or with samples that are no numbers.
-    """
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, total = file.samplerate, file.frames
-            if total < 1:
-                raise BadAudioError(path, "holds no samples")
-            for start in range(0, total, _BLOCK_S * rate):
-                first = max(0, start - _MARGIN_S * rate)
-                file.seek(first)
-                count = start - first + (_BLOCK_S + _MARGIN_S) * rate
-                heard = torch.from_numpy(file.read(count, dtype="float32", always_2d=True)).mean(dim=1)
-                if not heard.isfinite().all():
-                    raise BadAudioError(path, "has NaN or infinite samples")
-                length = -(-min(_BLOCK_S * rate, total - start) * sample_rate // rate)
-                before = (start - first) // rate * sample_rate
-                yield hann_resample(heard[None], rate, sample_rate)[0], before, length
-    except soundfile.LibsndfileError as error:
-        raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
-
-
 def unwatched(items: Iterable[Any], total: int, description: str) -> Iterator[Any]:
     """Tells nothing."""
     yield from items
 
 
 @torch.no_grad()
-def curves_of(path: Path, measure: NoteCurves, watch: Watch = unwatched) -> Curves:
-    """Curves of a recording of any length, rate and channels; nothing but they grows with its length."""
+def curves_of(path: Path | Streamed, measure: NoteCurves, watch: Watch = unwatched) -> Curves:
+    """Curves of a recording of any length, rate and channels; nothing but they grows with its length.
+
+    Raises:
+        BadAudioError: The recording cannot be used.
+    """
     hop, place = measure.hop_length, 0
-    rate, total = _form_of(path)
-    most = -(-total * measure.sample_rate // (rate * hop)) + 1
+    voice = path if isinstance(path, Streamed) else Streamed.of(path)
+    most = -(-voice.frames * measure.sample_rate // (voice.sample_rate * hop)) + 1
     joined: Curves = {}  # made whole first: pieces would hold on to the memory of the blocks between them
-    blocks = read_blocks(path, measure.sample_rate)
-    for heard, before, length in watch(blocks, -(-total // (_BLOCK_S * rate)), "Hearing"):
+    blocks = voice.overlapped(measure.sample_rate)
+    for heard, before, length in watch(blocks, -(-voice.frames // (BLOCK_S * voice.sample_rate)), "Hearing"):
         curves, first = measure(heard[None]), before // hop
         count = -(-length // hop)
         for name, curve in curves.items():
@@ -181,9 +156,10 @@ def transfer_file(
     Raises:
         BadAudioError: The recording cannot be used.
     """
-    rate, total = _form_of(source)
+    voice = Streamed.of(source)
+    rate, total = voice.sample_rate, voice.frames
     hop, own_rate = measure.hop_length, measure.sample_rate
-    curves = adapt(curves_of(source, measure, watch), options, instrument, hop / own_rate)
+    curves = adapt(curves_of(voice, measure, watch), options, instrument, hop / own_rate)
     meter, peak = _Meter(own_rate), 0.0
     pushes = -(-len(curves["f0_hz"]) // _FRAMES) + 1
     blocks = watch(render(player, curves, hop, options.seed, room), pushes, "Playing")
@@ -197,14 +173,6 @@ def transfer_file(
             by_peak = options.normalize == "peak"
             _scale(aside, _PEAK / peak if by_peak else 10 ** ((_LUFS - meter.lufs()) / 20))
     return {"seconds": total / rate, "peak": peak}
-
-
-def _form_of(path: Path) -> tuple[int, int]:
-    try:
-        about = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise BadAudioError(path, f"cannot be read ({error.error_string.rstrip('.')})") from error
-    return about.samplerate, about.frames
 
 
 class _Meter:
@@ -242,15 +210,15 @@ def _at_rate(blocks: Iterator[Tensor], from_rate: int, to_rate: int, total: int)
     held, before, written = torch.zeros(0), 0, 0
     for block in blocks:
         held = torch.cat([held, block])
-        while len(held) - before >= (_BLOCK_S + _MARGIN_S) * from_rate:
+        while len(held) - before >= (BLOCK_S + MARGIN_S) * from_rate:
             piece = hann_resample(
-                held[None, : before + (_BLOCK_S + _MARGIN_S) * from_rate], from_rate, to_rate
+                held[None, : before + (BLOCK_S + MARGIN_S) * from_rate], from_rate, to_rate
             )[0]
             start = before // from_rate * to_rate
-            yield piece[start : start + _BLOCK_S * to_rate][: total - written]
-            written += _BLOCK_S * to_rate
-            held = held[before + (_BLOCK_S - _MARGIN_S) * from_rate :]
-            before = _MARGIN_S * from_rate
+            yield piece[start : start + BLOCK_S * to_rate][: total - written]
+            written += BLOCK_S * to_rate
+            held = held[before + (BLOCK_S - MARGIN_S) * from_rate :]
+            before = MARGIN_S * from_rate
     if written < total:
         rest = hann_resample(held[None], from_rate, to_rate)[0][before // from_rate * to_rate :]
         rest = torch.nn.functional.pad(rest, (0, max(0, total - written - len(rest))))

@@ -79,7 +79,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     assert seconds == 600 and peak < 10e6
 
 
-def test_refuses_what_is_no_sound_or_no_tracker(tmp_path, capsys):
+def test_refuses_what_is_no_sound_or_no_tracker(tmp_path, capsys, caplog):
     soundfile.write(tmp_path / "nan.wav", torch.tensor([math.nan]).numpy(), RATE, subtype="FLOAT")
     with pytest.raises(BadAudioError, match="NaN"):
         list(read_blocks(tmp_path / "nan.wav"))
@@ -88,6 +88,9 @@ def test_refuses_what_is_no_sound_or_no_tracker(tmp_path, capsys):
     melody(tmp_path / "in.wav", 0.2)
     assert run(["pitch", str(tmp_path / "in.wav"), str(tmp_path / "out.txt"), "--tracker", "yin"]) == 1
     assert "out.csv" in capsys.readouterr().err
+    (tmp_path / "half.wav").write_bytes((tmp_path / "in.wav").read_bytes()[:-1000])
+    assert run(["pitch", str(tmp_path / "half.wav"), str(tmp_path / "out.csv"), "--tracker", "yin"]) == 1
+    assert "half.wav: is truncated" in caplog.text and not (tmp_path / "out.csv").exists()
 
 
 def test_a_network_that_hears_averages_hears_stretches_as_long_as_its_tones():

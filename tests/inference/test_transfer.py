@@ -142,3 +142,12 @@ def test_silence_stays_silent_and_no_audio_is_one_clear_line(tmp_path, flat_pitc
     with pytest.raises(BadAudioError, match="none.wav"):
         transfer_file(player(), tmp_path / "none.wav", tmp_path / "x.wav", Transfer(), NoteCurves())
     assert not (tmp_path / "x.wav").exists()
+
+
+def test_a_truncated_recording_is_refused_as_everywhere(tmp_path, flat_pitch):
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, 0.2 * np.sin(np.arange(32000) / 6), 16000)
+    path.write_bytes(path.read_bytes()[:32044])
+    with pytest.raises(BadAudioError, match="voice.wav: is truncated: it holds 16000 samples"):
+        transfer_file(player(), path, tmp_path / "guitar.wav", Transfer(), NoteCurves(), GUITAR)
+    assert not (tmp_path / "guitar.wav").exists()
