@@ -9,11 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.audio_io import header_of, read_blocks
+from drumblender.dsp.offset import offset_of
 from drumblender.dsp.resample import hann_resample
 from drumblender.open_sound import BadAudioError
 
 BLOCK_S, MARGIN_S = 20, 1
 """Whole seconds, which are whole samples at every rate: of a block, and of what is heard around it."""
+_SILENT = 1e-4  # -80 dB: taking a smaller offset away could only move an onset that hangs by a thread
 
 
 class Streamed(NamedTuple):
@@ -23,6 +25,8 @@ class Streamed(NamedTuple):
         path: The file.
         sample_rate: In Hz.
         frames: Samples of a channel.
+        offset: Its direct current, if that is more than -80 dB and would pass for sound: :meth:`blocks` are
+            without it.
 
     Examples:
         >>> import tempfile
@@ -36,6 +40,7 @@ class Streamed(NamedTuple):
     path: Path
     sample_rate: int
     frames: int
+    offset: float = 0.0
 
     @classmethod
     def of(cls, path: Path) -> "Streamed":
@@ -44,14 +49,23 @@ class Streamed(NamedTuple):
         Raises:
             BadAudioError: As :func:`~drumblender.audio_io.read_audio`, whatever the length.
         """
-        frames = sum(len(block) for block in read_blocks(path))
+        rate, frames = header_of(path)[0], 0
+
+        def counted() -> Iterator[Tensor]:
+            nonlocal frames
+            for block in read_blocks(path):
+                frames += len(block)
+                yield block
+
+        offset = offset_of(counted(), rate)
         if not frames:
             raise BadAudioError(path, "holds no samples")
-        return cls(path, header_of(path)[0], frames)
+        return cls(path, rate, frames, offset if abs(offset) > _SILENT else 0.0)
 
     def blocks(self) -> Iterator[Float[Tensor, "samples"]]:
         """The sound, a few seconds at a time."""
-        yield from read_blocks(self.path)
+        for block in read_blocks(self.path):
+            yield block - self.offset if self.offset else block
 
     def overlapped(self, sample_rate: int) -> Iterator[tuple[Float[Tensor, "samples"], int, int]]:
         """The sound at another rate, in blocks of 20 s with a second around each.

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from drumblender.dsp.offset import remove_offset
+from drumblender.dsp.offset import offset_of, remove_offset
 
 
 @pytest.mark.parametrize("offset", [0.01, -0.2])
@@ -20,3 +20,9 @@ def test_a_sound_without_offset_is_left_as_it_is(freq_hz):
     assert torch.equal(remove_offset(tone, 48000), tone)
     late = torch.cat([torch.zeros(4800), tone.abs()])  # far from symmetric, but silent before
     assert torch.equal(remove_offset(late, 48000), late)
+
+
+@pytest.mark.parametrize("size", [1, 100, 4800, 5000, 48000])
+def test_the_offset_of_blocks_is_that_of_the_whole(generator, size):
+    sound = 0.3 + torch.randn(12000, generator=generator) * torch.linspace(0.2, 0, 12000)
+    assert offset_of(sound.split(size), 48000) == offset_of([sound], 48000) == pytest.approx(0.3, abs=2e-3)

@@ -144,6 +144,19 @@ def test_silence_stays_silent_and_no_audio_is_one_clear_line(tmp_path, flat_pitc
     assert not (tmp_path / "x.wav").exists()
 
 
+def test_direct_current_is_no_sound(tmp_path):
+    sung = 0.2 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000) * np.linspace(0, 1, 16000)
+    for name, sound in (("voice", sung), ("lifted", sung + 0.3), ("constant", np.full(16000, 0.5))):
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16000, subtype="FLOAT")
+    measure = NoteCurves(tracker="pyin")  # which hears pitches in a constant
+    plain, lifted = (curves_of(tmp_path / f"{name}.wav", measure) for name in ("voice", "lifted"))
+    for name, curve in plain.items():
+        assert torch.allclose(lifted[name][10:], curve[10:], rtol=1e-2), name
+    assert curves_of(tmp_path / "constant.wav", measure)["periodicity"].max() == 0
+    source, target = tmp_path / "constant.wav", tmp_path / "guitar.wav"
+    assert transfer_file(player(), source, target, Transfer(), measure, GUITAR)["peak"] < 1e-3
+
+
 def test_a_truncated_recording_is_refused_as_everywhere(tmp_path, flat_pitch):
     path = tmp_path / "voice.wav"
     soundfile.write(path, 0.2 * np.sin(np.arange(32000) / 6), 16000)
