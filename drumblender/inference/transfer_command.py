@@ -36,20 +36,10 @@ def room_of(task: GuitarVoices) -> Room | None:
 
 
 def options_of(given: argparse.Namespace, unvoiced: float) -> Transfer:
-    """What the command line asks for.
-
-    Raises:
-        ValueError: An option that makes no sense.
-    """
-    octave = given.octave
-    if octave != "auto":
-        try:
-            octave = int(octave)
-        except ValueError as error:
-            raise ValueError(f"--octave is auto or a whole number, got {octave!r}.") from error
+    """What the command line asks for."""
     return Transfer(
         transpose=given.transpose,
-        octave=octave,
+        octave=given.octave,
         loudness=given.loudness,
         gain_db=given.gain,
         unvoiced_below=unvoiced if given.unvoiced is None else given.unvoiced,
@@ -70,6 +60,8 @@ def command(given: argparse.Namespace) -> int:
     options = options_of(given, loaded.data.curves.hold_below)
     if given.input.resolve() == given.output.resolve():
         raise ValueError(f"{given.output} is the recording itself: give another output.")
+    if given.dry and room_of(loaded.task) is None:
+        log.warning("--dry changes nothing: %s has no room to leave out.", given.checkpoint)
     if given.input.is_dir():
         return _folder(loaded, given, options)
     output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
@@ -95,7 +87,8 @@ def _play(
         watch,
     )
     if told["peak"] < QUIETEST_PEAK:
-        log.warning("%s becomes silence: no pitch was heard in it. --unvoiced 0 plays all.", source)
+        softer = f", or --gain {options.gain_db:g} is too low for it" if options.gain_db < 0 else ""
+        log.warning("%s becomes silence: no pitch was heard in it%s. --unvoiced 0 plays all.", source, softer)
 
 
 def _folder(loaded: Loaded, given: argparse.Namespace, options: Transfer) -> int:

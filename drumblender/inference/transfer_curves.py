@@ -11,6 +11,7 @@ from torch import Tensor
 
 from drumblender.dsp.units import hz_to_midi
 from drumblender.features.note_position import NotePosition
+from drumblender.inference.transfer_limits import LIMITS, out_of_limits
 
 Curves = dict[str, Tensor]
 Curve = Float[Tensor, "frames"]
@@ -54,14 +55,6 @@ class Transfer:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        numbers = (self.transpose, self.gain_db, self.unvoiced_below, self.vibrato, self.glide_s)
-        if not all(math.isfinite(number) for number in (*numbers, self.pluck_db_s)):
-            raise ValueError(f"Options are finite numbers, got {self}.")
-        if min(self.vibrato, self.glide_s, self.pluck_db_s) < 0 or not 0 <= self.unvoiced_below <= 1:
-            raise ValueError(
-                "vibrato, glide_s and pluck_db_s are 0 or more, unvoiced_below is 0 to 1; got "
-                f"{self.vibrato}, {self.glide_s}, {self.pluck_db_s}, {self.unvoiced_below}."
-            )
         for name, value, known in (
             ("loudness", self.loudness, ("match", "keep")),
             ("normalize", self.normalize, ("peak", "lufs", "none")),
@@ -70,6 +63,10 @@ class Transfer:
                 raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}.")
         if not (self.octave == "auto" or isinstance(self.octave, int)):
             raise ValueError(f"octave is auto or a whole number, got {self.octave!r}.")
+        for name in LIMITS:
+            value = getattr(self, name)
+            if value != "auto" and (wrong := out_of_limits(name, value)):
+                raise ValueError(f"{name} {wrong}.")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_seed(self) -> None:
         """Of a sound that has noise."""
-        self.add_argument("--seed", type=int, default=0, help="of the noise in the sound (default: 0)")
+        self.add_argument("--seed", type=seed, default=0, help="of the noise in the sound (default: 0)")
 
     def add_device(self) -> None:
         """Where to compute."""
@@ -49,3 +49,14 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed, got {text!r}")
     return int(text)
+
+
+def seed(text: str) -> int:
+    """A seed of noise, as large as torch takes it."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a whole number is needed, got {text!r}") from None
+    if not -(2**63) <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"goes from -2^63 to 2^64 - 1, got {value}")
+    return value

@@ -1,7 +1,10 @@
 """Options of the verbs that play: a trained model, or controls that were found without one."""
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
 
+from drumblender.inference.transfer_limits import out_of_limits
 from drumblender.options.parser import Parser, count
 
 
@@ -115,9 +118,12 @@ def transfer() -> Parser:
     parser.add_checkpoint("drumblender fit -c cfg/guitar.yaml")
     parser.add_argument("input", type=Path, help="a recording of any format, rate and length, or a folder")
     parser.add_wav(or_folder=True)
-    parser.add_argument("--transpose", type=float, default=0.0, metavar="SEMITONES", help="default: 0")
+    parser.add_argument(
+        "--transpose", type=_within("transpose"), default=0.0, metavar="SEMITONES", help="default: 0"
+    )
     parser.add_argument(
         "--octave",
+        type=_octave,
         default="auto",
         metavar="N",
         help="shift by N octaves; auto (default) shifts into the range of the training",
@@ -128,15 +134,21 @@ def transfer() -> Parser:
         default="match",
         help="give the voice the levels of the training (default), or keep its own",
     )
-    parser.add_argument("--gain", type=float, default=0.0, metavar="DB", help="added to the loudness")
+    parser.add_argument(
+        "--gain", type=_within("gain_db"), default=0.0, metavar="DB", help="added to the loudness"
+    )
     parser.add_argument(
         "--unvoiced",
-        type=float,
+        type=_within("unvoiced_below"),
         metavar="CONFIDENCE",
         help="frames whose pitch is less sure are silent; 0 lets all sound (default: as the tracker has it)",
     )
-    parser.add_argument("--vibrato", type=float, default=1.0, metavar="FACTOR", help="0 plays straight")
-    parser.add_argument("--glide", type=float, default=0.0, metavar="S", help="seconds from note to note")
+    parser.add_argument(
+        "--vibrato", type=_within("vibrato"), default=1.0, metavar="FACTOR", help="0 plays straight"
+    )
+    parser.add_argument(
+        "--glide", type=_within("glide_s"), default=0.0, metavar="S", help="seconds from note to note"
+    )
     parser.add_argument("--pluck", action="store_true", help="every onset is plucked anew and dies away")
     parser.add_argument("--dry", action="store_true", help="leave out the room that the model learned")
     parser.add_argument(
@@ -145,6 +157,33 @@ def transfer() -> Parser:
     parser.add_seed()
     parser.add_trust()
     return parser
+
+
+def _within(option: str) -> Callable[[str], float]:
+    """Reads a number that goes as far as that option of a transfer does."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"a number is needed, got {text!r}") from None
+        if wrong := out_of_limits(option, value):
+            raise argparse.ArgumentTypeError(wrong)
+        return value
+
+    return number
+
+
+def _octave(text: str) -> str | int:
+    if text == "auto":
+        return text
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"auto or a whole number is needed, got {text!r}") from None
+    if wrong := out_of_limits("octave", value):
+        raise argparse.ArgumentTypeError(wrong)
+    return value
 
 
 def app() -> Parser:

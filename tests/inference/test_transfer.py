@@ -82,6 +82,13 @@ def test_options_that_make_no_sense_are_refused(unchecked):
     for wrong in ({"vibrato": -1.0}, {"normalize": "rms"}, {"transpose": math.nan}, {"octave": 0.5}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Transfer(**wrong)
+    for wrong, told in (
+        ({"glide_s": -1.0}, "^glide_s goes from 0 to 10 s, got -1.$"),
+        ({"gain_db": 200.0}, "^gain_db goes from -40 to 40 dB, got 200.$"),
+        ({"octave": 9}, "^octave goes from -4 to 4 octaves, got 9.$"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            Transfer(**wrong)
     with pytest.raises(ValueError, match="quantiles"):
         Instrument(50.0, (0.0,))
 

@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from drumblender.console import UsageError
 from drumblender.features import note_curves
 from drumblender.inference import transfer_command
 from drumblender.inference.transfer_command import command
@@ -61,11 +64,33 @@ def test_what_becomes_silence_is_told(checkpoint, tmp_path, monkeypatch, caplog)
 
 def test_what_cannot_be_is_one_line(checkpoint, tmp_path):
     voice = sing(tmp_path / "voices" / "one.wav")
-    for output, extra, message in (
-        (voice, (), "recording itself"),
-        (tmp_path / "out.mp3", (), "out.wav"),
-        (tmp_path / "out.wav", ("--octave", "half"), "--octave"),
-        (tmp_path / "out.wav", ("--vibrato", "-1"), "vibrato"),
-    ):
+    for output, message in ((voice, "recording itself"), (tmp_path / "out.mp3", "out.wav")):
         with pytest.raises(ValueError, match=message):
-            transfer(checkpoint, voice, output, *extra)
+            transfer(checkpoint, voice, output)
+
+
+@pytest.mark.parametrize(
+    "option, value, told",
+    [
+        ("octave", "half", "auto or a whole number is needed, got 'half'"),
+        ("octave", "9", "goes from -4 to 4 octaves, got 9"),
+        ("gain", "200", "goes from -40 to 40 dB, got 200"),
+        ("gain", "nan", "goes from -40 to 40 dB, got nan"),
+        ("transpose", "-50", "goes from -48 to 48 semitones, got -50"),
+        ("unvoiced", "2", "goes from 0 to 1, got 2"),
+        ("vibrato", "-3", "goes from 0 to 10, got -3"),
+        ("glide", "-1", "goes from 0 to 10 s, got -1"),
+        ("glide", "slow", "a number is needed, got 'slow'"),
+        ("seed", "99999999999999999999", "goes from -2^63 to 2^64 - 1, got 99999999999999999999"),
+    ],
+)
+def test_an_option_beyond_its_limits_is_named_alone(option, value, told):
+    with pytest.raises(UsageError, match=re.escape(f"argument --{option}: {told}. See")):
+        transfer("model.ckpt", "voice.wav", "out.wav", f"--{option}", value)
+
+
+def test_dry_says_where_there_is_no_room(checkpoint, tmp_path, caplog):
+    voice = sing(tmp_path / "voices" / "one.wav")
+    assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0 and "--dry" not in caplog.text
+    assert transfer(checkpoint, voice, tmp_path / "out.wav", "--dry") == 0
+    assert caplog.text.count("--dry changes nothing") == 1
