@@ -27,7 +27,7 @@ HELP = """\
   checkpoints \\[NAME]            the trained weights that ship, or the card of one
   synth CKPT IN OUT             resynthesise a recording, or a folder of them; --refine N goes on from there
   blend CKPT --modal A --noise B OUT
-                                play each voice from another recording; --morph 0.5 goes between two
+                                play each voice from another recording; --morph 0.5 plays halfway between
   match IN --synth cfg/synths/S.yaml --output DIR
                                 fit a synth to a recording, or to each of a folder, without training
   render CONTROLS.json OUT.wav  play the controls that match wrote, edited by hand or not

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from drumblender.audio_io import read_audio, write_wav
 from drumblender.checkpoints import Loaded, load_played
+from drumblender.console import UsageError
 from drumblender.data import AudioData
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.open_sound import BadAudioError
@@ -21,7 +22,12 @@ log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def blend(loaded: Loaded, recordings: Mapping[str, Tensor], morph: float = 0.0, seed: int = 0) -> Audio:
+def blend(
+    loaded: Loaded,
+    recordings: Mapping[str, Tensor],
+    morph: float = 0.0,
+    seed: int = 0,
+) -> Audio:
     """One sound whose voices come from different recordings.
 
     Args:
@@ -33,7 +39,7 @@ def blend(loaded: Loaded, recordings: Mapping[str, Tensor], morph: float = 0.0, 
         seed: Of the noise.
 
     Returns:
-        ``(1, samples)``, as long as the longest recording, and at least as long as a training item.
+        ``(1, samples)``, as long as the longest recording.
 
     Raises:
         ValueError: No recording, an unknown voice, ``morph`` outside of 0 to 1, or with other than two
@@ -49,7 +55,8 @@ def blend(loaded: Loaded, recordings: Mapping[str, Tensor], morph: float = 0.0, 
     sounds = list({id(sound): sound for sound in recordings.values()}.values())
     if morph and len(sounds) != 2:
         raise ValueError(f"A morph is between two recordings, got {len(sounds)}.")
-    length = max(loaded.data.num_samples, *(len(sound) for sound in sounds))
+    longest = max(map(len, sounds))
+    length = max(loaded.data.num_samples, longest)
     batches = {id(sound): _batch(loaded, sound, length) for sound in sounds}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -64,7 +71,7 @@ def blend(loaded: Loaded, recordings: Mapping[str, Tensor], morph: float = 0.0, 
             controls[voice] = between(controls[voice], made[other][voice], morph)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return loaded.task.render(batches[first], controls)
+        return loaded.task.render(batches[first], controls)[:, :longest]
 
 
 def between(own: Controls, other: Controls, share: float) -> Controls:
@@ -107,8 +114,7 @@ def _batch(loaded: Loaded, sound: Tensor, length: int) -> dict[str, Tensor]:
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender blend CKPT --modal A --noise B OUT`; see :func:`drumblender.options.playing.blend`."""
-    named = {name: path for name in ("modal", "noise", "transient") if (path := vars(given)[name])}
-    named |= {name: Path(path) for name, path in given.voice}
+    named = named_recordings(given)
     if missing := [path for path in named.values() if not path.is_file()]:
         raise FileNotFoundError(f"No recording {missing[0]}.")
     if given.output.suffix.lower() != ".wav":
@@ -118,10 +124,29 @@ def command(given: argparse.Namespace) -> int:
         raise ValueError(f"{given.checkpoint} holds a {loaded.kind}, which has no voices to blend.")
     loaded.task.to(given.device)
     heard = {path: _from_onset(loaded, path) for path in dict.fromkeys(named.values())}
-    sound = blend(loaded, {voice: heard[path] for voice, path in named.items()}, given.morph, given.seed)
+    recordings = {voice: heard[path] for voice, path in named.items()}
+    sound = blend(loaded, recordings, given.morph, given.seed)
     write_wav(given.output, sound[0].cpu(), loaded.sample_rate)
     log.info("Wrote %s.", given.output)
     return 0
+
+
+def named_recordings(given: argparse.Namespace) -> dict[str, Path]:
+    """The recording of each voice that the command line names.
+
+    Raises:
+        UsageError: Two for one voice.
+    """
+    pairs = [(name, path) for name in ("modal", "noise", "transient") for path in vars(given)[name]]
+    named: dict[str, Path] = {}
+    for voice, path in [*pairs, *((name, Path(path)) for name, path in given.voice)]:
+        if voice in named:
+            raise UsageError(
+                f"The voice {voice} has two recordings, {named[voice]} and {path}: give it one. To play "
+                "between two, give them to two voices and add --morph 0.5."
+            )
+        named[voice] = path
+    return named
 
 
 def _from_onset(loaded: Loaded, path: Path) -> Tensor:

@@ -46,7 +46,14 @@ def blend() -> Parser:
     parser.add_checkpoint()
     parser.add_wav()
     for voice in ("modal", "noise", "transient"):
-        parser.add_argument(f"--{voice}", type=Path, metavar="FILE", help=f"recording of the voice {voice}")
+        parser.add_argument(
+            f"--{voice}",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="FILE",
+            help=f"recording of the voice {voice}",
+        )
     parser.add_argument(
         "--voice", nargs=2, action="append", default=[], metavar=("NAME", "FILE"), help="of any other voice"
     )
@@ -55,7 +62,8 @@ def blend() -> Parser:
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="how far each voice goes towards the other of two recordings, 0 to 1 (default: 0)",
+        help="where two recordings are given, to different voices: how far each voice goes from its own "
+        "recording (0, the default) to the other one (1)",
     )
     parser.add_seed()
     parser.add_device()
