@@ -14,7 +14,7 @@ from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import UsageError
 from drumblender.data import AudioData
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
-from drumblender.open_sound import BadAudioError
+from drumblender.open_sound import BadAudioError, reason_of
 from drumblender.trust import trusted
 from drumblender.types import Audio, Controls
 
@@ -27,6 +27,7 @@ def blend(
     recordings: Mapping[str, Tensor],
     morph: float = 0.0,
     seed: int = 0,
+    sources: Mapping[str, Path] | None = None,
 ) -> Audio:
     """One sound whose voices come from different recordings.
 
@@ -37,11 +38,13 @@ def blend(
         morph: How far each voice goes towards the other of two recordings: 0 plays its own, 1 the other's.
             Levels, pitches and what else is made are drawn in between; modes of both sound, faded over.
         seed: Of the noise.
+        sources: The file of each voice's recording, to be named where it is of no use.
 
     Returns:
         ``(1, samples)``, as long as the longest recording.
 
     Raises:
+        BadAudioError: A recording lacks what the model measures, such as a pitch.
         ValueError: No recording, an unknown voice, ``morph`` outside of 0 to 1, or with other than two
             recordings.
     """
@@ -57,7 +60,16 @@ def blend(
         raise ValueError(f"A morph is between two recordings, got {len(sounds)}.")
     longest = max(map(len, sounds))
     length = max(loaded.data.num_samples, longest)
-    batches = {id(sound): _batch(loaded, sound, length) for sound in sounds}
+    batches = {}
+    for voice, sound in recordings.items():
+        if id(sound) not in batches:
+            try:
+                batches[id(sound)] = _batch(loaded, sound, length)
+            except loaded.data.unusable as error:
+                path, reason = (sources or {}).get(voice), reason_of(error).rstrip(".")
+                whose = reason if path else f"The recording of {voice} {reason}"
+                remedy = "every recording is measured whole, whichever voice it gives: give another one"
+                raise BadAudioError(path, f"{whose}; {remedy}") from error
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made = {key: loaded.task.voice_controls(batch) for key, batch in batches.items()}
@@ -125,7 +137,7 @@ def command(given: argparse.Namespace) -> int:
     loaded.task.to(given.device)
     heard = {path: _from_onset(loaded, path) for path in dict.fromkeys(named.values())}
     recordings = {voice: heard[path] for voice, path in named.items()}
-    sound = blend(loaded, recordings, given.morph, given.seed)
+    sound = blend(loaded, recordings, given.morph, given.seed, named)
     write_wav(given.output, sound[0].cpu(), loaded.sample_rate)
     log.info("Wrote %s.", given.output)
     return 0

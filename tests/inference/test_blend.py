@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import soundfile
 
 from drumblender.cli import run
@@ -41,3 +42,17 @@ def test_two_recordings_of_one_voice_are_refused(tmp_path, capsys):
         "noise": "b.wav",
         "body": "c.wav",
     }
+
+
+@pytest.mark.parametrize("without", ["string", "body"])
+def test_a_recording_without_a_pitch_is_named(tmp_path, capsys, without):
+    files = {
+        "string": hit(tmp_path / "string.wav", 1.0, 220.0),
+        "body": hit(tmp_path / "body.wav", 1.0, 330.0),
+    }
+    noise = np.random.default_rng(0).normal(size=RATE)
+    soundfile.write(files[without], 0.1 * noise, RATE)
+    named = [part for voice, path in files.items() for part in ("--voice", voice, path)]
+    assert blend("checkpoints/strings", tmp_path / "out.wav", *named) == 1
+    told = capsys.readouterr().err
+    assert f"{without}.wav: has no pitch in any frame" in told and "give another one" in told
