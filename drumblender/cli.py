@@ -197,13 +197,13 @@ def _train(verb: str, args: list[str], debug: bool, *, ships: bool = False) -> i
         made_up = made_up_data(Path(args[0]), Path("dataset", "made_up", Path(args[0]).stem))
         args = [args[0], *(["--data", str(made_up)] if made_up else []), *args[1:]]
     modules, args = _take("--trust", args)
-    trust = trusted(modules)
     prepared_only = names_checkpoint(args) and not any(arg.split("=")[0] in _MAY_PREPARE for arg in args)
     args = [arg for arg in args if arg != "--allow-download"]
     stranger = names_checkpoint(args)
     if not stranger:  # the configuration is the user's own, and so are the modules beside it
         configs = [Path(args[i + 1]) for i in range(len(args) - 1) if args[i] in ("-c", "--config")]
         find_modules_in([Path.cwd(), *(path.resolve().parent for path in configs if path.is_file())])
+    trust = trusted(modules)
     with expand_checkpoint(verb, args, trust) as expanded:
         lock = listed_imports_only(trust, "lightning", "drumblender.callbacks") if stranger else nullcontext()
         with lock:

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, invalidate_caches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,24 @@ class Trust:
 
 
 def trusted(modules: Sequence[str]) -> Trust:
-    """What ``--trust`` names; such a module is also found in the working folder."""
+    """What ``--trust`` names; such a module is also found in the working folder.
+
+    Nothing is imported: of a dotted name the first part is looked for.
+
+    Raises:
+        UsageError: There is no such module.
+    """
     trust = Trust(tuple(modules))
     if modules:
         find_modules_in([Path.cwd()])
+        invalidate_caches()  # a module may have been written a moment ago
+    for name in trust.modules:
+        first = name.partition(".")[0]
+        if first not in sys.modules and find_spec(first) is None:
+            raise UsageError(
+                f"--trust {name}: there is no module {first}: install it, or run this in the folder where "
+                "it lies."
+            )
     return trust
 
 

@@ -49,7 +49,7 @@ def test_a_module_is_found_beside_the_configuration_and_missed_by_name(copied, c
     sys.path.remove(str(tmp_path / "own"))
     soundfile.write("hit.wav", torch.rand(9000), 16000)
     capfd.readouterr()
-    assert run(["synth", checkpoint, "hit.wav", "out.wav", "--trust", "my_parts"]) == 1
+    assert run(["synth", checkpoint, "hit.wav", "out.wav", "--trust", "my_parts"]) == 2
     (told,) = capfd.readouterr().err.splitlines()
     assert "there is no module my_parts: install it, or run this in the folder where it lies" in told
     (tmp_path / "elsewhere/my_parts.py").write_text((tmp_path / "own/my_parts.py").read_text())

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import lightning as L
 import pytest
+import soundfile
 import torch
 import yaml
 
 from drumblender.checkpoints import build
+from drumblender.cli import run
 from drumblender.config_check import argument_types, checked_config
-from drumblender.trust import LISTED, OWN_PACKAGES, Trust, UntrustedError, check_training, plain_copy
+from drumblender.console import UsageError
+from drumblender.trust import LISTED, OWN_PACKAGES, Trust, UntrustedError, check_training, plain_copy, trusted
 
 TINY = yaml.safe_load(Path(__file__).with_name("tiny.yaml").read_text())
 GOOD = {key: TINY[key] for key in ("model", "data")}
@@ -266,3 +269,34 @@ def test_no_callable_of_the_libraries_is_ever_called(monkeypatch, tmp_path):
                 ran.append(build(replaced(path, name), source=SOURCE))
     assert len(names) > 100 and not ran
     assert all(name.split(".")[0] == "drumblender" or name.rpartition(".")[0] in LISTED for name in imported)
+
+
+def test_a_trusted_module_that_is_not_there_is_told_and_none_is_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("no_such_module", "no_such_module.inner"):
+        with pytest.raises(UsageError, match=f"--trust {name}: there is no module no_such_module"):
+            trusted([name])
+    (tmp_path / "sprung_parts.py").write_text("raise SystemExit('imported')")
+    assert trusted(["sprung_parts", "sprung_parts.Bell", "os.path"]).modules[0] == "sprung_parts"
+    assert "sprung_parts" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "synth checkpoints/quickstart {wav} o.wav",
+        "blend checkpoints/quickstart o.wav --modal {wav}",
+        "transfer checkpoints/guitar {wav} o.wav",
+        "pitch {wav} o.csv --tracker yin",
+        "export checkpoints/remap_maple o.pt",
+        "audit cfg/losses/transport.yaml",
+        "test checkpoints/quickstart",
+    ],
+)
+def test_every_verb_tells_that_a_trusted_module_is_not_there(tmp_path, monkeypatch, capsys, line):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    soundfile.write("in.wav", torch.linspace(-0.5, 0.5, 16000).numpy(), 16000)
+    assert run([*line.format(wav="in.wav").split(), "--trust", "no_such_module"]) == 2
+    assert "there is no module no_such_module" in capsys.readouterr().err

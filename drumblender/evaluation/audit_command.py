@@ -16,6 +16,7 @@ from drumblender.evaluation.audit import Knob, PairAudit, audit_pairs, gradient_
 from drumblender.evaluation.audit_cases import cases
 from drumblender.shipped import name_shipped_parts
 from drumblender.synths.base import Synth
+from drumblender.trust import trusted
 
 PAIR_STEPS = 12
 Row = dict[str, object]
@@ -25,6 +26,7 @@ def command(given: argparse.Namespace) -> int:
     """`drumblender audit LOSS [LOSS ...]`; see :func:`drumblender.options.judging.audit`."""
     if min(given.samples, given.steps) < 2:
         raise UsageError("--samples and --steps must be at least 2.")
+    trusted(given.trust)  # so that modules beside the user are found
     losses = {Path(path).stem: read_part(path, nn.Module) for path in given.losses}
     for path, loss in zip(given.losses, losses.values(), strict=False):
         if isinstance(loss, Synth):
