@@ -1,9 +1,11 @@
 """Timbre transfer live: sound in, sound out, block by block, with a constant delay."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +20,9 @@ from drumblender.inference.transfer import TransferStream
 from drumblender.inference.transfer_command import instrument_of, room_of
 from drumblender.inference.transfer_curves import Curves, Instrument
 from drumblender.synths.reverb import Room
+
+_OFFSET_HZ = 5.0
+"""What changes more slowly is no sound; the lowest voice is ten times as high."""
 
 
 class PlaysCurves(Protocol):
@@ -74,6 +79,7 @@ class LiveTransfer:
         waited = self._curves.reach_samples + CurveAdapter.late_frames * hop + ahead
         self.latency_samples = waited + hop - 1
         self._hop_s = hop / self.sample_rate
+        self._keeps = math.exp(-2 * math.pi * _OFFSET_HZ / self.sample_rate)
         self.reset()
 
     def reset(self) -> None:
@@ -81,20 +87,33 @@ class LiveTransfer:
         self._curves.reset()
         self._adapter = CurveAdapter(self._options, self._instrument, self._hop_s)
         self._stream = self._engine()
+        self._memory = np.zeros(1)  # of what takes the offset away
         self._ready = torch.zeros(self.latency_samples)
 
     @torch.no_grad()
     def process(self, block: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
         """The next samples of the instrument; input that is no number counts as 0.
 
+        A constant offset, as cheap converters have, is no sound: what lies below 5 Hz is not heard.
+
         Raises:
             ValueError: The block is not mono.
         """
-        curves = self._adapter.push(self._curves.push(block))
+        curves = self._adapter.push(self._curves.push(self._without_offset(block)))
         if len(curves["f0_hz"]):
             self._ready = torch.cat([self._ready, self._stream.push(curves)])
         played, self._ready = self._ready[: len(block)], self._ready[len(block) :]
         return played
+
+    def _without_offset(self, block: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
+        """``y[n] = x[n] - x[n-1] + r y[n-1]``, from block to block."""
+        from scipy.signal import lfilter  # slow to import
+
+        if block.ndim != 1 or not len(block):
+            return block
+        x = block.double().nan_to_num(posinf=0.0, neginf=0.0).numpy()
+        y, self._memory = lfilter([1.0, -1.0], [1.0, -self._keeps], x, zi=self._memory)
+        return torch.from_numpy(y).float()
 
 
 def open_live(
