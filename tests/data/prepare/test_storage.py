@@ -265,14 +265,12 @@ def test_a_set_that_cannot_be_had_points_to_recordings_of_ones_own(tmp_path, sta
     with serving(CONTENT) as server:
         server.status = status
         remote = Remote(server.url, archive="set.tar.gz")
-        for fetched in (
-            lambda: remote.fetch_archive(tmp_path / "set", "m.json"),
-            lambda: remote.fetch_raw(tmp_path / "raw", "m.json"),
-            lambda: Archives(server.url).fetch(tmp_path / "notes", ["test"]),
+        for fetched, remedy in (
+            (lambda: remote.fetch_archive(tmp_path / "set", "m.json"), "dataset cfg/data/folder.yaml"),
+            (lambda: remote.fetch_raw(tmp_path / "raw", "m.json"), "dataset cfg/data/folder.yaml"),
+            (lambda: Archives(server.url).fetch(tmp_path / "notes", ["test"]), "--data.root DIR"),
         ):
-            with pytest.raises(
-                StorageError, match=f"HTTP {status}.*drumblender-dataset cfg/data/folder.yaml"
-            ):
+            with pytest.raises(StorageError, match=f"HTTP {status}.*{remedy}"):
                 fetched()
 
 
