@@ -40,7 +40,8 @@ def gru(
         state = x.new_zeros(network.num_layers, len(x), network.hidden_size)
     if trains and _compiles(network, x):
         return _trained(network, x, state)
-    if torch.jit.is_tracing() and not torch.onnx.is_in_onnx_export():
+    drops = network.training and network.dropout and network.num_layers > 1
+    if torch.jit.is_tracing() and not torch.onnx.is_in_onnx_export() and not drops:
         weights = [weight for layer in range(network.num_layers) for weight in _weights(network, layer)]
         return looped(_frame_by_frame)(x, state, weights)
     if not trains and x.shape[1] == 1:

@@ -88,3 +88,14 @@ def test_one_frame_is_that_of_a_sequence(generator):
 def test_float64_is_torchs(monkeypatch, generator):
     monkeypatch.setattr(GRULayer, "apply", lambda *_: pytest.fail("the way of float32"))
     gru(made().double(), torch.randn(2, 5, 3, dtype=torch.double, generator=generator), None)
+
+
+def test_a_trace_plays_any_number_of_frames(generator):
+    network = nn.GRU(2, 8, num_layers=2, batch_first=True).eval().requires_grad_(False)
+    state = torch.randn(2, 1, 8, generator=generator)
+    with torch.no_grad():
+        traced = torch.jit.trace(lambda x, state: gru(network, x, state), (torch.zeros(1, 2, 2), state))
+        for frames in (1, 5):
+            x = torch.randn(1, frames, 2, generator=generator)
+            for ours, theirs in zip(traced(x, state), network(x, state), strict=True):
+                assert torch.allclose(ours, theirs, atol=1e-6)
