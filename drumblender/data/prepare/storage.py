@@ -134,7 +134,7 @@ def of_status(status: int, address: str) -> StorageError:
         return DroppedError(f"{address}: the server is busy or broken (HTTP {status}).")
     meaning = {
         401: f"the server wants credentials (HTTP 401): set {' and '.join(KEY_NAMES)}",
-        403: f"access denied (HTTP 403): do {' and '.join(KEY_NAMES)} belong to this bucket?",
+        403: f"access denied (HTTP 403); {' and '.join(KEY_NAMES)} belong to another bucket, or are not set",
         404: "does not exist (HTTP 404)",
     }
     return StorageError(f"{address}: {meaning.get(status, f'the server refused (HTTP {status})')}.")
