@@ -39,7 +39,7 @@ from drumblender.run_files import (
 from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
-from drumblender.trust import modules_to_trust
+from drumblender.trust import home_of, modules_to_trust
 from drumblender.types import HasSampleRate
 from drumblender.weights_check import check_weights
 
@@ -241,16 +241,11 @@ class TaskCLI(LightningCLI):
     def after_fit(self) -> None:
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             trust = modules_to_trust(self.model.config)
-            where = self._beside_configs(trust)
+            homes = {Path(str(path)).resolve().parent for path in self.config[self.subcommand].config or []}
+            where = home_of(trust, sorted(homes - {Path.cwd()}))
             for callback in self.trainer.callbacks:
                 if isinstance(callback, RunSummary):
                     show_rows(callback.rows(self.trainer, trust, where))
-
-    def _beside_configs(self, modules: list[str]) -> Path | None:
-        """The folder of a configuration in which one of these lies, where it is not the working folder."""
-        homes = {Path(str(path)).resolve().parent for path in self.config[self.subcommand].config or []}
-        lies = (home for home in sorted(homes - {Path.cwd()}) for name in modules if _lies_in(home, name))
-        return next(lies, None)
 
     def after_test(self) -> None:
         self._show_sounds()
@@ -263,10 +258,6 @@ class TaskCLI(LightningCLI):
             for callback in self.trainer.callbacks:
                 if isinstance(callback, ExportWavs):
                     show_rows(callback.rows())
-
-
-def _lies_in(folder: Path, module: str) -> bool:
-    return (folder / f"{module}.py").is_file() or (folder / module / "__init__.py").is_file()
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:

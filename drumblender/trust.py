@@ -231,6 +231,15 @@ def modules_to_trust(config: Any) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def home_of(modules: Sequence[str], folders: Sequence[Path]) -> Path | None:
+    """The first of the folders in which one of the modules lies."""
+    for folder in folders:
+        for name in modules:
+            if (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file():
+                return folder
+    return None
+
+
 def remedy(path: object) -> str:
     """How the sentence about a refused name ends."""
     module = str(path).rpartition(".")[0]

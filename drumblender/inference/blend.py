@@ -60,16 +60,7 @@ def blend(
         raise ValueError(f"A morph is between two recordings, got {len(sounds)}.")
     longest = max(map(len, sounds))
     length = max(loaded.data.num_samples, longest)
-    batches = {}
-    for voice, sound in recordings.items():
-        if id(sound) not in batches:
-            try:
-                batches[id(sound)] = _batch(loaded, sound, length)
-            except loaded.data.unusable as error:
-                path, reason = (sources or {}).get(voice), reason_of(error).rstrip(".")
-                whose = reason if path else f"The recording of {voice} {reason}"
-                remedy = "every recording is measured whole, whichever voice it gives: give another one"
-                raise BadAudioError(path, f"{whose}; {remedy}") from error
+    batches = _measured(loaded, recordings, length, sources or {})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made = {key: loaded.task.voice_controls(batch) for key, batch in batches.items()}
@@ -116,6 +107,24 @@ def _as_long(value: Tensor, like: Tensor) -> Tensor:
     if value.shape[1] == like.shape[1]:
         return value
     return functional.interpolate(value.mT, size=like.shape[1], mode="linear", align_corners=True).mT
+
+
+def _measured(
+    loaded: Loaded, recordings: Mapping[str, Tensor], length: int, sources: Mapping[str, Path]
+) -> dict[int, dict[str, Tensor]]:
+    """What the model hears, of each recording once."""
+    batches = {}
+    for voice, sound in recordings.items():
+        if id(sound) in batches:
+            continue
+        try:
+            batches[id(sound)] = _batch(loaded, sound, length)
+        except loaded.data.unusable as error:
+            path, reason = sources.get(voice), reason_of(error).rstrip(".")
+            whose = reason if path else f"The recording of {voice} {reason}"
+            remedy = "every recording is measured whole, whichever voice it gives: give another one"
+            raise BadAudioError(path, f"{whose}; {remedy}") from error
+    return batches
 
 
 def _batch(loaded: Loaded, sound: Tensor, length: int) -> dict[str, Tensor]:

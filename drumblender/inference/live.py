@@ -79,6 +79,9 @@ class LiveTransfer:
         waited = self._curves.reach_samples + CurveAdapter.late_frames * hop + ahead
         self.latency_samples = waited + hop - 1
         self._hop_s = hop / self.sample_rate
+        from scipy.signal import lfilter  # slow to import: here, and not while a block waits
+
+        self._filter = lfilter
         self._keeps = math.exp(-2 * math.pi * _OFFSET_HZ / self.sample_rate)
         self.reset()
 
@@ -107,12 +110,10 @@ class LiveTransfer:
 
     def _without_offset(self, block: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
         """``y[n] = x[n] - x[n-1] + r y[n-1]``, from block to block."""
-        from scipy.signal import lfilter  # slow to import
-
         if block.ndim != 1 or not len(block):
             return block
         x = block.double().nan_to_num(posinf=0.0, neginf=0.0).numpy()
-        y, self._memory = lfilter([1.0, -1.0], [1.0, -self._keeps], x, zi=self._memory)
+        y, self._memory = self._filter([1.0, -1.0], [1.0, -self._keeps], x, zi=self._memory)
         return torch.from_numpy(y).float()
 
 

@@ -1,7 +1,7 @@
 """What `drumblender match` is given: recordings, options of names and values, sample rates."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,22 @@ def split_option(
         raise ValueError(f"{option} {item}: {error}") from error
 
 
+def split_options(
+    option: str, items: Sequence[str], read: Callable[[str], Any], unnamed: str | None = None
+) -> dict[str, Any]:
+    """All that was given of an option, by name.
+
+    Raises:
+        ValueError: One is not ``NAME=VALUE``, or a name comes twice: one value would be lost.
+    """
+    found: dict[str, Any] = {}
+    for name, value in (split_option(option, item, read, unnamed) for item in items):
+        if name in found:
+            raise ValueError(f"{option} names {name or 'all controls'} twice: give it once.")
+        found[name] = value
+    return found
+
+
 def frame_count(text: str) -> int:
     """Of a control; 1 or more."""
     count = int(text)
@@ -115,9 +131,9 @@ def control_settings(given: Namespace, synths: dict[str, Synth]) -> dict[str, di
     """
     if given.start is not None and len(synths) > 1:
         raise ValueError(f"--start {given.start} is for one synth: name it with --synth.")
-    counts = dict(split_option("--frames", item, frame_count, "") for item in given.frames)
-    fixed = dict(split_option("--fix", item, held_numbers) for item in given.fix)
-    regions = dict(split_option("--range", item, search_range) for item in given.range)
+    counts = split_options("--frames", given.frames, frame_count, "")
+    fixed = split_options("--fix", given.fix, held_numbers)
+    regions = split_options("--range", given.range, search_range)
     named = {*counts, *fixed, *regions} - {""}
     known = {
         name: {*synth.control_sizes, *map(synth.unit_name, synth.control_sizes)}

@@ -98,7 +98,10 @@ class SearchSpace:
     ) -> None:
         fixed, sizes = dict(fixed or {}), synth.control_sizes
         known = {synth.unit_name(name): name for name in sizes}
+        given = list(regions or {})
         regions = {known.get(name, name): region for name, region in (regions or {}).items()}
+        if len(regions) < len(given):
+            raise ValueError(f"A control is named twice, with and without its unit: {', '.join(given)}.")
         counts = {"": frames} if isinstance(frames, int) else {"": 32} | dict(frames)
         counts = {known.get(name, name): count for name, count in counts.items()}
         if unknown := sorted((set(fixed) | set(regions) | set(counts) - {""}) - set(sizes)):

@@ -12,6 +12,7 @@ from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.command import command
 from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import match
+from drumblender.matching.space import SearchSpace
 from drumblender.synths.harmonic import HarmonicSynth
 from drumblender.synths.mix import MixSynth
 from drumblender.synths.modal import DampedModalSynth
@@ -269,6 +270,7 @@ def test_a_range_is_in_the_unit_of_the_control_and_what_is_found_is_a_preset(
         (["--frames", "level=many"], "--frames level=many"),
         (["--range", "freq=1:2:linear"], "LOW:HIGH:log"),
         (["--range", "freq=50:500"], "freq_hz is to be looked for from 50 to 500; it goes from 100 to 2000"),
+        (["--range", "freq=200:300", "--range", "freq=300:400"], "--range names freq twice"),
         (["--fix", "freq_hz=300,decay=1"], "give --fix again for each"),
         (["--seconds", "0"], "--seconds"),
         (["--start", "nowhere.json"], "nowhere.json"),
@@ -282,6 +284,11 @@ def test_wrong_options_are_named(note, synth_yaml, tmp_path, extra, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         command(args)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_region_with_and_without_unit_is_one_too_many():
+    with pytest.raises(ValueError, match="named twice, with and without its unit: freq, freq_hz"):
+        SearchSpace(modes(), regions={"freq": Range(200, 300), "freq_hz": Range(300, 400)})
 
 
 def test_what_wins_without_a_search_is_named(note, tmp_path, capsys):
