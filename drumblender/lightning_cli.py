@@ -1,5 +1,6 @@
 """The Lightning verbs: `fit`, `validate`, `test` and `predict`."""
 
+import logging
 import sys
 from argparse import ArgumentError
 from pathlib import Path
@@ -28,14 +29,8 @@ from drumblender.checkpoints import read_whole
 from drumblender.console import UsageError, is_interrupt, quieten, show_rows
 from drumblender.data.base import AudioData
 from drumblender.option_order import in_order, unknown_voice
-from drumblender.run_files import (
-    SaveRunConfig,
-    folder_of_runs,
-    go_on_in,
-    keep_whole,
-    newest_step,
-    resume_newest,
-)
+from drumblender.resume_from import folder_of_runs, go_on_in, newest_step, resume_newest
+from drumblender.run_files import SaveRunConfig, keep_whole
 from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
@@ -46,6 +41,7 @@ from drumblender.weights_check import check_weights
 # The parser lists, and finds by their short names, what has been imported.
 PARTS = [getattr(home, name) for home in (tasks, data_sets) for name in home.__all__]
 
+_log = logging.getLogger(__name__)
 _LIGHTNING_CHECKPOINTS = ("best", "last", "hpc", "registry")  # names that the trainer resolves
 _HALF = ("bf16-true", "16-true")
 _NEEDS_LOGGER = ("LearningRateMonitor", "DeviceStatsMonitor")
@@ -158,7 +154,8 @@ class TaskCLI(LightningCLI):
         folder = folder_of_runs(config, self.run_name)
         self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
         if config.get("resume"):
-            resume_newest(config, folder)
+            resume_newest(config, folder, self._as_plain())
+            _log.info("Goes on from %s.", config.ckpt_path)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
         """Lightning's own bar and table give way to ours, where they are wanted."""
@@ -218,10 +215,14 @@ class TaskCLI(LightningCLI):
     def _dump_config(self) -> None:
         """As Lightning does, but without checking once more what was parsed."""
         if not hasattr(self, "config_dump"):
-            text = self.parser.dump(
-                self.config, format="yaml", skip_link_targets=False, skip_unset=False, skip_validation=True
-            )
-            self.config_dump = yaml.safe_load(text)[self.subcommand]
+            self.config_dump = self._as_plain()
+
+    def _as_plain(self) -> dict[str, Any]:
+        """The configuration of the verb as plain values."""
+        text = self.parser.dump(
+            self.config, format="yaml", skip_link_targets=False, skip_unset=False, skip_validation=True
+        )
+        return yaml.safe_load(text)[self.subcommand]
 
     def fit(self, **kwargs: Any) -> None:
         try:

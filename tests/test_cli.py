@@ -170,6 +170,17 @@ def test_resume_goes_on_in_the_same_folder(here):
     assert last["epoch"] == 2
 
 
+@pytest.mark.parametrize(
+    "option, value", [("data.batch_size", "1"), ("optimizer.lr", "0.5"), ("data.data_dir", "other_drums")]
+)
+def test_resume_goes_on_with_no_other_settings(here, capfd, option, value):
+    config = Path("logs/tiny/version_0/config.yaml").read_bytes()
+    told = complaint(capfd, "fit", "-c", TINY, f"--{option}", value, "--resume")
+    where, name = option.split(".")
+    assert f"version_0 had {where}.init_args.{name}: " in told and f", now {value}. Repeat them" in told
+    assert Path("logs/tiny/version_0/config.yaml").read_bytes() == config
+
+
 @pytest.fixture
 def interrupted():
     """Presses Ctrl+C, once a file is there, in this process: another costs as much as all of these tests."""

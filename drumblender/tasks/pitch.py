@@ -111,24 +111,30 @@ class PitchTask(PitchVoices, SynthesisTask):
         return step
 
     def _judge(self, stage: str, controls: Controls, batch: ToneBatch, step: Step) -> None:
-        """Log what tells a right pitch from one that merely sounds right."""
-        values: dict[str, Tensor] = {}
+        """Log what tells a right pitch from one that merely sounds right; metrics, over all of an epoch."""
+        heard: dict[str, Metric] = {}
         if stage == "validation":
-            for name, metric in self.metrics.items():
-                values[name] = metric(step["prediction"], step["target"])
+            heard |= self.metrics
+            for metric in self.metrics.values():
+                metric.update(step["prediction"], step["target"])
         units = self.voices["tone"].synth.to_units(controls)
+        logs = {"batch_size": len(step["target"]), "on_step": False, "on_epoch": True}
         if "amp" in units:
-            values["mean_harmonic_number"] = mean_harmonic_number(units["amp"])
+            number = mean_harmonic_number(units["amp"])
+            self.log(f"{stage}/mean_harmonic_number", number, sync_dist=True, **logs)
         if "f0_hz" in batch:
             found = units["f0_hz"][..., 0]
             truth = batch["f0_hz"].expand_as(found).contiguous()
-            values |= {name: metric(found, truth) for name, metric in self.pitch_metrics.items()}
+            heard |= self.pitch_metrics
+            for metric in self.pitch_metrics.values():
+                metric.update(found, truth)
             if "amp" in units and len(units["amp"][0]) == len(found[0]):
-                values["lowest_terms_accuracy"] = self.lowest_terms(lowest_terms(found, units["amp"]), truth)
+                heard["lowest_terms_accuracy"] = self.lowest_terms
+                self.lowest_terms.update(lowest_terms(found, units["amp"]), truth)
             if stage == "test":
                 self.ratios.update(found, truth)
-        for name, value in values.items():
-            self.log(f"{stage}/{name}", value, batch_size=len(step["target"]), sync_dist=True)
+        for name, metric in heard.items():
+            self.log(f"{stage}/{name}", metric, **logs)
 
     @torch.no_grad()
     def baselines(self, batch: ToneBatch) -> dict[str, Audio]:

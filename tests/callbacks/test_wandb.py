@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 from drumblender.callbacks import CleanWandbCache
 from drumblender.callbacks.sounds import run_folder
 from drumblender.checkpoint_file import save_checkpoint
-from drumblender.run_files import SaveRunConfig, folder_of_runs, resume_newest
+from drumblender.resume_from import folder_of_runs, resume_newest
+from drumblender.run_files import SaveRunConfig
 
 
 @pytest.fixture
@@ -99,9 +100,9 @@ def test_resume_finds_the_run_of_weights_and_biases(tmp_path):
     last = tmp_path / "tiny/7ytf3nvy/checkpoints/last.ckpt"
     assert folder == tmp_path / "tiny" and config.trainer.logger.init_args.project == "tiny"
     with pytest.raises(FileNotFoundError, match="No run to resume"):
-        resume_newest(config, folder)
+        resume_newest(config, folder, {})
     save_checkpoint({"state_dict": {}}, last)
-    resume_newest(config, folder)
+    resume_newest(config, folder, {})
     assert config.ckpt_path == str(last) and config.trainer.logger.init_args.id == "7ytf3nvy"
 
 
@@ -116,6 +117,6 @@ def test_runs_of_both_loggers_lie_in_one_folder_and_are_told_apart(tmp_path):
             settings = {"save_dir": str(tmp_path), "name": None, "version": None}
         logger = {"class_path": f"lightning.pytorch.loggers.{name}", "init_args": settings}
         config = dict_to_namespace({"ckpt_path": None, "trainer": {"logger": logger}})
-        resume_newest(config, folder_of_runs(config, "tiny"))
+        resume_newest(config, folder_of_runs(config, "tiny"), {})
         found[name] = Path(config.ckpt_path).parents[1].name
     assert found == runs

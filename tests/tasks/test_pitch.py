@@ -6,6 +6,7 @@ from made_up import ToneBatches
 from drumblender.controllers import HeardControls, PitchHead
 from drumblender.encoders.pitch_cnn import PitchCNN
 from drumblender.losses import MultiScaleSpectralLoss, SpectralTransportLoss
+from drumblender.metrics import WaveformMSE
 from drumblender.synths import HarmonicSynth, NoiseSynth
 from drumblender.tasks.pitch import PitchTask
 
@@ -55,6 +56,24 @@ def test_tells_at_which_ratios_the_pitches_lie(tmp_path):
     assert found["test/ratio_1:2"] == 1 and found["test/raw_pitch_accuracy"] == 0
     assert found["test/raw_chroma_accuracy"] == 1 and found["test/octave_difference"] == 1
     assert found["test/lowest_terms_accuracy"] == 1 and found["test/mean_harmonic_number"] == 2
+
+
+def test_a_test_hears_nothing_of_the_validations_before(tmp_path):
+    """Loud sounds validate, quiet ones are tested, after a training that moved nothing."""
+
+    def quiet(scale):
+        items = [ToneBatches().item(torch.Generator().manual_seed(n)) for n in range(4)]
+        return torch.utils.data.DataLoader([item | {"audio": scale * item["audio"]} for item in items], 2)
+
+    found = []
+    for epochs in (0, 2):
+        model = task()
+        model.metrics["mse"] = WaveformMSE()
+        model.configure_optimizers = lambda model=model: torch.optim.SGD(model.parameters(), lr=0.0)
+        runs = trainer(tmp_path, max_epochs=epochs)
+        runs.fit(model, quiet(1.0), quiet(100.0))
+        found += runs.test(model, quiet(0.01), verbose=False)
+    assert found[0] == found[1] and found[0]["test/mse"] < 1
 
 
 def test_is_set_beside_others_by_its_pitch_and_given_none_of_the_truth():
