@@ -152,6 +152,7 @@ class TaskCLI(LightningCLI):
                 each for each in config.trainer.callbacks or [] if not each.class_path.endswith(_NEEDS_LOGGER)
             ]
         folder = folder_of_runs(config, self.run_name)
+        self.runs_name = folder.name if folder else self.run_name  # a logger may have a name of its own
         self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
         if config.get("resume"):
             resume_newest(config, folder, self._as_plain())
@@ -210,7 +211,7 @@ class TaskCLI(LightningCLI):
                     go_on_in(logger, newest_step(path))
         self._dump_config()
         self.model.config = {key: self.config_dump[key] for key in ("model", "data", "seed_everything")}
-        self.model.config["name"] = self.run_name
+        self.model.config["name"] = self.runs_name
 
     def _dump_config(self) -> None:
         """As Lightning does, but without checking once more what was parsed."""

@@ -90,7 +90,7 @@ class PhraseItems(AudioItems):
         fields = {name: _frames(name, field, start, hops + 1) for name, field in stored.items()}
         for begin, end in self.quiet.get(key, ()):
             _silence(audio, fields, begin - start * self.hop_length / self.sample_rate, end - begin, self)
-        return {"audio": audio, "name": key} | fields
+        return {"audio": audio, "name": key, "file": item.source or key} | fields
 
 
 def _frames(name: str, field: Tensor, start: int, count: int) -> Tensor:

@@ -152,10 +152,13 @@ def _assign(sizes: dict[str, int], seed: int, holdout: float) -> dict[str, str]:
 
 def why_empty(manifest: Manifest, strategy: Strategy, holdout: float) -> str:
     """One sentence on what to change when a split is empty."""
+    if len(manifest) < len(SPLITS):
+        return f"Each split needs a recording, so three at the least; prepared: {len(manifest)}."
     if strategy == "random":
+        larger = " or a larger --data.split.holdout (0.34 is a third)" * (holdout < 0.34)
         return (
             f"{len(manifest)} recordings are too few for holdout {holdout:g}, or a filter leaves none: "
-            "more recordings, or a larger --data.split.holdout (0.34 is a third)."
+            f"use more recordings{larger}."
         )
     counts: dict[str, int] = defaultdict(int)
     for item in manifest.values():

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from drumblender.types import Audio, Controls
 
+_BETAS = (0.8, 0.98)  # noise is new in each step, and there are some fifty steps
+
 
 class Refined(NamedTuple):
     """What refinement found.
@@ -30,9 +32,10 @@ def refine(
     step_sizes: Mapping[str, float],
     steps: int = 50,
 ) -> Refined:
-    """Move some controls, each by about its step size a step (Adam), so that they sound more like the target.
+    """Move some controls, so that they sound more like the target: by Adam, in steps that fall on a line from twice
+    their size to none, and with a memory as short as the descent.
 
-    Levels in decibels take steps of 0.3. Let ``play`` draw fresh noise at each call: then the levels are
+    Let ``play`` draw fresh noise at each call: then the levels are
     fitted and not the draw, and hold for any other noise.
 
     Args:
@@ -40,7 +43,7 @@ def refine(
         play: Renders controls as long as the target; differentiable.
         target: What to sound like.
         loss: Module ``(prediction, target) -> scalar``.
-        step_sizes: Of the controls that may move, by name, in their own unit.
+        step_sizes: Of the controls that may move, by name, in their own unit; the mean over the descent.
         steps: How often to step.
 
     Raises:
@@ -65,12 +68,14 @@ def refine(
         )
     moved = {name: controls[name].detach().clone().requires_grad_() for name in step_sizes}
     groups = [{"params": [moved[name]], "lr": size} for name, size in step_sizes.items()]
-    optimizer = torch.optim.Adam(groups)
+    optimizer = torch.optim.Adam(groups, betas=_BETAS)
+    falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 2 * (1 - step / steps))
     losses: list[float] = []
     for _ in range(steps):
         optimizer.zero_grad()
         distance: Tensor = loss(play(controls | moved), target)
         distance.backward()
         optimizer.step()
+        falling.step()
         losses.append(distance.item())
     return Refined(controls | {name: value.detach() for name, value in moved.items()}, losses)
