@@ -12,7 +12,7 @@ from drumblender.tasks import SynthesisTask
 from drumblender.tasks.measures import measured
 from drumblender.types import Audio, AudioBatch, Controls
 
-STEP_DB = 1.2
+STEP_DB = 1.8
 STEP_LOGIT = 0.03
 STEP_SHARE = 0.02  # of its own deviation, for a control that has no range
 
@@ -34,7 +34,7 @@ def refined_controls(
     """The controls of every voice after some steps of Adam, and what that gained.
 
     Controls that the data bring (a pitch, modes), that are played as an analysis measured them, or that are
-    in a unit other than decibels, stay; levels move by about 1.2 dB a step, controls in (0, 1) by their
+    in a unit other than decibels, stay; levels move by about 1.8 dB a step, controls in (0, 1) by their
     logit. Noise is drawn anew in each step, so that levels are fitted and not a draw. Where the descent led
     away from the recording, the controls are those that it began with.
 

@@ -32,10 +32,9 @@ def refine(
     step_sizes: Mapping[str, float],
     steps: int = 50,
 ) -> Refined:
-    """Move some controls, so that they sound more like the target: by Adam, in steps that fall on a line from twice
-    their size to none, and with a memory as short as the descent.
+    """Move some controls, so that they sound more like the target.
 
-    Let ``play`` draw fresh noise at each call: then the levels are
+    By Adam, whose steps fall on a line from twice their size to none, with a memory as short as the descent. Let ``play`` draw fresh noise at each call: then the levels are
     fitted and not the draw, and hold for any other noise.
 
     Args:
