@@ -1,10 +1,13 @@
 """Pitch trackers by name, each a published method; those whose package is installed can be used."""
 
 from collections.abc import Callable
+from functools import cached_property
 from importlib.util import find_spec
 
 import numpy as np
-from torch import Tensor
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from drumblender.dsp.kernels.alone import import_alone
 from drumblender.features.pitch import import_penn
@@ -32,12 +35,17 @@ class PESTOTracker(Tracker):
 
     threshold, package = 0.4, "pesto-pitch"
 
-    def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        import pesto  # an optional package
+    @cached_property
+    def model(self) -> nn.Module:
+        from pesto import load_model  # an optional package
 
-        found = pesto.predict(audio[None], self.sample_rate, step_size=1000 * self.hop_s)
-        times, pitch, confidence = (value.squeeze().numpy(force=True) for value in found[:3])
-        return times / 1000, pitch, confidence
+        return load_model("mir-1k_g7", step_size=1000 * self.hop_s, sampling_rate=self.sample_rate)
+
+    @torch.inference_mode()
+    def span(self, audio: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = self.model(audio, convert_to_freq=True, return_activations=False)
+        pitch, confidence = (value.numpy(force=True) for value in found[:2])
+        return np.arange(len(pitch)) * self.model.hop_size / 1000, pitch, confidence
 
 
 class CREPETracker(Tracker):
@@ -68,12 +76,26 @@ class CREPETracker(Tracker):
             LOWEST_HZ,
             1990.0,
             self.model,
-            decoder=torchcrepe.decode.weighted_argmax,
+            decoder=_around_the_loudest,
             return_periodicity=True,
             batch_size=512,
         )
         pitch, confidence = pitch[0].numpy(force=True), confidence[0].numpy(force=True)
         return np.arange(len(pitch)) * hop / self.sample_rate, pitch, confidence
+
+
+def _around_the_loudest(
+    activations: Float[Tensor, "batch 360 frames"],
+) -> tuple[Int[Tensor, "batch frames"], Float[Tensor, "batch frames"]]:
+    """The bin of each frame, and the pitch in Hz: a mean in cents over nine bins, by their activations.
+
+    As ``torchcrepe.decode.weighted_argmax`` but for the places of the bins, which that shifts by up to
+    20 cents at random, anew in each process.
+    """
+    loudest, bins = activations.argmax(dim=1), torch.arange(activations.shape[1])[:, None]
+    weights = activations.sigmoid() * ((bins - loudest[:, None]).abs() <= 4)
+    cents = 1997.3794084376191 + 20 * (bins * weights).sum(dim=1) / weights.sum(dim=1)  # above 10 Hz
+    return loudest, 10 * 2 ** (cents / 1200)
 
 
 class FCNF0Tracker(Tracker):

@@ -111,7 +111,8 @@ class Tracker(ABC):
         least = round(2 * self.reach_s * self.sample_rate)
         if len(sound) < least:
             sound = torch.nn.functional.pad(sound, (0, least - len(sound)))
-        at, f0, confidence = self.span(sound)
+        with torch.random.fork_rng(devices=[]):  # networks draw weights before they load theirs
+            at, f0, confidence = self.span(sound)
         sure = np.isfinite(f0) & (f0 > 0)
         confidence = np.where(sure, np.nan_to_num(confidence), 0.0).clip(0, 1)
         if not sure.any():

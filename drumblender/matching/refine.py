@@ -34,8 +34,9 @@ def refine(
 ) -> Refined:
     """Move some controls, so that they sound more like the target.
 
-    By Adam, whose steps fall on a line from twice their size to none, with a memory as short as the descent. Let ``play`` draw fresh noise at each call: then the levels are
-    fitted and not the draw, and hold for any other noise.
+    By Adam, whose steps fall on a line from twice their size to none, with a memory as short as the descent.
+    Let ``play`` draw fresh noise at each call: then the levels are fitted and not the draw, and hold for any
+    other noise.
 
     Args:
         controls: Where to start.

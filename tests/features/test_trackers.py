@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.features.trackers import available_trackers, tracker
+from drumblender.features.trackers import _around_the_loudest, available_trackers, tracker
 from drumblender.features.tracking import Tracker
 
 HERE = [name for name in available_trackers() if name != "fcnf0"]  # whose weights do not come with it
@@ -30,6 +30,29 @@ def test_finds_a_tone_at_any_rate(name, rate):
 def test_silence_has_no_voice(name):
     track = tracker(name, hop_s=0.02)(torch.zeros(8000), 16000)
     assert not track.voiced.any() and track.f0_hz.isfinite().all() and (track.f0_hz > 0).all()
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_draws_from_no_generator_of_others(name):
+    def drawn():
+        return torch.get_rng_state(), torch.from_numpy(np.random.get_state()[1].copy())  # noqa: NPY002
+
+    before = drawn()
+    tracker(name, hop_s=0.02)(tone(220.0, 0.5, 16000), 16000)
+    assert all(map(torch.equal, before, drawn()))
+
+
+@pytest.mark.skipif("crepe" not in HERE, reason="needs torchcrepe")
+def test_crepe_decodes_as_torchcrepe_without_its_dither(monkeypatch):
+    decode, cents = pytest.importorskip("torchcrepe").decode, torch.arange(360) * 20 + 1997.3794084376191
+    monkeypatch.setattr(decode.weighted_argmax, "weights", cents[None, :, None], raising=False)
+    activations = torch.randn(2, 360, 5, generator=torch.Generator().manual_seed(0))
+    activations[:, :30] = -torch.inf
+    activations[0, 359, 0] = activations[1, 30, 1] = 9  # at the edges
+    bins, f0_hz = _around_the_loudest(activations)
+    expected = decode.weighted_argmax(activations.clone())
+    assert torch.equal(bins, expected[0])
+    torch.testing.assert_close(f0_hz, expected[1])
 
 
 def test_spans_join_without_a_seam():
