@@ -26,6 +26,11 @@ class FiLM(nn.Module):
         self.norm = nn.BatchNorm1d(input_channels, affine=False) if use_batch_norm else None
         self.net = nn.Linear(film_embedding_size, input_channels * 2)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether what it normalises by is of this process alone, and not of a group (``SyncBatchNorm``)."""
+        return self.norm is None or type(self.norm) is nn.BatchNorm1d
+
     def gains(
         self, film_embedding: Float[Tensor, "batch embedding"]
     ) -> tuple[Float[Tensor, "batch channels"], Float[Tensor, "batch channels"]]:

@@ -164,7 +164,6 @@ class TCNBlock(nn.Module):
             )
         exact_gelu = isinstance(self.activation, nn.GELU) and self.activation.approximate == "none"
         self._film_gelu = self.film is not None and exact_gelu and self.tfilm is None
-        self._one_pass = self._film_gelu and not norm
 
     def forward(
         self,
@@ -172,7 +171,8 @@ class TCNBlock(nn.Module):
         film_embedding: Float[Tensor, "batch embedding"] | None = None,
     ) -> Float[Tensor, "batch channels frames"]:
         *norm, pad, conv = self.net
-        if self._one_pass and tiled(x):
+        fuses = self._film_gelu and self.film.is_local
+        if fuses and not norm and tiled(x):
             from drumblender.nets.cpu.film_block import film_block  # numba is slow to import
 
             return film_block(x, film_embedding, conv, pad.padding[0], self.film, self.residual)
@@ -180,7 +180,7 @@ class TCNBlock(nn.Module):
         bias = conv.bias if self.film is None else self.film.bias_before(conv.bias)
         h = conv1d(h, conv.weight, bias, dilation=conv.dilation[0], padding=pad.padding)
         skip = conv1d(x, self.residual.weight, self.residual.bias)
-        if self._film_gelu and fused(h):
+        if fuses and fused(h):
             from drumblender.nets.cuda.film_cuda import film_gelu  # so is Triton
 
             return film_gelu(h, film_embedding, self.film, skip)

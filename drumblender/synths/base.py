@@ -67,6 +67,7 @@ class Synth(nn.Module, ABC):
         sample_rate: Samples per second; None for a synth that plays the same at any rate.
         needs_source: The synth works on a sound given as ``source`` (the mix of the voices before it, the
             excitation of a string) and cannot play without it.
+        takes_noise: ``forward`` takes the white noise that it would draw as ``noise``.
 
     Examples:
         >>> class Sine(Synth):
@@ -90,6 +91,7 @@ class Synth(nn.Module, ABC):
     linear: tuple[str, ...] = ()
     sample_rate: int | None = None
     needs_source: bool = False
+    takes_noise: bool = False
 
     def __init__(self) -> None:
         super().__init__()

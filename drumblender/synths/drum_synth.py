@@ -36,6 +36,8 @@ class DrumSynth(Synth):
             repeatable; 0 draws anew each time. A hit cannot be longer than this.
     """
 
+    takes_noise = True
+
     def __init__(self, ranges: dict[str, Range], sample_rate: int, noise_samples: int = 0) -> None:
         super().__init__()
         if sample_rate < 1000 or noise_samples < 0:

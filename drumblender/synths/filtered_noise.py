@@ -34,6 +34,8 @@ class FilteredNoiseSynth(Synth):
         (torch.Size([1, 16000]), 0.1)
     """
 
+    takes_noise = True
+
     def __init__(
         self,
         num_bands: int = 65,

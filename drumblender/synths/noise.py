@@ -38,6 +38,8 @@ class NoiseSynth(Synth):
         True
     """
 
+    takes_noise = True
+
     def __init__(
         self,
         num_bands: int,

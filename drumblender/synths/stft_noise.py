@@ -84,6 +84,8 @@ class StftNoiseSynth(_BandSynth):
 
     unit = "level_db"
 
+    takes_noise = True
+
     def __init__(
         self,
         sample_rate: int,

@@ -176,8 +176,7 @@ class StringSynth(Synth):
         if self.interpolate == "coefficients":
             return self.play_coefficients(self.coefficients(controls), num_samples, source)
         dtype = _audio_dtype(controls, source)
-        sizes = {name: size for name, size in self.control_sizes.items() if name != "f0"} | {"f0_hz": 1}
-        controls = self.checked(self._pitched(controls), sizes, source)
+        controls = self.in_hz(controls, source)
         if self.excitation == "resynthesis":
             # A gradient of 0, not of None: distributed training waits for every parameter.
             unheard = controls["excitation_taps"].sum() + controls["excitation_gain"].sum()
@@ -216,6 +215,15 @@ class StringSynth(Synth):
         Between frames, the logits follow another curve than these do.
         """
         return units_of(self._pitched(controls), self.loop_gain, self.burst_db)
+
+    def in_hz(self, controls: Controls, source: Audio | None = None) -> Controls:
+        """The controls, checked, of one batch with the source, and with their pitch as ``f0_hz``.
+
+        Raises:
+            ValueError: As :meth:`forward`.
+        """
+        sizes = {name: size for name, size in self.control_sizes.items() if name != "f0"} | {"f0_hz": 1}
+        return self.checked(self._pitched(controls), sizes, source)
 
     def _pitched(self, controls: Controls) -> Controls:
         """The controls with their pitch in Hz."""

@@ -47,8 +47,8 @@ class StringStream:
         self.synth = synth
         self.resampler = _Resampler(synth.internal_rate, synth.sample_rate)
         self.pluck(controls, num_samples)
-        batch, order = len(self.controls["f0_hz"]), synth.control_sizes["loop_taps"] - 1
-        zeros = self.controls["f0_hz"].new_zeros
+        batch, order = len(self.period), synth.control_sizes["loop_taps"] - 1
+        zeros = self.period.new_zeros
         self.ringing = zeros(batch, state_size(synth.max_delay, order))
         self.heard = torch.zeros_like(self.ringing)
         self.shaped = zeros(batch, synth.control_sizes["excitation_taps"])
@@ -57,18 +57,17 @@ class StringStream:
     def pluck(self, controls: Controls, num_samples: int) -> None:
         """Play new controls from here on; what rings goes on ringing."""
         synth = self.synth
-        silence = controls["f0_hz"].new_zeros(1, 1) if synth.needs_source else None
+        silence = next(iter(controls.values())).new_zeros(1, 1) if synth.needs_source else None
         with torch.no_grad():
-            self.controls = synth.checked(controls, synth.control_sizes, silence)
-            self.period = synth.internal_rate / self.controls["f0_hz"]
-            self.windows = windows_from_controls(self.controls, synth.window, synth.burst_db)
-            starts = synth.starts(self.controls)
+            controls = synth.in_hz(controls, silence)
+            f0_hz, starts = controls["f0_hz"], synth.starts(controls)
             if not torch.is_tensor(starts):
-                starts = torch.tensor([starts], device=self.period.device).expand(len(self.period), -1)
-            self.starts = starts
+                starts = torch.tensor([starts], device=f0_hz.device).expand(len(f0_hz), -1)
+            if synth.excitation == "source" and bool((starts.sort().values.diff() < synth.window).any()):
+                raise ValueError("The windows of a stream that filters a source must lie apart.")
+            self.controls, self.starts, self.period = controls, starts, synth.internal_rate / f0_hz
+            self.windows = windows_from_controls(controls, synth.window, synth.burst_db)
             self.bursts = None if synth.needs_source else bursts(synth.noise, self.windows, synth.kernel)
-        if synth.excitation == "source" and bool((starts.sort().values.diff() < synth.window).any()):
-            raise ValueError("The windows of a stream that filters a source must lie apart.")
         self.total = -(-num_samples * synth.internal_rate // synth.sample_rate)
         self.played = 0  # internal samples since the pluck
 

@@ -58,7 +58,11 @@ class Voices(nn.Module):
         return next(chain(self.parameters(), self.buffers()), torch.empty(0)).device
 
     def forward(self, batch: AudioBatch, noise: Tensor | None = None) -> Audio:
-        """Render the batch; ``noise`` replaces the draw of the noise voices."""
+        """Render the batch; ``noise`` replaces the draw of the voices that take it, shaped as they say.
+
+        Raises:
+            ValueError: There is noise, and no voice takes it.
+        """
         return self.render(batch, {}, noise)
 
     def voice_controls(self, batch: AudioBatch) -> dict[str, Controls]:
@@ -93,6 +97,8 @@ class Voices(nn.Module):
     def _play(
         self, batch: AudioBatch, controls: dict[str, Controls], noise: Tensor | None
     ) -> Iterator[tuple[str, Audio]]:
+        if noise is not None and not any(voice.synth.takes_noise for voice in self.voices.values()):
+            raise ValueError(f"None of the voices {', '.join(self.voices)} takes noise.")
         mix, num_samples = None, self.length_of(batch)
         for name, voice in self.voices.items():
             played = controls[name] if name in controls else voice.controls(voice.heard(batch, mix))

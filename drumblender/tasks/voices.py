@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from drumblender.controllers import Controller, GivenControls
-from drumblender.synths import NoiseSynth, Synth
+from drumblender.synths import Synth
 from drumblender.types import Audio, Controls
 
 
@@ -69,7 +69,7 @@ class Voice(nn.Module):
         Args:
             batch: What the controller hears, and the target where the synth works on that.
             mix: Sum of the voices so far; None for the first.
-            noise: White noise for a noise synth, instead of its own draw.
+            noise: White noise for a synth that takes it, instead of its own draw.
             num_samples: Length of the sound.
         """
         controls = self.controls(self.heard(batch, mix))
@@ -85,7 +85,7 @@ class Voice(nn.Module):
         num_samples: int,
     ) -> Audio:
         """The sound of these controls; the rest as of a call."""
-        if noise is not None and isinstance(self.synth, NoiseSynth):
+        if noise is not None and self.synth.takes_noise:
             return self.synth(controls, num_samples, noise=noise)
         if not self.synth.needs_source:
             return self.synth(controls, num_samples)

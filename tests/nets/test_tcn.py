@@ -49,6 +49,15 @@ def test_one_pass_equals_the_layers_in_double(generator, training, film_batch_no
         assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max().clamp(min=0.01 * largest)
 
 
+def test_a_norm_of_a_group_of_processes_is_not_taken_for_a_local_one(generator):
+    """The loops know the moments of this process only, and would not ask the others."""
+    model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(net()).train()
+    sound, embedding = torch.randn(3, 1, 600, generator=generator), torch.randn(3, 6, generator=generator)
+    with patch.object(torch.nn.SyncBatchNorm, "forward", autospec=True, side_effect=lambda _, x: x) as asked:
+        model(sound, embedding)
+    assert asked.call_count == len(model.net) == 3
+
+
 @pytest.mark.parametrize("film_batch_norm", [False, True])
 def test_one_embedding_serves_all_sounds_and_another_number_is_refused(unchecked, generator, film_batch_norm):
     model = net(film_batch_norm=film_batch_norm)

@@ -199,6 +199,25 @@ def test_a_stream_rings_on_under_the_next_pluck(generator):
     assert stream.render(100).abs().max() > 1e-2  # the loud note, still
 
 
+def test_a_stream_plays_a_pitch_of_a_range(generator):
+    synth = small(excitation="burst", internal_rate=800, onset_s=(0.0,), f0_hz=Range(60, 300, log=True))
+    controls = draw(synth, generator)
+    del controls["f0_hz"]
+    whole = synth(controls, 400).float()
+    assert torch.equal(StringStream(synth, controls, 400).render(400), whole)
+
+
+def test_a_refused_pluck_leaves_the_string_as_it_was(generator):
+    synth = small(excitation="source", internal_rate=800, onset_s=(0.0,))
+    controls = draw(synth, generator, f0_hz=100.0)
+    source = torch.randn(1, 400, generator=generator)
+    streams = [StringStream(synth, controls, 400) for _ in range(2)]
+    with pytest.raises(ValueError, match="lie apart"):
+        streams[0].pluck(controls | {"onset_s": torch.tensor([[[0.0, 0.01]]])}, 400)
+    first, second = (stream.render(400, source) for stream in streams)
+    assert torch.equal(first, second)
+
+
 def test_a_low_pitch_is_raised_and_said_once(generator, caplog):
     synth = small(excitation="burst")
     controls = draw(synth, generator, f0_hz=30.0)

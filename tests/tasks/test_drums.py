@@ -5,10 +5,18 @@ from torchmetrics import MeanSquaredError
 
 from drumblender.callbacks.item_metrics import measure
 from drumblender.controllers import FreeControls, GivenControls, HeardControls, ModeGains, SplitHead
+from drumblender.dsp.units import Range
 from drumblender.encoders import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.losses import WeightedLoss
 from drumblender.metrics import ItemMetric
-from drumblender.synths import ModalSynth, NoiseSynth, TransientTCN
+from drumblender.synths import (
+    FilteredNoiseSynth,
+    ModalSynth,
+    NoiseSynth,
+    Snare808,
+    StftNoiseSynth,
+    TransientTCN,
+)
 from drumblender.tasks import DrumTask, Voice
 
 RATE = 8000
@@ -134,6 +142,33 @@ def test_a_part_of_the_loss_and_a_metric_of_one_name_are_told_apart(generator):
     drum.log = lambda name, value, **kwargs: logged.update({name: value})
     drum.test_step(batch(generator=generator), 0)
     assert {"test/mse", "test/mse_loss"} <= set(logged)
+
+
+@pytest.mark.parametrize(
+    "synth, silence",
+    [
+        (NoiseSynth(num_bands=8, win_length=64), torch.zeros(2, 31, 64)),
+        (
+            StftNoiseSynth(16000, num_bands=8, n_fft=64, hop_length=16, range_db=Range(-60, 0)),
+            torch.zeros(2, 1000),
+        ),
+        (FilteredNoiseSynth(num_bands=9), torch.zeros(2, 3000)),
+        (Snare808(16000, noise_samples=1000), torch.zeros(2, 1000)),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_noise_that_is_given_replaces_every_draw(synth, silence):
+    drum = DrumTask({"noise": Voice(synth, FreeControls())}, nn.MSELoss(), sample_rate=16000)
+    sounds = {"audio": torch.zeros(2, 1000)}
+    first, second = drum(sounds, noise=silence), drum(sounds, noise=silence)
+    assert torch.equal(first, second)
+    if "808" not in type(synth).__name__:  # which has drums, too
+        assert not first.any()
+
+
+def test_noise_that_no_voice_takes_is_refused():
+    with pytest.raises(ValueError, match="voices modal takes noise"):
+        task({"modal": modal_voice()})(batch(), noise=torch.zeros(2, 1024))
 
 
 def test_a_drum_without_voices_is_refused():
