@@ -14,7 +14,7 @@ from drumblender.data.prepare.folder import PreparedFolder
 from drumblender.data.prepare.manifest import Manifest
 from drumblender.data.prepare.one_shot import SILENCE_DB
 from drumblender.data.prepare.raw import Labels
-from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, why_empty
+from drumblender.data.splits import SPLITS, Split, Splitting, split_keys, warn_of_copies, why_empty
 
 NOWHERE, BY_FOLDER, AT_RANDOM = Remote(), Labels(), Splitting()
 
@@ -114,8 +114,11 @@ class AudioData(PreparedFolder, Data):
             "test": ("test",),
             "predict": ("test",),
         }
+        parts = {split: self.keys_of(manifest, split) for split in SPLITS}
+        if stage in ("fit", None):
+            warn_of_copies(manifest, parts)
         for split in wanted.get(stage, SPLITS):
-            keys = self.keys_of(manifest, split)
+            keys = parts[split]
             if not keys:
                 why = why_empty(manifest, self.split.strategy, self.split.holdout)
                 raise ValueError(f"The {split} split of {self.data_dir} is empty. {why}")

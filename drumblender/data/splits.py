@@ -150,6 +150,21 @@ def _assign(sizes: dict[str, int], seed: int, holdout: float) -> dict[str, str]:
     return {str(pack): label.get(pack, "train") for pack in order}
 
 
+def warn_of_copies(manifest: Manifest, parts: dict[Split, list[str]]) -> None:
+    """Say which recordings validate or test though the same sound trains, sample for sample."""
+    train = {manifest[key].sha256: key for key in parts["train"]}
+    held_out = [key for split in ("val", "test") for key in parts[split]]
+    copies = [key for key in held_out if manifest[key].sha256 is not None and manifest[key].sha256 in train]
+    if copies:
+        pair = (copies[0], train[manifest[copies[0]].sha256])
+        _log.warning(
+            "%d recordings that validate or test are the same sound as one that trains, such as %s and %s: "
+            "what is measured on them says too much. Leave one of each out.",
+            len(copies),
+            *(manifest[key].source or key for key in pair),
+        )
+
+
 def why_empty(manifest: Manifest, strategy: Strategy, holdout: float) -> str:
     """One sentence on what to change when a split is empty."""
     if len(manifest) < len(SPLITS):

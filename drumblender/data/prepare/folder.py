@@ -5,6 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from drumblender.atomic import sha256_of
 from drumblender.data.items import AudioItems
 from drumblender.data.prepare import preparation
 from drumblender.data.prepare.archive import pack
@@ -70,7 +71,7 @@ class PreparedFolder(Recipe, ABC):
         _log.info("%s", resume(backend, jobs))
 
     def preprocess(self, backend: Backend = "local", jobs: int | None = None) -> preparation.Report:
-        """Prepare every raw recording that is not prepared yet.
+        """Prepare every raw recording that is not prepared yet, or that has changed since.
 
         Goes on where a killed run stopped; in a complete folder, takes in new recordings and tries rejected
         ones again.
@@ -79,6 +80,7 @@ class PreparedFolder(Recipe, ABC):
             recordings = self.keyed_recordings()
             settings = self.settings()
             kept = preparation.prepared_so_far(self.data_dir, self.meta_file, settings)
+            kept = _unchanged(kept, recordings)
             work = self._worker().prepare_recording
             return preparation.prepare(
                 self.data_dir,
@@ -154,3 +156,15 @@ class PreparedFolder(Recipe, ABC):
     @abstractmethod
     def _items_of(self, manifest: Manifest, keys: list[str]) -> AudioItems:
         """These items, as they are read."""
+
+
+def _unchanged(kept: Manifest, recordings: dict[str, Recording]) -> Manifest:
+    """Items whose recording is what they were made from, or is gone, or was not known by its digest."""
+    changed = {
+        key
+        for key, item in kept.items()
+        if item.source_sha256 and key in recordings and sha256_of(recordings[key].path) != item.source_sha256
+    }
+    if changed:
+        _log.info("%d recordings have changed since they were prepared, and are prepared anew.", len(changed))
+    return {key: item for key, item in kept.items() if key not in changed}

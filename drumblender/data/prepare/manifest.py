@@ -33,6 +33,7 @@ class Item:
         sample_pack_key: The pack or kit it came in; one pack never lies in two splits.
         feature_file: What the analysis found.
         source: The raw recording it was made from, relative to the raw folder.
+        source_sha256: Digest of that recording when it was prepared.
         sha256: Digest of the audio file.
         feature_sha256: Digest of the feature file.
         sample_rate: Samples a second.
@@ -45,6 +46,7 @@ class Item:
     sample_pack_key: str = ""
     feature_file: str | None = None
     source: str | None = None
+    source_sha256: str | None = None
     sha256: str | None = None
     feature_sha256: str | None = None
     sample_rate: int | None = None
@@ -88,6 +90,7 @@ _KINDS = {
     "sample_pack_key": str,
     "feature_file": str,
     "source": str,
+    "source_sha256": str,
     "sha256": str,
     "feature_sha256": str,
     "sample_rate": int,

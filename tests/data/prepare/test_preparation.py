@@ -83,6 +83,37 @@ def test_processes_make_the_same_files_as_one(data, raw, tmp_path):
     assert files_of(data.data_dir) == files_of(other.data_dir)
 
 
+def test_a_recording_that_changed_is_prepared_anew(data, raw, caplog):
+    data.preprocess(jobs=1)
+    before = files_of(data.data_dir)
+    soundfile.write(raw / "acoustic/snare/00.wav", hit(99), RATE, subtype="FLOAT")
+    soundfile.write(raw / "acoustic/snare/20.wav", hit(20), RATE, subtype="FLOAT")
+    os.utime(raw / "acoustic/snare/02.wav")  # only its date is new
+    with caplog.at_level(logging.INFO):
+        report = data.preprocess(jobs=1)
+    assert (report.kept, report.made) == (21, 2) and "1 recordings have changed" in caplog.text
+    manifest = load_manifest(data.data_dir / "manifest.json")
+    by_source = {item.source: item.filename for item in manifest.values()}
+    audio, _ = soundfile.read(data.data_dir / by_source["acoustic/snare/00.wav"], dtype="float32")
+    assert np.array_equal(audio[:600], hit(99)) and data.verify() == []
+    after = files_of(data.data_dir)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {by_source["acoustic/snare/00.wav"], "manifest.json"}
+
+
+def test_a_copy_that_trains_and_tests_is_told(data, raw, caplog):
+    data.preprocess(jobs=1)
+    with caplog.at_level(logging.WARNING):
+        data.setup("fit")
+    assert "same sound" not in caplog.text
+    for path in raw.rglob("*.wav"):
+        soundfile.write(path, hit(0), RATE, subtype="FLOAT")
+    data.preprocess(jobs=1)
+    with caplog.at_level(logging.WARNING):
+        data.setup("fit")
+    assert "4 recordings that validate or test are the same sound as one that trains, such as" in caplog.text
+
+
 def test_a_complete_folder_is_left_alone(data, raw):
     data.prepare_data(jobs=1)
     before = {path: path.stat().st_mtime_ns for path in data.data_dir.rglob("*")}
