@@ -8,6 +8,8 @@ import yaml
 
 _log = logging.getLogger(__name__)
 _CONFIG = ("-c", "--config")
+_PARTS = ("synth", "controls", "combine", "source")
+"""What a voice is made of."""
 Option = list[str]
 
 
@@ -36,6 +38,8 @@ def unknown_voice(args: list[str]) -> str | None:
     for name in map(_name, options):
         section, _, rest = name.partition(".voices.")
         voice, dot, _ = rest.partition(".")
+        if named and section == "--model" and voice in _PARTS and voice not in named:
+            return f"{name}: which voice? As --model.voices.{named[0]}.{rest}; there are {', '.join(named)}."
         if named and section == "--model" and dot and voice not in {*named, *whole}:
             return f"{name}: there is no voice {voice!r}, only {', '.join(named)}."
     return None

@@ -233,6 +233,38 @@ def test_a_setting_of_a_voice_names_the_voice(capfd, tmp_path, monkeypatch):
     assert "model.voices.noise.synth: Option 'foo' is not accepted" in told
 
 
+_NOISE = "--model.voices.noise.controls"
+
+
+@pytest.mark.parametrize(
+    "option, value, told",
+    [
+        (
+            f"{_NOISE}.encoder",
+            "cfg/encoders/note.yaml",
+            "NoteEncoder hears audio, f0_hz, loudness_db: take BandE",
+        ),
+        (f"{_NOISE}.encoder", "cfg/encoders/soundstream.yaml", "hears audio: take BandEncoder"),
+        (
+            f"{_NOISE}.analysis.sample_rate",
+            "22050",
+            "(ResidualBands) works at 22050 Hz, the task at 48000 Hz",
+        ),
+        ("--model.loss", "cfg/losses/guitar.yaml", "(BandLoss) works at 16000 Hz, the task at 48000 Hz"),
+        ("--model.loss", "cfg/synths/noise.yaml", "A NoiseSynth is no loss"),
+        (
+            "--model.voices.controls",
+            "cfg/controllers/none.yaml",
+            "which voice? As --model.voices.modal.controls",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_told(capfd, tmp_path, monkeypatch, option, value, told):
+    monkeypatch.chdir(tmp_path)
+    status = 2 if "which voice" in told else 1
+    assert told in complaint(capfd, "fit", "-c", "cfg/drums/small.yaml", option, value, status=status)
+
+
 def test_a_pipe_is_no_file(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe.yaml")

@@ -23,12 +23,13 @@ class AnalysedControls(Controller):
 
     Args:
         analysis: Measures controls in the batch.
-        encoder: Hears the features of the analysis; only bounds need one.
+        encoder: Hears the ``features`` of the analysis; only bounds need one.
         bounds: By control, the least and the greatest correction, below and above 0. A control that the
             analysis does not measure is its correction alone: 0 at the start.
 
     Raises:
-        ValueError: Bounds that do not hold 0 between them, that are logarithmic, or without an encoder.
+        ValueError: Bounds that do not hold 0 between them, that are logarithmic, or without an encoder; an
+            encoder of other things.
 
     Examples:
         >>> from drumblender.encoders import BandEncoder
@@ -54,6 +55,11 @@ class AnalysedControls(Controller):
         bounds = bounds or {}
         if bounds and encoder is None:
             raise ValueError(f"Corrections of {', '.join(sorted(bounds))} need an encoder.")
+        if encoder is not None and encoder.hears != ("features",):
+            raise ValueError(
+                f"AnalysedControls give their encoder features of the analysis, and {type(encoder).__name__} "
+                f"hears {', '.join(encoder.hears)}: take BandEncoder, or HeardControls."
+            )
         for name, bound in bounds.items():
             if bound.log or not bound.low < 0 < bound.high:
                 raise ValueError(f"The correction of {name!r} needs bounds below and above 0, got {bound}.")

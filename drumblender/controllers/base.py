@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.encoders.base import Encoder
 from drumblender.synths.base import Synth
 from drumblender.types import Controls
 
@@ -77,6 +78,27 @@ class Controller(nn.Module, ABC):
                 f"with data that does."
             )
         return [batch[name] for name in names]
+
+    def encoded(
+        self, encoder: Encoder, batch: Batch, num_frames: int | None = None
+    ) -> Float[Tensor, "batch frames features"]:
+        """What an encoder says of the fields that it hears.
+
+        Args:
+            encoder: Of this controller.
+            batch: Brings the fields.
+            num_frames: How many frames there must be; None: any number.
+
+        Raises:
+            ValueError: A field is missing, or there is another number of frames.
+        """
+        features = encoder(*self.fields(batch, encoder.hears))
+        if num_frames not in (None, features.shape[1]):
+            raise ValueError(
+                f"{type(encoder).__name__} gives {features.shape[1]} frames and {type(self).__name__} needs "
+                f"{num_frames}, one for each of the curves: take an encoder of curves, such as ControlGRU."
+            )
+        return features
 
     def from_batch(self, batch: Batch, name: str) -> Float[Tensor, "batch frames size"]:
         """The control that the batch brings; a field ``(batch, frames)`` holds one number a frame.

@@ -91,7 +91,7 @@ class CorrectedSpectra(Controller):
         self.fields(batch, self.hears)
         features = None
         if self.encoder is not None:
-            features = self.encoder(*self.fields(batch, self.encoder.hears))
+            features = self.encoded(self.encoder, batch, batch["f0_hz"].shape[-1])
         return self.controls(features, batch)
 
     def error_db(self, batch: Batch) -> Float[Tensor, ""]:

@@ -102,7 +102,7 @@ class HarmonicControls(Controller):
 
     def forward(self, batch: Batch) -> Controls:
         f0_hz, loudness_db = self.fields(batch, ("f0_hz", "loudness_db"))
-        features = self.encoder(*self.fields(batch, self.encoder.hears))
+        features = self.encoded(self.encoder, batch, f0_hz.shape[-1])
         return self.controls(features, f0_hz, loudness_db)
 
     def controls(

@@ -55,5 +55,5 @@ class HeardControls(Controller):
             for name in self.control_sizes
             if name not in self.head.control_sizes
         }
-        made = self.head(self.encoder(*self.fields(batch, self.encoder.hears))) | brought
+        made = self.head(self.encoded(self.encoder, batch)) | brought
         return {name: made[name] for name in self.control_sizes}

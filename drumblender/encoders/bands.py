@@ -30,6 +30,8 @@ class BandEncoder(Encoder):
         True
     """
 
+    hears = ("features",)
+
     def __init__(
         self,
         num_levels: int,
@@ -63,6 +65,16 @@ class BandEncoder(Encoder):
     def forward(
         self, levels_db: Float[Tensor, "batch frames levels"]
     ) -> Float[Tensor, "batch frames features"]:
+        """Encode.
+
+        Raises:
+            ValueError: The frames hold another number of levels.
+        """
+        num_levels, given = self.layers[0].in_channels, levels_db.shape[-1]
+        if given != num_levels:
+            raise ValueError(
+                f"BandEncoder({num_levels=}) got {given} levels a frame: give it num_levels: {given}."
+            )
         loudest = levels_db.amax(dim=(1, 2), keepdim=True)
         relative = torch.clamp(levels_db - loudest, min=self.floor_db)
         return self.layers((relative / (-self.floor_db / 2) + 1).transpose(1, 2)).transpose(1, 2)

@@ -14,7 +14,8 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         num_features: Numbers a frame.
-        hears: The fields of a batch that it is called with, in this order.
+        hears: The fields of a batch that it is called with, in this order; ``features`` of the analysis of an
+            :class:`~drumblender.controllers.AnalysedControls`.
 
     Examples:
         >>> import torch

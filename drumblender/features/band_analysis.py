@@ -32,7 +32,7 @@ class BandAnalysis(Analysis):
         super().__init__()
         if smooth_frames < 1 or smooth_frames % 2 == 0:
             raise ValueError(f"A mean around a frame takes an odd number of them, got {smooth_frames=}.")
-        self.smooth_frames = smooth_frames
+        self.sample_rate, self.smooth_frames = sample_rate, smooth_frames
         self.bands = {
             "n_fft": n_fft,
             "hop_length": hop_length,

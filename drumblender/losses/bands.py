@@ -49,6 +49,7 @@ class BandLoss(nn.Module):
         w_sc: float = 1.0,
     ) -> None:
         super().__init__()
+        self.sample_rate = sample_rate
         if not len(fft_sizes) == len(num_bands) >= 1:
             raise ValueError(f"Resolutions need equal lists, got {fft_sizes=}, {num_bands=}.")
         if floor_db >= 0:

@@ -49,7 +49,7 @@ class BandLevelDistance(ItemMetric):
             raise ValueError(
                 f"Need a rate, a hop and a floor below 0 dB, got {sample_rate=}, {hop_s=}, {floor_db=}."
             )
-        self.smooth_frames, self.floor_db = smooth_frames, floor_db
+        self.sample_rate, self.smooth_frames, self.floor_db = sample_rate, smooth_frames, floor_db
         self.bands = {
             "n_fft": 2 ** round(math.log2(sample_rate * 0.0214)),  # 1024 at 48 kHz
             "hop_length": max(1, round(sample_rate * hop_s)),

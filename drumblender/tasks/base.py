@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from drumblender import __version__
+from drumblender.controllers import Controller
+from drumblender.encoders.base import Encoder
 from drumblender.losses.calling import call_loss
 from drumblender.losses.weighted import WeightedLoss
 from drumblender.metrics import ItemMetric
+from drumblender.synths import Synth
 from drumblender.tasks.compared import ComparedTask
-from drumblender.tasks.playing import Voices
+from drumblender.tasks.playing import Voices, check_rates
 from drumblender.tasks.voices import Voice
 from drumblender.types import AudioBatch, HasLoudnessStatistics, NormalisesLoudness
 from drumblender.upgrade import is_earlier, upgrade
@@ -65,8 +68,13 @@ class SynthesisTask(Voices, ComparedTask, ABC):
         eval_seed: int | None = 0,
     ) -> None:
         super().__init__(voices, sample_rate)
+        if isinstance(loss, Synth | Controller | Encoder | Metric):
+            raise ValueError(
+                f"A {type(loss).__name__} is no loss: give one of drumblender.losses, or your own."
+            )
         self.loss = loss
         self.metrics = nn.ModuleDict(metrics or {})
+        check_rates(self, sample_rate)
         self.eval_seed = eval_seed
         self.config: dict[str, Any] = {}  # what the command line ran with; travels in the checkpoint
         self.start = {name: value.detach().clone() for name, value in self.state_dict().items()}

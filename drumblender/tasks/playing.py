@@ -51,6 +51,7 @@ class Voices(nn.Module):
         _check_voices(voices, sample_rate)
         self.voices = nn.ModuleDict(voices)
         self.sample_rate = sample_rate
+        check_rates(self, sample_rate)
 
     @property
     def device(self) -> torch.device:
@@ -109,6 +110,28 @@ class Voices(nn.Module):
     def length_of(self, batch: AudioBatch) -> int:
         """Samples to render: as many as the recordings have."""
         return batch["audio"].shape[-1]
+
+
+def check_rates(whole: nn.Module, sample_rate: int) -> None:
+    """Make sure that parts which work at a rate work at this one. Those of other packages may resample.
+
+    Raises:
+        ValueError: One works at another; says which.
+
+    Examples:
+        >>> from drumblender.losses import BandLoss
+        >>> check_rates(nn.ModuleDict({"loss": BandLoss(16000)}), 48000)
+        Traceback (most recent call last):
+        ValueError: loss (BandLoss) works at 16000 Hz, the task at 48000 Hz: set its sample_rate to that.
+    """
+    for name, part in whole.named_modules():
+        rate = getattr(part, "sample_rate", None)
+        if rate in (None, sample_rate) or not type(part).__module__.startswith("drumblender."):
+            continue
+        raise ValueError(
+            f"{name} ({type(part).__name__}) works at {rate} Hz, the task at {sample_rate} Hz: "
+            "set its sample_rate to that."
+        )
 
 
 def _check_voices(voices: dict[str, Voice], sample_rate: int) -> None:

@@ -7,7 +7,7 @@ from made_up import SynthOf
 from drumblender.controllers import ExpSigmoidHead, HarmonicControls
 from drumblender.controllers.exp_sigmoid import exp_sigmoid
 from drumblender.dsp.units import gain_to_db
-from drumblender.encoders import ControlGRU, ControlTransformer
+from drumblender.encoders import ControlGRU, ControlTransformer, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, ModalSynth
 
@@ -200,3 +200,11 @@ def test_golden_training(golden):
         case.check("out_grad_norms", norm, at=step)
     for key, weight in controller.state_dict().items():
         case.check("out_final_" + key.removeprefix("encoder.").replace("layer.", "mlp."), weight)
+
+
+def test_an_encoder_of_other_frames_than_the_curves_is_told():
+    controls = HarmonicControls(SoundStreamEncoder(2, 6, strides=(4, 8)))
+    controls.serve(HarmonicSynth(num_harmonics=4))
+    curves = {"f0_hz": torch.full((1, 11), 220.0), "loudness_db": torch.zeros(1, 11)}
+    with pytest.raises(ValueError, match="SoundStreamEncoder gives 50 frames and HarmonicControls needs 11"):
+        controls(curves | {"audio": torch.zeros(1, 1600)})

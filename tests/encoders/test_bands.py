@@ -21,3 +21,8 @@ def test_it_looks_as_far_as_its_kernels_reach(generator):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="kernel_size=4"):
         BandEncoder(8, kernel_size=4)
+
+
+def test_another_number_of_levels_is_told_with_the_remedy():
+    with pytest.raises(ValueError, match=r"num_levels=64\) got 32 levels a frame: give it num_levels: 32"):
+        BandEncoder(64)(torch.zeros(1, 5, 32))

@@ -5,7 +5,6 @@ import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from drumblender.atomic import sha256_of
 from drumblender.data.items import AudioItems
 from drumblender.data.prepare import preparation
 from drumblender.data.prepare.archive import pack
@@ -163,7 +162,9 @@ def _unchanged(kept: Manifest, recordings: dict[str, Recording]) -> Manifest:
     changed = {
         key
         for key, item in kept.items()
-        if item.source_sha256 and key in recordings and sha256_of(recordings[key].path) != item.source_sha256
+        if item.source_sha256
+        and key in recordings
+        and recordings[key].digest() not in (None, item.source_sha256)
     }
     if changed:
         _log.info("%d recordings have changed since they were prepared, and are prepared anew.", len(changed))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drumblender.atomic import read_json, read_text
+from drumblender.atomic import read_json, read_text, sha256_of
 from drumblender.data.prepare.manifest import stays_inside
 from drumblender.sound_files import READABLE, find_sounds, printable
 
@@ -28,6 +28,10 @@ class Recording:
     type: str = "unknown"
     sample_pack_key: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str | None:
+        """SHA-256 of the file; None for what is made up, or is not there."""
+        return sha256_of(self.path) if self.path.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class Recipe:
                 type=recording.type,
                 sample_pack_key=recording.sample_pack_key,
                 source=recording.source,
-                source_sha256=sha256_of(recording.path),
+                source_sha256=recording.digest(),
                 sample_rate=self.sample_rate,
                 num_samples=len(audio),
                 tags=recording.tags,
