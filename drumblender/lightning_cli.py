@@ -30,7 +30,7 @@ from drumblender.console import UsageError, is_interrupt, quieten, show_rows
 from drumblender.data.base import AudioData
 from drumblender.option_order import in_order, unknown_voice
 from drumblender.resume_from import folder_of_runs, go_on_in, newest_step, resume_newest
-from drumblender.run_files import SaveRunConfig, keep_whole
+from drumblender.run_files import SaveRunConfig, drop_unbegun, keep_whole
 from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
@@ -236,6 +236,10 @@ class TaskCLI(LightningCLI):
             if not is_interrupt(error):
                 raise
             raise self._interrupted() from error
+        except Exception:
+            if not self.config[self.subcommand].get("resume"):
+                drop_unbegun(self.trainer)
+            raise
 
     def _interrupted(self) -> InterruptedRun:
         return InterruptedRun(f"stopped in epoch {self.trainer.current_epoch}; {_saved(self.trainer)}.")

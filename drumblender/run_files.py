@@ -1,5 +1,6 @@
 """What a run leaves on disk, whole and of one record, so that it can be run again or gone on from."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 from drumblender.callbacks.sounds import run_folder
 from drumblender.checkpoint_file import save_checkpoint
 from drumblender.checkpoints import read_whole
+
+_WRITTEN_AT_THE_START = ("config.yaml", "hparams.yaml", "events.out.tfevents.", "metrics.csv")
 
 ONE_OFF = {"resume": False, "ckpt_path": None, "init_from": None, "init_part": None}
 """Options of one command line, as they are in a configuration that can be run again."""
@@ -80,3 +83,19 @@ def keep_whole(trainer: L.Trainer) -> None:
     """Let a trainer that saves in the ordinary way save as :class:`WholeCheckpoints`."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeCheckpoints()
+
+
+def drop_unbegun(trainer: L.Trainer) -> None:
+    """Take the folder of a run that failed before its first step away, which would count as a run.
+
+    Nothing else than what was written at the start may lie in it.
+    """
+    if trainer.global_step or trainer.world_size > 1 or not trainer.loggers:
+        return  # several processes would have to agree on it, of which one has failed
+    folder = run_folder(trainer)
+    if not folder.is_dir():
+        return
+    for logger in trainer.loggers:
+        logger.finalize("failed")  # which closes its files
+    if all(path.is_file() and path.name.startswith(_WRITTEN_AT_THE_START) for path in folder.iterdir()):
+        shutil.rmtree(folder)

@@ -233,6 +233,12 @@ def test_a_setting_of_a_voice_names_the_voice(capfd, tmp_path, monkeypatch):
     assert "model.voices.noise.synth: Option 'foo' is not accepted" in told
 
 
+def test_a_run_that_never_began_leaves_no_folder(here, capfd):
+    before = sorted(Path("logs").rglob("*"))
+    told = complaint(capfd, "fit", "-c", TINY, "--data.split.types=[brass]")
+    assert "brass" in told and sorted(Path("logs").rglob("*")) == before
+
+
 _NOISE = "--model.voices.noise.controls"
 
 
