@@ -37,7 +37,7 @@ _NAMES = {  # what the package itself offers: the module where it lies, and its 
     "match": ("matching.match", "match"),
     "read": ("audio_io", "read_audio"),
     "settle": ("process", "settle"),
-    "write": ("audio_io", "write_wav"),
+    "write": ("audio_io", "write_audio"),
 }
 
 __all__ = ["__version__", *_PACKAGES, *_NAMES]

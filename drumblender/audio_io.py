@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
+from drumblender.dsp.checks import one_sound
 from drumblender.dsp.offset import remove_offset
 from drumblender.dsp.resample import hann_resample
 from drumblender.open_sound import BadAudioError, cut_short, open_sound
@@ -202,6 +203,33 @@ def _mono(block: np.ndarray, channel: Channel) -> tuple[np.ndarray, ...]:
 def too_long(longest_s: float) -> str:
     """The reason to refuse a recording of which only the first ``longest_s`` were read."""
     return f"is longer than {longest_s:g} s, the most that is read: cut it (data may raise longest_s)"
+
+
+def write_audio(path: str | Path, audio: Tensor | np.ndarray, sample_rate: int) -> None:
+    """Write one mono sound as a 32-bit float WAV file, which :func:`read_audio` reads again.
+
+    Args:
+        path: Ends in ``.wav``.
+        audio: Samples in a row, of torch or NumPy; a batch of one is taken as that one.
+        sample_rate: Samples per second.
+
+    Raises:
+        ValueError: No such sound, a rate below 1, or another suffix.
+        OSError: The disk is full or the folder cannot be written.
+
+    Examples:
+        >>> write_audio("sine.wav", np.sin(np.arange(4800.0)), 48000)
+        >>> write_audio("sine.mp3", torch.zeros(100), 48000)
+        Traceback (most recent call last):
+            ...
+        ValueError: sine.mp3 would be a WAV file: name it sine.wav.
+    """
+    path, sound = Path(path), one_sound(audio)
+    if path.suffix.lower() != ".wav":
+        raise ValueError(f"{path} would be a WAV file: name it {path.with_suffix('.wav').name}.")
+    if sample_rate < 1:
+        raise ValueError(f"A sound has at least 1 sample a second, got {sample_rate=}.")
+    write_wav(path, sound, sample_rate)
 
 
 def write_wav(path: Path, audio: Float[Tensor, " samples"], sample_rate: int) -> None:

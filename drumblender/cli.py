@@ -110,7 +110,7 @@ def _dispatch(args: list[str], debug: bool) -> int:
     rest = [_find_config(arg) for arg in rest]
     if verb not in (*TRAINER_VERBS, *VERBS):
         close = get_close_matches(verb, [*TRAINER_VERBS, *VERBS], n=1)
-        raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else ''} See --help.")
+        raise UsageError(f"no verb {verb!r}{f', did you mean {close[0]!r}?' if close else '.'} See --help.")
     module, parser = VERBS.get(verb, ("", None))
     given = parser().parse_args(rest) if parser else rest
     check_given(verb, given, trains=verb in TRAINER_VERBS)

@@ -26,9 +26,9 @@ from drumblender.callbacks import (
     TrainingBar,
 )
 from drumblender.checkpoints import read_whole
-from drumblender.console import UsageError, is_interrupt, quieten, show_rows
+from drumblender.console import UsageError, is_interrupt, one_line, quieten, show_rows
 from drumblender.data.base import AudioData
-from drumblender.option_order import in_order, unknown_voice
+from drumblender.option_order import in_order, unknown_voice, with_voice
 from drumblender.resume_from import folder_of_runs, go_on_in, newest_step, resume_newest
 from drumblender.run_files import SaveRunConfig, drop_unbegun, keep_whole
 from drumblender.shipped import name_shipped_parts, shipped_dir
@@ -70,9 +70,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     try:
         cli_class([verb, *in_order(args)])
     except ArgumentError as error:
-        if (reason := unknown_voice(args)) is None:
-            raise
-        raise UsageError(reason) from error
+        raise UsageError(unknown_voice(args) or with_voice(one_line(error), args)) from error
     except InterruptedRun as stop:
         sys.stderr.write(f"drumblender: {stop}\n")
         return 130

@@ -45,6 +45,24 @@ def unknown_voice(args: list[str]) -> str | None:
     return None
 
 
+def with_voice(message: str, args: list[str]) -> str:
+    """A parser's message, for which the controls of any voice are ``model.voices.controls``, with the voice.
+
+    Examples:
+        >>> with_voice("model.voices.controls: needs mapper", ["--model.voices.noise.controls", "M"])
+        'model.voices.noise.controls: needs mapper'
+    """
+    voices: dict[str, set[str]] = {}
+    for section, _, rest in (_name(option).partition(".voices.") for option in _grouped(args)):
+        voice, _, part = rest.partition(".")
+        if section == "--model" and part:
+            voices.setdefault(part.partition(".")[0], set()).add(voice)
+    for part, named in voices.items():
+        if len(named) == 1:
+            message = message.replace(f"model.voices.{part}", f"model.voices.{named.pop()}.{part}")
+    return message
+
+
 def _voices(config: dict[str, Any], folder: Path) -> list[str]:
     """The names of the voices of a configuration's model."""
     model = config.get("model")

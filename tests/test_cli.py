@@ -229,6 +229,9 @@ def test_a_setting_of_a_voice_names_the_voice(capfd, tmp_path, monkeypatch):
         capfd, "fit", "-c", "cfg/quickstart.yaml", "--model.voices.nois.synth.seed", "1", status=2
     )
     assert "--model.voices.nois.synth.seed: there is no voice 'nois', only modal, equaliser, noise." in told
+    part = ("--model.voices.noise.controls", "MappedControls")
+    told = complaint(capfd, "fit", "-c", "cfg/quickstart.yaml", *part, status=2)
+    assert "model.voices.noise.controls" in told and "model.voices.controls" not in told
     told = complaint(capfd, "fit", "-c", "cfg/quickstart.yaml", "--model.voices.noise.synth.foo=1", status=2)
     assert "model.voices.noise.synth: Option 'foo' is not accepted" in told
 

@@ -1,6 +1,45 @@
-"""Checks that losses and metrics share."""
+"""Checks of sounds that are given: to losses and metrics, and by hand."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from drumblender.types import Audio
+
+
+def one_sound(audio: Tensor | np.ndarray, what: str = "The sound") -> Float[Tensor, "samples"]:
+    """One mono sound as a tensor; a batch of one is that one.
+
+    Args:
+        audio: Samples in a row, of torch, or of NumPy, which come as float32.
+        what: Begins the message.
+
+    Raises:
+        ValueError: Several sounds or none, whole numbers, or samples that are NaN or infinite.
+
+    Examples:
+        >>> one_sound(np.zeros((1, 100), dtype="float32")).shape
+        torch.Size([100])
+        >>> one_sound(torch.zeros(2, 100))
+        Traceback (most recent call last):
+            ...
+        ValueError: The sound is samples in a row, got shape (2, 100): give one, as sound[0].
+    """
+    sound = torch.as_tensor(audio)
+    if not isinstance(audio, Tensor) and sound.is_floating_point():
+        sound = sound.float()  # NumPy's own type is double
+    if sound.ndim == 2 and len(sound) == 1:
+        sound = sound[0]
+    if sound.ndim != 1 or not len(sound):
+        which = ": give one, as sound[0]" if sound.ndim > 1 and sound.numel() else ""
+        raise ValueError(f"{what} is samples in a row, got shape {tuple(sound.shape)}{which}.")
+    if not sound.is_floating_point():
+        kind = str(sound.dtype).removeprefix("torch.")
+        raise ValueError(f"{what} is numbers around 0, mostly from -1 to 1, got {kind}: scale it first.")
+    if not sound.isfinite().all():
+        raise ValueError(f"{what} has samples that are not finite.")
+    return sound
 
 
 def check_sounds(prediction: Audio, target: Audio) -> None:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from drumblender.losses.calling import call_loss
 from drumblender.synths.base import Synth
 from drumblender.types import Audio, Controls
 
@@ -94,7 +95,9 @@ def slopes(
     values, derivatives = [], []
     for start in starts:
         place = start[None].clone().requires_grad_()
-        value = loss(knob.render(knob.to_value(place)), target.to(torch.float32))
+        played = knob.render(knob.to_value(place))
+        sounds = played, target.to(torch.float32)
+        value = call_loss(loss, *sounds) if isinstance(loss, nn.Module) else loss(*sounds)
         (slope,) = torch.autograd.grad(value, place)
         values.append(value.detach().double())
         derivatives.append(slope[0].double())

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,14 @@ from torch import Tensor, nn
 
 from drumblender.atomic import atomic_write
 from drumblender.console import UsageError, config_reason, show_rows
-from drumblender.evaluation.audit import Knob, PairAudit, audit_pairs, gradient_accuracy, synth_knob
+from drumblender.evaluation.audit import (
+    NEAR_OCTAVES,
+    Knob,
+    PairAudit,
+    audit_pairs,
+    gradient_accuracy,
+    synth_knob,
+)
 from drumblender.evaluation.audit_cases import cases
 from drumblender.shipped import name_shipped_parts
 from drumblender.synths.base import Synth
@@ -87,7 +95,8 @@ def case_row(name: str, loss: nn.Module, num_samples: int, steps: int) -> Row:
 
 def pair_row(name: str, loss: nn.Module, knob: Knob, folder: Path | None) -> Row:
     """Shares of right gradients over all pairs, near and far; with a folder, also a picture of the pairs."""
-    pairs = audit_pairs(loss, knob, PAIR_STEPS)
+    some_are_near = math.ceil(knob.width / NEAR_OCTAVES) + 2
+    pairs = audit_pairs(loss, knob, max(PAIR_STEPS, some_are_near))
     if folder is not None:
         draw_pairs(pairs, knob, folder / f"{name}.png", name)
     return {"loss": name} | {

@@ -16,7 +16,7 @@ from drumblender.evaluation.fad import frechet_audio_distance
 from drumblender.evaluation.kad import KernelDistance, kernel_audio_distance
 from drumblender.evaluation.runs import tests_of
 from drumblender.open_sound import BadAudioError
-from drumblender.sound_files import READABLE
+from drumblender.sound_files import find_sounds
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ def command(args: argparse.Namespace) -> int:
         ValueError: No folder, fewer than two sounds in one, an embedding that does not exist, or damaged
             weights.
     """
-    target, prediction = survey(args.target), survey(args.prediction)
+    target = survey(args.target)
+    prediction = target if args.prediction.resolve() == target.folder.resolve() else survey(args.prediction)
     theirs = None
     if args.kadtk:
         from drumblender.evaluation.kadtk import run_kadtk
@@ -68,16 +69,16 @@ def command(args: argparse.Namespace) -> int:
 
 
 def survey(folder: Path) -> Sounds:
-    """All sounds right in a folder, each of them read once; those that cannot be used are told and left out.
+    """All sounds below a folder, each of them read once; those that cannot be used are told and left out.
 
     Raises:
-        ValueError: No folder, or fewer than two sounds in it.
+        ValueError: No folder, that of a test, or fewer than two sounds in it.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of sounds.{_tested_elsewhere(folder)}")
-    files = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")
-    )
+    if (folder / "pred").is_dir():
+        raise ValueError(f"{folder} is that of a test: its target/ and pred/ are folders of sounds.")
+    files = find_sounds(folder)
     rates, silent, bad = [], [], []
     for path in track(files, len(files), f"reading {folder.name}"):
         try:
@@ -92,11 +93,8 @@ def survey(folder: Path) -> Sounds:
         log.warning("Left out: %s", error)
     files = [path for path in files if path not in {error.path for error in bad}]
     if len(files) < 2:
-        inner = " Its target/ and pred/ have." if (folder / "pred").is_dir() else ""
         usable = " that can be used" if bad else ""
-        raise ValueError(
-            f"{folder} has {len(files)} sounds{usable}; a distance of sets needs two at least.{inner}"
-        )
+        raise ValueError(f"{folder} has {len(files)} sounds{usable}; a distance of sets needs two at least.")
     return Sounds(folder, files, rates, silent, len(bad))
 
 

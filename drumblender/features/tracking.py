@@ -45,6 +45,8 @@ class Tracker(ABC):
     def __init__(self, hop_s: float = 0.01, threshold: float | None = None) -> None:
         if not 0.001 <= hop_s <= 1:
             raise ValueError(f"A hop lasts 1 ms to 1 s, got {hop_s=}.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"A threshold is a confidence from 0 to 1, got {threshold=}.")
         self.hop_s = hop_s
         self.threshold = self.threshold if threshold is None else threshold
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.checkpoints import Loaded, load_played
+from drumblender.dsp.checks import one_sound
 from drumblender.dsp.resample import hann_resample
 from drumblender.inference.pitch import network_tracker, sung
 from drumblender.inference.remap import remap_audio
@@ -47,13 +49,13 @@ class Model:
         return f"Model({self._loaded.kind} of {voices}, {self.sample_rate} Hz)"
 
     def __call__(
-        self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0
+        self, audio: Tensor | np.ndarray, sample_rate: int, seed: int = 0
     ) -> Float[Tensor, "rendered"]:
         """The model's version of a recording, the drum synth's answer to every hit of it, or a tone at the
         pitch that a network finds in it.
 
         Args:
-            audio: A recording.
+            audio: A recording, samples in a row, of torch or NumPy.
             sample_rate: Its samples per second.
             seed: Of the noise in the sound.
 
@@ -62,19 +64,20 @@ class Model:
 
         Raises:
             BadAudioError: The recording is silent, or has nothing that the model answers to.
+            ValueError: It is several sounds, or not finite.
         """
         if isinstance(self.task, RemapVoices):
-            heard = hann_resample(audio[None], sample_rate, self._loaded.data.sample_rate)[0]
+            heard = _at(self._loaded.data.sample_rate, audio, sample_rate)
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 return remap_audio(self.task, self._loaded.data, heard)
         if isinstance(self.task, PitchVoices):
-            heard = hann_resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+            heard = _at(self.sample_rate, audio, sample_rate)
             return sung(network_tracker(self._loaded)(heard, self.sample_rate), heard, self.sample_rate)
         return self._resynthesised(audio, sample_rate, Settings(seed=seed))[""]
 
     def stems(
-        self, audio: Float[Tensor, "samples"], sample_rate: int, seed: int = 0
+        self, audio: Tensor | np.ndarray, sample_rate: int, seed: int = 0
     ) -> dict[str, Float[Tensor, "rendered"]]:
         """What each voice of the model plays, by name; arguments as of a call.
 
@@ -91,9 +94,16 @@ class Model:
         self.task.to(device)
         return self
 
-    def _resynthesised(self, audio: Tensor, sample_rate: int, settings: Settings) -> dict[str, Tensor]:
-        heard = hann_resample(audio[None].float().cpu(), sample_rate, self.sample_rate)[0]
+    def _resynthesised(
+        self, audio: Tensor | np.ndarray, sample_rate: int, settings: Settings
+    ) -> dict[str, Tensor]:
+        heard = _at(self.sample_rate, audio, sample_rate)
         return resynthesise(self._loaded, heard, settings)
+
+
+def _at(wanted: int, audio: Tensor | np.ndarray, sample_rate: int) -> Float[Tensor, "samples"]:
+    """The sound at a rate of the model's, on the CPU."""
+    return hann_resample(one_sound(audio, "The recording")[None].float().cpu(), sample_rate, wanted)[0]
 
 
 def load(checkpoint: str | Path) -> Model:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from drumblender.dsp.bands import band_powers
+from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.precision import in_full_precision
 from drumblender.types import Audio
 
@@ -70,10 +71,7 @@ class BandLoss(nn.Module):
 
     @in_full_precision
     def forward(self, prediction: Audio, target: Audio) -> Tensor:
-        if prediction.shape != target.shape:
-            raise ValueError(
-                f"Shapes differ: prediction {tuple(prediction.shape)}, target {tuple(target.shape)}."
-            )
+        check_sounds(prediction, target)
         return torch.stack([self._at(bands, prediction, target) for bands in self.resolutions]).mean()
 
     def _at(self, bands: dict[str, int | float | str], prediction: Audio, target: Audio) -> Tensor:

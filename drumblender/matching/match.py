@@ -4,10 +4,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from drumblender.dsp.checks import one_sound
 from drumblender.dsp.units import Range
 from drumblender.losses.spectral import MultiResolutionSTFTLoss
 from drumblender.matching.baselines import baselines
@@ -74,7 +76,7 @@ class Match:
 
 
 def match(
-    target: Float[Tensor, "samples"],
+    target: Tensor | np.ndarray,
     synth: Synth,
     loss: nn.Module | None = None,
     method: Method = "gradient",
@@ -92,7 +94,7 @@ def match(
     init: Controls | None = None,
     analyse: bool = True,
     match_level: bool = True,
-    source: Float[Tensor, "samples"] | None = None,
+    source: Tensor | np.ndarray | None = None,
     sample_rate: int | None = None,
     tell: Callable[[Progress], None] | None = None,
 ) -> Match:
@@ -102,7 +104,7 @@ def match(
     around. The same arguments give the same result.
 
     Args:
-        target: What to imitate, at the rate of the synth.
+        target: What to imitate, samples in a row, of torch or NumPy, at the rate of the synth.
         synth: Any synth.
         loss: ``(prediction, target) -> scalar``; None: the multi-resolution STFT loss.
         method: ``gradient``: Adam from one or more starts at once. ``genetic``: PyGAD. ``hybrid``: genetic
@@ -139,6 +141,8 @@ def match(
     >>> abs(found.level_db) < 0.1, found.loss < found.baselines["silence"]
     (True, True)
     """
+    target = one_sound(target, "The target")
+    source = None if source is None else one_sound(source, "The source")
     _check(target, synth, source)
     search = Search(method, renders, restarts, lr, genetic, patience, min_delta, seed)
     loss = MultiResolutionSTFTLoss().to(target.device) if loss is None else loss
@@ -212,8 +216,6 @@ def _result(
 
 
 def _check(target: Tensor, synth: Synth, source: Tensor | None) -> None:
-    if target.ndim != 1 or len(target) == 0 or not target.isfinite().all():
-        raise ValueError(f"The target is finite samples in a row, got shape {tuple(target.shape)}.")
     if not target.any():
         raise ValueError("The target is silent: there is nothing to match.")
     if synth.needs_source and source is None:

@@ -66,7 +66,10 @@ def pitch() -> Parser:
         help="seconds from a frame to the next (default: 0.01)",
     )
     parser.add_argument(
-        "--threshold", type=float, help="confidence from which a frame is voiced (default: the tracker's own)"
+        "--threshold",
+        type=float,
+        metavar="SHARE",
+        help="confidence, 0 to 1, from which a frame is voiced (default: the tracker's own)",
     )
     parser.add_argument("--plot", action="store_true", help="draw each track beside its CSV, as PNG")
     parser.add_argument(

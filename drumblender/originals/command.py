@@ -47,6 +47,8 @@ def convert(config: dict[str, Any] | None, checkpoint: dict[str, Any]) -> Import
                 f"This is no whole checkpoint and configuration of the original {name}: "
                 f"{type(error).__name__} {str(error)[:100]}."
             ) from error
+    if "drumblender" in checkpoint:
+        raise ValueError("This checkpoint is of drumblender already: play, test and train it as it is.")
     keys = ", ".join(sorted(checkpoint)[:6])
     raise ValueError(
         f"No importer knows a checkpoint with the entries {keys}. Does its YAML file come first?"

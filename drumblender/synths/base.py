@@ -135,7 +135,8 @@ class Synth(nn.Module, ABC):
             values: Numbers, tensors ``(batch,)`` of controls with one number, or ``(batch, frames, size)``.
 
         Raises:
-            ValueError: A control is missing, unknown or has another shape.
+            ValueError: A control is missing, unknown or has another shape, or a value that no control stands
+                for: not a number, or below 0 in a range of ratios.
         """
         known = {self.unit_name(name): name for name in self.control_sizes}
         named = {known.get(name, name): value for name, value in values.items()}
@@ -152,6 +153,8 @@ class Synth(nn.Module, ABC):
             for name in self.control_sizes
         }
         self.check(controls)
+        if lost := [name for name, value in controls.items() if value.isnan().any()]:
+            raise ValueError(f"{lost[0]} of {type(self).__name__} cannot be {named[lost[0]]}.")
         return controls
 
     def unit_name(self, name: str) -> str:

@@ -53,3 +53,8 @@ def test_turns_a_control_of_a_synth_and_draws_the_pairs(parts):
 def test_refuses(parts, capsys, args, message):
     assert run(["audit", *args]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_a_loss_of_controls_is_told(capsys):
+    assert run(["audit", "cfg/losses/controls.yaml"]) == 1
+    assert "ControlLoss compares controls that are known" in capsys.readouterr().err

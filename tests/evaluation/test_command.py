@@ -60,6 +60,16 @@ def test_what_is_odd_about_the_sets_is_said(tmp_path, capsys):
     assert "95 %" not in out
 
 
+def test_folders_below_a_folder_are_read_too(tmp_path, capsys):
+    target = write_sounds(tmp_path / "target")
+    flat = kad(
+        capsys, target, write_sounds(tmp_path / "flat", seed=1), "--embedding", "mfcc", "--resamples=0"
+    )
+    write_sounds(tmp_path / "deep" / "kick", seed=1)
+    deep = kad(capsys, target, tmp_path / "deep", "--embedding", "mfcc", "--resamples=0")
+    assert flat[0] == deep[0] == 0 and flat[1].splitlines()[:3] == deep[1].splitlines()[:3]
+
+
 def test_bad_folders_are_one_line(tmp_path, capsys):
     write_sounds(tmp_path / "run" / "target")
     write_sounds(tmp_path / "run" / "pred")
@@ -68,7 +78,7 @@ def test_bad_folders_are_one_line(tmp_path, capsys):
     for folder, message in (
         (tmp_path / "none", "is no folder of sounds"),
         (tmp_path / "one", "has 1 sounds; a distance of sets needs two at least."),
-        (tmp_path / "run", "Its target/ and pred/ have."),
+        (tmp_path / "run", "is that of a test: its target/ and pred/ are folders"),
     ):
         status, _, err = kad(capsys, good, folder, "--embedding", "mfcc")
         assert status == 1 and message in err and err.count("\n") == 1

@@ -90,6 +90,8 @@ def test_short_sounds_have_a_frame():
 def test_rejects(unchecked):
     with pytest.raises(ValueError, match="'ear'"):
         tracker("ear")
+    with pytest.raises(ValueError, match="from 0 to 1, got threshold=5"):
+        tracker("yin", threshold=5)
     with pytest.raises(ValueError, match="hop_s=0"):
         tracker("yin", hop_s=0)
     for audio in (torch.zeros(0), torch.zeros(2, 5), torch.tensor([torch.nan])):

@@ -139,7 +139,7 @@ def test_a_string_hears_its_target():
     [
         (torch.zeros(1000), {}, "silent"),
         (torch.full((1000,), torch.nan), {}, "finite"),
-        (torch.zeros(0), {}, "finite samples in a row"),
+        (torch.zeros(0), {}, "The target is samples in a row, got shape"),
         (torch.ones(1000), {"method": "luck"}, "'luck'"),
         (torch.ones(1000), {"renders": 3, "restarts": 4}, "4 renders"),
         (torch.ones(1000), {"renders": 39, "method": "hybrid"}, "40 renders"),
