@@ -101,6 +101,20 @@ def test_a_file_in_the_place_of_another_leaves_nothing_of_it(path):
             assert not before[place][1] - given, ".".join(place)
 
 
+@pytest.mark.parametrize("name", ["guitar_phrases", "guitarset"])
+def test_phrases_in_the_place_of_the_published_data_are_as_they_are_alone(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = []
+    monkeypatch.setattr(L.Trainer, "fit", lambda *args, datamodule, **settings: found.append(datamodule))
+    phrases = ["--data", str(CFG / "data" / f"{name}.yaml"), "--trainer.accelerator=cpu"]
+    for base in ("guitar.yaml", "guitar/published.yaml"):
+        assert run_verb("fit", ["-c", str(CFG / base), *phrases]) == 0
+    alone, placed = found
+    assert placed.settings() == alone.settings() and placed.crops == alone.crops
+    assert getattr(placed, "train_on_all", False) is False
+    assert (placed.num_samples, placed.batch_size) == (alone.num_samples, alone.batch_size)
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_a_guitar_has_its_published_size(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

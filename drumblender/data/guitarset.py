@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from drumblender.console import track_bytes
+from drumblender.data.phrase_items import AS_OFTEN_AS_FIT, Crops
 from drumblender.data.phrases import PhraseData
 from drumblender.data.prepare.fetch import download
 from drumblender.data.prepare.manifest import Manifest
@@ -26,7 +27,7 @@ Subset = Literal["solo", "comp", "all"]
 
 
 class GuitarSetData(PhraseData):
-    """Microphone recordings of GuitarSet; whoever plays in validation or test never plays in training.
+    """Microphone recordings of GuitarSet; whoever plays in validation or test does not in training.
 
     Where ``raw_dir`` is absent its archive is downloaded from the public record; a download that was
     cut goes on, and its digest is checked where it is given. ``PhraseData`` tells the other arguments.
@@ -37,6 +38,8 @@ class GuitarSetData(PhraseData):
         subset: ``solo`` has one note at a time, which one pitch can describe; ``comp`` has chords.
         val_players: Players to validate with.
         test_players: Players to test with.
+        train_on_all: Those players train as well, as published; what validation and test tell is then of
+            recordings that the model knows.
         url: Folder or address of ``audio_mono-mic.zip``'s content; None is the public record.
         archive_sha256: Digest of the archive, where known.
 
@@ -61,6 +64,8 @@ class GuitarSetData(PhraseData):
         crop_s: float = 1.0,
         batch_size: int = 16,
         num_workers: int | None = None,
+        train_on_all: bool = False,
+        crops: Crops = AS_OFTEN_AS_FIT,
     ) -> None:
         if subset not in ("solo", "comp", "all"):
             raise ValueError(f"subset is solo, comp or all, got {subset!r}.")
@@ -75,9 +80,11 @@ class GuitarSetData(PhraseData):
             crop_s=crop_s,
             batch_size=batch_size,
             num_workers=num_workers,
+            crops=crops,
         )
         self.subset, self.record, self.archive_sha256 = subset, url or _RECORD, archive_sha256
         self.val_players, self.test_players = tuple(val_players), tuple(test_players)
+        self.train_on_all = train_on_all
 
     def find_recordings(self) -> list[Recording]:
         if self.raw_dir is not None and not any(self.raw_dir.glob("*.wav")):
@@ -93,6 +100,15 @@ class GuitarSetData(PhraseData):
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"subset": self.subset}
+
+    def setup(self, stage: str | None = None) -> None:
+        super().setup(stage)
+        if self.train_on_all:
+            left_out = ", ".join(sorted({*self.val_players, *self.test_players}))
+            _log.warning("train_on_all: players %s, who validate and test, train as well.", left_out)
+
+    def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
+        return list(manifest) if split == "train" and self.train_on_all else super().keys_of(manifest, split)
 
     def _split_of(self, manifest: Manifest) -> dict[str, Split]:
         players = {item.tags["player"] for item in manifest.values()}

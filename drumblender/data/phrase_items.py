@@ -1,6 +1,7 @@
 """Prepared phrases, whole or as random crops, with what must not be heard silenced."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,28 @@ _QUIET = dict.fromkeys(("loudness_db", "peak_db"), _QUIET_DB) | dict.fromkeys(
 )
 _FADE_S = 0.005
 _ATTEMPTS = 8  # at a crop that is not silent
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How training phrases are cropped.
+
+    Args:
+        per_phrase: Crops of a phrase in an epoch; None: as often as one fits into it.
+        end_frame: Curves have a frame on the end of the crop too; as published, they stop one hop before it.
+        skip_silence: Draw another place where a crop is silent.
+    """
+
+    per_phrase: int | None = None
+    end_frame: bool = True
+    skip_silence: bool = True
+
+    def __post_init__(self) -> None:
+        if self.per_phrase is not None and self.per_phrase < 1:
+            raise ValueError(f"Crops of a phrase start at 1, got per_phrase={self.per_phrase}.")
+
+
+AS_OFTEN_AS_FIT = Crops()
 
 
 class PhraseItems(AudioItems):
@@ -44,15 +67,18 @@ class PhraseItems(AudioItems):
         super().__init__(folder, manifest, keys, sample_rate=sample_rate, num_samples=0)
         self.hop_length, self.quiet = hop_length, quiet
         self.crop_samples: int | None = None
+        self.crops = AS_OFTEN_AS_FIT
 
-    def cropped(self, num_samples: int) -> "PhraseItems":
-        """The same phrases as random crops, each phrase as often as a crop fits into it."""
-        crops = copy.copy(self)
-        crops.crop_samples = num_samples
-        crops.keys = [
-            key for key in self.keys for _ in range(max(1, self.manifest[key].num_samples // num_samples))
+    def cropped(self, num_samples: int, crops: Crops = AS_OFTEN_AS_FIT) -> "PhraseItems":
+        """The same phrases as random crops."""
+        items = copy.copy(self)
+        items.crop_samples, items.crops = num_samples, crops
+        items.keys = [
+            key
+            for key in self.keys
+            for _ in range(crops.per_phrase or max(1, self.manifest[key].num_samples // num_samples))
         ]
-        return crops
+        return items
 
     def hops(self, key: str) -> int:
         """Length of a phrase."""
@@ -64,15 +90,21 @@ class PhraseItems(AudioItems):
         if self.crop_samples is None:
             return self.stretch(key, 0, hops)
         wanted = self.crop_samples // self.hop_length
-        for _ in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS if self.crops.skip_silence else 1):
             start = int(torch.randint(max(0, hops - wanted) + 1, (1,)))
-            item = self.stretch(key, start, wanted)
+            item = self.stretch(key, start, wanted, self.crops.end_frame)
             if item["loudness_db"].max() > _QUIET_DB + 20:
                 break
         return item
 
-    def stretch(self, key: str, start: int, hops: int) -> dict[str, Any]:
+    def stretch(self, key: str, start: int, hops: int, end_frame: bool = True) -> dict[str, Any]:
         """``hops`` hops from frame ``start`` on; silence where the recording has ended.
+
+        Args:
+            key: Which phrase.
+            start: First frame.
+            hops: Length.
+            end_frame: With the frame on the end of the last hop.
 
         Raises:
             BadAudioError: Unreadable, or of another rate than the set's.
@@ -87,7 +119,7 @@ class PhraseItems(AudioItems):
             heard = torch.from_numpy(file.read(len(audio), dtype="float32"))
         audio[: len(heard)] = heard
         stored = torch.load(self.folder / item.feature_file, weights_only=True, mmap=True)
-        fields = {name: _frames(name, field, start, hops + 1) for name, field in stored.items()}
+        fields = {name: _frames(name, field, start, hops + end_frame) for name, field in stored.items()}
         for begin, end in self.quiet.get(key, ()):
             _silence(audio, fields, begin - start * self.hop_length / self.sample_rate, end - begin, self)
         return {"audio": audio, "name": key, "file": item.source or key} | fields

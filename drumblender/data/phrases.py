@@ -11,7 +11,7 @@ from torch import Tensor
 from drumblender.audio_io import Channel, read_audio
 from drumblender.data.base import AudioData
 from drumblender.data.items import AudioItems
-from drumblender.data.phrase_items import PhraseItems
+from drumblender.data.phrase_items import AS_OFTEN_AS_FIT, Crops, PhraseItems
 from drumblender.data.phrase_split import (
     Note,
     PhraseSplitting,
@@ -23,6 +23,7 @@ from drumblender.data.phrase_split import (
 from drumblender.data.prepare.manifest import Item, Manifest
 from drumblender.data.prepare.raw import Recording
 from drumblender.data.splits import Split, Splitting
+from drumblender.features.frame_loudness import USUAL_EPSILON
 from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.note_curves import NoteCurves
 from drumblender.open_sound import BadAudioError
@@ -50,6 +51,7 @@ class PhraseData(AudioData):
         num_harmonics: Harmonics to measure; 0 for none.
         num_bands: Bands of noise to measure.
         crop_s: Length of a training item.
+        crops: How many a phrase gives in an epoch, and of what form.
         sample_rate: Samples a second, after preparation.
         channel: What becomes of several channels.
         min_s: Shorter recordings are rejected.
@@ -88,6 +90,7 @@ class PhraseData(AudioData):
         split: PhraseSplitting = AT_RANDOM,
         batch_size: int = 16,
         num_workers: int | None = None,
+        crops: Crops = AS_OFTEN_AS_FIT,
     ) -> None:
         super().__init__(
             data_dir,
@@ -107,7 +110,7 @@ class PhraseData(AudioData):
         if self.num_samples < self.hop_length or self.num_samples % self.hop_length:
             raise ValueError(f"{crop_s=} is no whole number of hops of {self.hop_length} samples.")
         self.num_harmonics, self.num_bands = num_harmonics, num_bands
-        self.phrases = split
+        self.phrases, self.crops = split, crops
 
     # From raw to prepared
 
@@ -122,6 +125,7 @@ class PhraseData(AudioData):
 
     def settings(self) -> dict[str, Any]:
         loudness = self.curves.loudness
+        floor = "" if loudness.epsilon == USUAL_EPSILON else f" {loudness.epsilon:g}"
         return {
             "sample_rate": self.sample_rate,
             "channel": self.channel,
@@ -129,7 +133,7 @@ class PhraseData(AudioData):
             "analysis.hop_length": self.hop_length,
             "analysis.tracker": self.curves.tracker,
             "analysis.hold_below": self.curves.hold_below,
-            "analysis.loudness": f"{loudness.weighting} {loudness.window} {loudness.frame_size}",
+            "analysis.loudness": f"{loudness.weighting} {loudness.window} {loudness.frame_size}{floor}",
             "analysis.num_harmonics": self.num_harmonics,
             "analysis.num_bands": self.num_bands,
         }
@@ -156,7 +160,7 @@ class PhraseData(AudioData):
     def setup(self, stage: str | None = None) -> None:
         super().setup(stage)
         if "train" in self._items:
-            self._items["train"] = self._items["train"].cropped(self.num_samples)
+            self._items["train"] = self._items["train"].cropped(self.num_samples, self.crops)
 
     def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
         chosen, used = self._split_of(manifest), self._used(manifest)

@@ -10,6 +10,7 @@ from drumblender.dsp.a_weighting import a_curve_fir, a_curve_weight, bandpass_we
 from drumblender.dsp.precision import in_full_precision
 from drumblender.features.base import Feature
 
+USUAL_EPSILON = 1e-8
 Weighting = Literal["none", "a", "bandpass"]
 
 
@@ -44,7 +45,7 @@ class FrameLoudness(Feature):
         frame_size: int | None = None,
         window: Literal["hann", "rectangle"] = "hann",
         weighting: Weighting = "none",
-        epsilon: float = 1e-8,
+        epsilon: float = USUAL_EPSILON,
         db: bool = True,
     ) -> None:
         super().__init__()

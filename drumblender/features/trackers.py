@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from drumblender.dsp.kernels.alone import import_alone
+from drumblender.features.crepe_published import PublishedCREPETracker
 from drumblender.features.pitch import import_penn
 from drumblender.features.tracking import HIGHEST_HZ, LOWEST_HZ, Tracker
 
@@ -172,11 +173,13 @@ TRACKERS: dict[str, Callable[..., Tracker]] = {
     "swift-f0": SwiftF0Tracker,
     "pesto": PESTOTracker,
     "crepe": CREPETracker,
+    "crepe-published": PublishedCREPETracker,
     "fcnf0": FCNF0Tracker,
     "pyin": PYINTracker,
     "yin": YINTracker,
 }
 _MODULES = {"swift-f0": "swift_f0", "pesto": "pesto", "crepe": "torchcrepe", "fcnf0": "penn"}
+_MODULES["crepe-published"] = _MODULES["crepe"]
 
 
 def available_trackers() -> list[str]:

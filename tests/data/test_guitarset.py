@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
+from jsonargparse import ArgumentParser
 
 from drumblender.data import GuitarSetDataModule
 from drumblender.data.prepare.storage import StorageError
 from drumblender.features import note_curves
+from drumblender.shipped import shipped_dir
+from drumblender.synths import FilteredNoiseSynth
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +84,45 @@ def test_impossible_settings_are_refused(unchecked):
         GuitarSetDataModule("x", subset="drums")
     with pytest.raises(ValueError, match="'05'"):
         GuitarSetDataModule("x", val_players=["05"])
+
+
+def as_published(tmp_path, record):
+    """What the configuration of the published guitar makes of the record in miniature."""
+    given = yaml.safe_load((shipped_dir("cfg") / "data" / "guitarset_published.yaml").read_text())
+    given["init_args"] |= {
+        "data_dir": str(tmp_path / "prepared"),
+        "raw_dir": str(tmp_path / "raw"),
+        "url": str(record),
+        "num_workers": 0,
+    }
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(GuitarSetDataModule, "data", required=True)
+    return parser.instantiate(parser.parse_object({"data": given})).data
+
+
+def test_the_published_guitar_hears_every_file_once_an_epoch_in_100_frames(tmp_path, record, caplog):
+    data = as_published(tmp_path, record)
+    data.prepare_data(jobs=1)
+    with caplog.at_level("WARNING"):
+        data.setup()
+    assert "04, 05" in caplog.text
+    batches = list(data.train_dataloader())
+    assert len(batches) == 1 and len(set(batches[0]["name"])) == 8  # solos and chords of all four players
+    assert batches[0]["audio"].shape == (8, 16000)
+    assert batches[0]["f0_hz"].shape == batches[0]["loudness_db"].shape == (8, 100)
+    settings = data.settings()
+    assert settings["analysis.loudness"] == "bandpass rectangle 1024 1e-07"
+    assert settings["analysis.tracker"] == "crepe-published" and settings["analysis.hold_below"] == 0
+    assert data.shared_recordings()["train/val"]  # and says so
+    whole = next(iter(data.val_dataloader()))
+    assert whole["f0_hz"].shape == (1, whole["audio"].shape[-1] // 160 + 1)
+
+
+def test_the_last_hop_of_the_published_noise_is_silent(tmp_path, record):
+    data = as_published(tmp_path, record)
+    data.prepare_data(jobs=1)
+    data.setup()
+    curves = next(iter(data.train_dataloader()))["loudness_db"]
+    synth = FilteredNoiseSynth(num_bands=65, pad_last=False)
+    sound = synth({"magnitude": curves[..., None].abs().expand(-1, -1, 65)}, 16000)
+    assert sound[:, -160:].abs().max() == 0 < sound[:, -320:-160].abs().max()

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ import soundfile
 import torch
 
 from drumblender.data import PhraseDataModule
+from drumblender.data.phrase_items import Crops
 from drumblender.data.phrase_split import (
     Note,
     PhraseSplitting,
@@ -15,6 +17,7 @@ from drumblender.data.phrase_split import (
     silent_stretches,
     take_of,
 )
+from drumblender.features import FrameLoudness, NoteCurves
 
 RATE = 16000
 
@@ -140,6 +143,22 @@ def test_a_crop_is_the_same_stretch_of_sound_and_curves(data):
     assert beyond["audio"][10 * 160 :].abs().max() == 0 and (beyond["loudness_db"][12:] == -80).all()
 
 
+def test_crops_as_published_are_one_a_phrase_taken_as_it_comes_without_the_end_frame(data):
+    whole = data._items["test"]
+    crops = whole.cropped(RATE // 2, Crops(per_phrase=1, end_frame=False, skip_silence=False))
+    assert crops.keys == whole.keys and len(whole.cropped(RATE // 2)) == 4 * len(whole)
+    assert crops[0]["audio"].shape == (RATE // 2,) and crops[0]["f0_hz"].shape == (50,)
+    silent = copy.copy(whole)
+    silent.quiet = {key: [(0.0, 1e9)] for key in whole.keys}
+    for settings, draws in ((Crops(skip_silence=False), 1), (Crops(), 8)):
+        torch.manual_seed(0)
+        silent.cropped(RATE // 2, settings)[0]
+        after = torch.rand(())
+        torch.manual_seed(0)
+        torch.randint(151, (draws,))
+        assert after == torch.rand(())
+
+
 def test_measures_pitch_and_level(data):
     item = data._items["val"][0]
     played = slice(30, 90)
@@ -161,3 +180,14 @@ def test_a_broken_file_is_listed_and_preparation_is_done_once(data):
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match=r"crop_s=0\.0001"):
         PhraseDataModule("x", crop_s=0.0001)
+    with pytest.raises(ValueError, match="per_phrase=0"):
+        Crops(per_phrase=0)
+
+
+def test_a_floor_of_loudness_of_its_own_is_a_setting_of_the_folder():
+    usual, published = (
+        PhraseDataModule("x", curves=NoteCurves(loudness=FrameLoudness(epsilon=epsilon)))
+        for epsilon in (1e-8, 1e-7)
+    )
+    assert usual.settings()["analysis.loudness"] == "none hann 256"  # as folders prepared before say it
+    assert published.settings()["analysis.loudness"] == "none hann 256 1e-07"
