@@ -1,10 +1,17 @@
 """The published pitch system as its importer translates it: its numbers, in all eight configurations."""
 
 import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
 
 from drumblender.checkpoints import build
+from drumblender.losses import SpectralTransportLoss, WeightedLoss
+from drumblender.losses.transport import PITCH_RANGE_HZ
 from drumblender.metrics import DecibelDistance, RawPitchAccuracy
+from drumblender.originals.pitch import _loss as loss_of
 from drumblender.originals.pitch import convert
+from drumblender.shipped import shipped_dir
 from drumblender.weights_check import load_weights
 
 ORIGINALS = {"MultiScaleSpectralLoss": "MSSLoss", "SpectralTransportLoss": "Wasserstein1D"}
@@ -41,6 +48,13 @@ def loss_as_saved(loss: dict) -> dict:
     return {"class_path": f"losses.{ORIGINALS.get(name, name)}", "init_args": init}
 
 
+def part(said: dict) -> SpectralTransportLoss | WeightedLoss:
+    """A loss as its configuration says."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments((SpectralTransportLoss, WeightedLoss), "loss", required=True)
+    return parser.instantiate(parser.parse_object({"loss": said})).loss
+
+
 def play(case):
     """The task of a case, its controls and its sound."""
     imported = convert(None, as_saved(case))
@@ -75,6 +89,33 @@ def test_configuration_gives_its_published_numbers(golden, name):
     for theirs, ours in LEAVES.items():
         if f"grad_param_{theirs}" in case:
             case.check(f"grad_param_{theirs}", task.get_parameter(f"voices.tone.controls.{ours}").grad)
+
+
+@pytest.mark.parametrize("name", ["sot_2048", "sot_2048_single_scale", "sot_512", "sot_512_logf"])
+def test_a_published_transport_drops_what_lies_beyond_the_target_as_its_checkpoints_do(name):
+    """The importer's reading of what the runs of this loss say, and the file; `clip` has another gradient."""
+    file = shipped_dir("cfg") / "losses" / f"{name}.yaml"
+    transport = part(yaml.safe_load(file.read_text())).losses["transport"]
+    said = {"p": 2, "square_dist": True, "dont_normalize": True, "limit_quantile_range": True}
+    said["log_scaled_x"] = transport.scale == "log"
+    theirs = loss_of(
+        {"class_path": "losses.Wasserstein1D", "init_args": said},
+        {"type": "stft", "n_fft": 2048 if "2048" in name else 512, "hop_length": 256, "window": "flattop"},
+        16000,
+        PITCH_RANGE_HZ,
+    )
+    generator = torch.Generator().manual_seed(0)
+    target, sound = torch.randn(2, 4, 4096, generator=generator).unbind()
+    grads = []
+    for loss in (transport, part(theirs)):
+        prediction = (2 * sound).requires_grad_()
+        loss(prediction, target).backward()
+        grads.append(prediction.grad)
+    assert torch.equal(*grads)
+    transport.cutoff = "clip"
+    prediction = (2 * sound).requires_grad_()
+    transport(prediction, target).backward()
+    assert (prediction.grad - grads[0]).norm() > 0.02 * grads[0].norm()
 
 
 def test_metrics_of_the_system_are_the_published_ones(golden):
