@@ -1,5 +1,6 @@
 """Timbre transfer: an instrument that is played by the pitch and loudness of another sound."""
 
+import logging
 import math
 
 import torch
@@ -17,6 +18,8 @@ from drumblender.tasks.base import Step, SynthesisTask
 from drumblender.tasks.played import QUANTILES, GuitarVoices
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, HasPhrases, NoteBatch
+
+_log = logging.getLogger(__name__)
 
 _RANGES = ("f0_hz", "loudness_db", "brightness_hz")  # of the instrument, kept
 _SAW_HARMONICS = 100
@@ -72,12 +75,19 @@ class GuitarTask(GuitarVoices, SynthesisTask):
         self.supervised_steps, self.warmup_samples = supervised_steps, warmup_samples
 
     def setup(self, stage: str) -> None:
-        """Tell tables what the training phrases sound like, and keep the instrument's range."""
+        """Tell tables what the training phrases sound like, and keep the instrument's range.
+
+        Each training learns its own, also one that began with the weights of another instrument; where it
+        goes on with a stopped one, what that had learned is restored after this.
+        """
         super().setup(stage)
         data = self.data_module
-        if stage != "fit" or self.range_f0_hz.any() or not isinstance(data, HasPhrases):
+        if stage != "fit" or not isinstance(data, HasPhrases):
             return
+        known = self.range_f0_hz.any()
         self.learn_from(data.training_phrases())
+        if known:
+            _log.info("Tables and range are learned anew: they are those of the training phrases.")
 
     def learn_from(self, phrases: list[dict[str, Tensor]]) -> None:
         """Fill the tables from whole phrases, and the range from those of several notes, where there are any.

@@ -1,5 +1,7 @@
+import lightning as L
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
 from drumblender.encoders import ControlGRU
@@ -47,6 +49,48 @@ def test_the_table_says_what_was_measured_before_a_step_is_trained():
     made.learn_from([phrase()])
     assert made.player.error_db(batch()) < 2.0  # the total is scaled to the loudness
     assert made.range_f0_hz[50] == 220.0 and made.range_loudness_db[0] < made.range_loudness_db[100]
+
+
+class Phrases(L.LightningDataModule):
+    """One phrase at a pitch of one's choice."""
+
+    def __init__(self, f0_hz):
+        super().__init__()
+        self.phrase = phrase() | {"f0_hz": torch.full((101,), f0_hz)}
+
+    def training_phrases(self):
+        return [self.phrase]
+
+    def train_dataloader(self):
+        return DataLoader([self.phrase])
+
+
+def fitted(made, f0_hz, tmp_path, ckpt_path=None, max_epochs=1):
+    made.configure_optimizers = lambda: torch.optim.Adam(made.parameters())
+    trainer = L.Trainer(
+        default_root_dir=tmp_path,
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(made, datamodule=Phrases(f0_hz), ckpt_path=ckpt_path)
+    trainer.save_checkpoint(tmp_path / "made.ckpt")
+    return made
+
+
+def test_a_training_learns_its_own_instrument_and_a_resumed_one_keeps_it(tmp_path, caplog):
+    made, fresh = fitted(task(), 110.0, tmp_path), task()
+    assert (made.range_f0_hz == 110).all()
+    with caplog.at_level("INFO", "drumblender"):
+        fitted(resumed := task(), 660.0, tmp_path, tmp_path / "made.ckpt", max_epochs=2)
+    assert (resumed.range_f0_hz == 110).all() and "anew" not in caplog.text
+    fresh.learn_from(Phrases(660.0).training_phrases())
+    with caplog.at_level("INFO", "drumblender"):
+        fitted(made, 660.0, tmp_path)  # as with --init-from: the weights of another training
+    assert (made.range_f0_hz == 660).all() and "learned anew" in caplog.text
+    assert torch.equal(made.player.base.values, fresh.player.base.values)
 
 
 def test_first_steps_learn_levels_and_later_ones_the_sound():
