@@ -104,7 +104,8 @@ class MultiResolutionSTFTLoss(nn.Module):
 
     def _at(self, index: int, prediction: Audio, target: Audio) -> Tensor:
         n_fft, hop_length, _ = self.resolutions[index]
-        bins = (1 + prediction.shape[-1] // hop_length) * (n_fft // 2 + 1)
+        frames = 1 + (prediction.shape[-1] - n_fft % 2) // hop_length  # half the FFT is added on either side
+        bins = frames * (n_fft // 2 + 1)
         squares, rest, energy = in_blocks(
             partial(self._sums, index),
             prediction,

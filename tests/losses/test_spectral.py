@@ -186,3 +186,12 @@ def test_sounds_of_different_length_are_refused(unchecked):
         MultiResolutionSTFTLoss(**SMALL)(torch.zeros(1, 1600), torch.zeros(1, 1500))
     with pytest.raises(ValueError, match="2 samples"):
         FirstOrderDifferenceLoss()(torch.zeros(1, 1), torch.zeros(1, 1))
+
+
+@pytest.mark.parametrize("samples", [1200, 1201])
+def test_odd_ffts_count_the_frames_that_there_are(samples, generator):
+    auraloss = reference("auraloss")
+    x, y = torch.randn(2, 1, samples, generator=generator)
+    sizes = [1023], [120], [600]
+    expected = auraloss.freq.MultiResolutionSTFTLoss(*sizes, w_sc=0)(x[None], y[None])
+    assert MultiResolutionSTFTLoss(*sizes, w_sc=0)(x, y).item() == pytest.approx(expected.item(), rel=1e-5)
