@@ -59,7 +59,7 @@ class TemporalCentroid(Feature):
 
 
 class NormSum(Feature):
-    """The mean over time after division by the largest size: 0 for silence.
+    """The mean over time after division by the largest size: 0 for silence, whose slope is finite.
 
     Args:
         per_example: Divide each row by its own largest size. Without it, as published, all rows are divided
@@ -77,7 +77,8 @@ class NormSum(Feature):
     def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "..."]:
         size = audio.abs()
         largest = size.amax(dim=-1, keepdim=True) if self.per_example else size.amax()
-        return torch.nan_to_num(audio / largest, nan=0.0).sum(dim=-1) / audio.shape[-1]
+        audible = largest >= torch.finfo(audio.dtype).tiny  # silence by its 0 would have no slope but NaN
+        return (audio / torch.where(audible, largest, 1.0)).sum(dim=-1) / audio.shape[-1]
 
 
 class AmpEnvSum(Feature):
