@@ -47,11 +47,18 @@ def band_weights(
     So a band's level is that of its mean power, and white noise has the same in all. The tensor is shared: do
     not write to it.
 
+    Raises:
+        ValueError: ``high_hz`` above Nyquist, or what :func:`band_centers_hz` refuses.
+
     Examples:
         >>> weights = band_weights(1024, 16000, num_bands=8, low_hz=50, high_hz=7000)
         >>> weights.shape, torch.allclose(weights.sum(dim=0), torch.ones(8))
         (torch.Size([513, 8]), True)
     """
+    if high_hz > sample_rate / 2:
+        raise ValueError(
+            f"No band lies above Nyquist, {sample_rate / 2:g} Hz: give a lower {high_hz=} or a higher sample rate."
+        )
     centers_hz = band_centers_hz(num_bands, low_hz, high_hz, scale)
     bin_hz = sample_rate / n_fft
     freq_hz = torch.arange(n_fft // 2 + 1, dtype=torch.float64)[:, None] * bin_hz
@@ -98,7 +105,7 @@ def band_powers(
     Frames are centred on ``t * hop_length``, under a periodic Hann window, between silence. Differentiable.
 
     Raises:
-        ValueError: Sizes that :func:`~drumblender.dsp.spectra.stft` or :func:`band_centers_hz` refuse.
+        ValueError: Sizes that :func:`~drumblender.dsp.spectra.stft` or :func:`band_weights` refuse.
 
     Examples:
         >>> noise = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))

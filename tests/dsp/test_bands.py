@@ -61,3 +61,9 @@ def test_an_export_leaves_nothing_behind():
 
     torch.export.export(Blends(), (torch.ones(33),))  # makes the table that the next call finds
     assert type(Blends()(torch.ones(33))) is torch.Tensor
+
+
+def test_bands_above_nyquist_are_refused():
+    with pytest.raises(ValueError, match="Nyquist, 8000 Hz.*high_hz=12000"):
+        band_weights(512, 16000, 64, 100.0, 12000.0)
+    assert band_weights(511, 16000, 8, 100.0, 8000.0).isfinite().all()
