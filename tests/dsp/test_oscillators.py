@@ -261,3 +261,9 @@ def test_a_sine_keeps_its_phase():
     exact = torch.sin(2 * math.pi * (torch.arange(480000) * 440 % 48000).double() / 48000)
     assert (audio[1].double() - exact).abs().max() < 1e-6
     assert audio[:, 0].abs().max() == 0
+
+
+def test_the_phase_does_not_drift_where_no_kernel_serves():
+    freq_rad, amp = torch.full((1, 1, 10), 0.1234), torch.ones(1, 1, 10, dtype=torch.float64)  # in two types
+    exact = modal_bank(freq_rad.double(), amp, num_samples=96000)
+    assert torch.allclose(modal_bank(freq_rad, amp, num_samples=96000), exact, atol=1e-9)
