@@ -108,7 +108,7 @@ class ModeFrequencyError(_ModeMetric):
     def _error(self, prediction: Tensor, target: Tensor) -> Float[Tensor, ""]:
         modes = self._target_modes(target)
         if not len(modes.bin):
-            return torch.tensor(0.0)
+            return target.new_zeros(())
         cents = _cents(self._nearest(prediction, modes), modes.bin).abs()
         return cents.nan_to_num(self.reach_cents).mean()
 
@@ -148,12 +148,12 @@ class ModeDecayError(_ModeMetric):
     def _error(self, prediction: Tensor, target: Tensor) -> Float[Tensor, ""]:
         modes = self._target_modes(target)
         if not len(modes.bin):
-            return torch.tensor(0.0)
+            return target.new_zeros(())
         found = self._nearest(prediction, modes)
         found = torch.where(found.isnan(), modes.bin, found)
         pairs = zip(found.tolist(), modes.bin.tolist(), strict=True)
         octaves = [self._octaves(self._t60_s(prediction, a), self._t60_s(target, b)) for a, b in pairs]
-        return torch.tensor(octaves).mean()
+        return target.new_tensor(octaves).mean()
 
     def _octaves(self, prediction_s: float, target_s: float) -> float:
         if min(prediction_s, target_s) <= 0:
@@ -173,7 +173,7 @@ class ModeDecayError(_ModeMetric):
         fall = level_db[first : max(last, first + 2)]
         if len(fall) < 2:
             return 0.0
-        frame = torch.arange(len(fall), dtype=torch.float64)
+        frame = torch.arange(len(fall), dtype=torch.float64, device=fall.device)
         frame = frame - frame.mean()
         slope = float((frame * fall).sum() / frame.square().sum())  # dB a frame
         if slope >= 0:

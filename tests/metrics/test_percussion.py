@@ -122,3 +122,10 @@ def test_the_mean_is_over_all_items():
 def test_refuses_settings_without_sense(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("name", ["freq", "decay"])
+def test_a_target_without_modes_gives_its_zero_where_the_sounds_are(name):
+    sounds = torch.cat([bell(), torch.zeros(1, RATE)]).double()  # which torch itself transforms
+    with torch.device("meta"):  # where all would lie that is not made beside the sounds
+        assert METRICS[name].per_item(sounds, sounds).tolist() == [0, 0]
