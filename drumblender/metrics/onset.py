@@ -77,5 +77,9 @@ class OnsetTimeError(ItemMetric):
 
 def _flux(audio: Audio, n_fft: int, hop_length: int, axis: str) -> Float[Tensor, "batch frames"]:
     spectrum = magnitude(stft(audio, n_fft, hop_length, pad_mode="constant"))
+    if axis == "time" and spectrum.shape[1] < 2:
+        raise ValueError(
+            f"{audio.shape[-1]} samples are one frame, and a rise takes two: give at least {hop_length=}."
+        )
     rise = spectrum.diff(dim=2 if axis == "frequency" else 1).clamp(min=0)
     return rise.square().sum(dim=2)

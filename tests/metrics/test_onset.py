@@ -64,3 +64,12 @@ def test_onset_time_error_does_not_hear_the_level(generator):
 def test_wrong_settings_are_refused(unchecked, build):
     with pytest.raises(ValueError, match="space|=0"):
         build()
+
+
+@pytest.mark.parametrize(
+    "metric", [OnsetTimeError(RATE, hop_length=32), SpectralFluxOnsetError(64, 32, axis="time")]
+)
+def test_a_sound_of_one_frame_is_refused(metric):
+    with pytest.raises(ValueError, match="31 samples.*hop_length=32"):
+        metric.per_item(torch.ones(1, 31), torch.ones(1, 31))
+    assert metric.per_item(torch.ones(1, 32), torch.ones(1, 32)).isfinite().all()
