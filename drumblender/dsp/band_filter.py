@@ -65,7 +65,9 @@ def filter_bands(
         from drumblender.dsp.kernels.band_filter import fused_filter_bands  # numba imports slowly
 
         return fused_filter_bands(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
-    return filter_bands_plain(audio, gain_db, bin_blends(*bands), n_fft, hop_length)
+    left, blend = bin_blends(*bands)
+    blends = placed(left, gain_db, torch.int64), placed(blend, gain_db)
+    return filter_bands_plain(audio, gain_db, blends, n_fft, hop_length)
 
 
 def filter_bands_plain(
@@ -76,7 +78,7 @@ def filter_bands_plain(
     hop_length: int,
 ) -> Audio:
     """What :func:`filter_bands` computes, as torch writes it down: any device, any precision."""
-    left, blend = placed(blends[0], gain_db, torch.int64), placed(blends[1], gain_db)
+    left, blend = blends[0].to(gain_db.device), blends[1].to(gain_db)
     level_db = torch.lerp(gain_db[..., left], gain_db[..., left + 1], blend)
     gain, num_samples = torch.exp(level_db * (math.log(10) / 20)), int(audio.shape[-1])
     if torch.onnx.is_in_onnx_export():  # which has no complex numbers

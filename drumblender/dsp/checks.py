@@ -1,4 +1,4 @@
-"""Checks of sounds that are given: to losses and metrics, and by hand."""
+"""Checks of sounds that ops, losses and metrics share, and of what is given by hand."""
 
 import numpy as np
 import torch
@@ -40,6 +40,21 @@ def one_sound(audio: Tensor | np.ndarray, what: str = "The sound") -> Float[Tens
     if not sound.isfinite().all():
         raise ValueError(f"{what} has samples that are not finite.")
     return sound
+
+
+def check_some(audio: Float[Tensor, "*batch samples"]) -> None:
+    """Make sure that there is a sound and a sample in it, which an FFT needs; raises ValueError.
+
+    Examples:
+        >>> import torch
+        >>> check_some(torch.zeros(0, 100))
+        Traceback (most recent call last):
+            ...
+        ValueError: Got 0 sounds of 100 samples: give at least one of each.
+    """
+    if 0 in audio.shape:
+        count = audio.shape[:-1].numel()
+        raise ValueError(f"Got {count} sounds of {audio.shape[-1]} samples: give at least one of each.")
 
 
 def check_sounds(prediction: Audio, target: Audio) -> None:

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_some
 from drumblender.dsp.kernels import served
 from drumblender.dsp.moments import analysis_window
 from drumblender.dsp.precision import in_full_precision, widen
@@ -18,12 +19,16 @@ def amplitude_envelope(audio: Float[Tensor, "... samples"], window: int) -> Floa
         audio: Silence is assumed before and after.
         window: Length of the window in samples; of an even one, the longer half reaches forward.
 
+    Raises:
+        ValueError: A window below 1, or no sounds or samples.
+
     Examples:
         >>> amplitude_envelope(torch.tensor([0.0, 0.0, 0.0, 2.0, 0.0, 0.0]), window=4).round(decimals=3).abs()
         tensor([0., 2., 4., 2., 0., 0.])
     """
     if window < 1:
         raise ValueError(f"A window takes at least 1 sample, got {window=}.")
+    check_some(audio)
     size = audio.shape[-1]
     wide = widen(audio)
     # A correlation is a convolution with the window turned round; an FFT of this length does not wrap.

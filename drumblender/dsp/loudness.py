@@ -136,6 +136,7 @@ def k_weighted_power(
         from drumblender.dsp.kernels.loudness import KPower  # numba is slow to import
 
         return KPower.apply(audio, b, a, frame_size, hop_length, 1.0 if clamp else math.inf)
+    b, a = placed(b, audio), placed(a, audio)
     return k_weighted_power_plain(audio, b, a, frame_size, hop_length, clamp=clamp, filter=biquad)
 
 
@@ -152,6 +153,6 @@ def k_weighted_power_plain(
     """What :func:`k_weighted_power` computes: any device, any precision."""
     frames = frames_of(audio, frame_size, hop_length)
     weighted = frames.flatten(0, 1)
-    for stage_b, stage_a in zip(placed(b, audio), placed(a, audio), strict=True):
+    for stage_b, stage_a in zip(b.to(audio), a.to(audio), strict=True):
         weighted = filter(weighted, stage_b[None], stage_a[None], clamp=clamp)
     return weighted.square().mean(dim=-1).view(frames.shape[:2])

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.checks import check_some
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.tables import placed, table
@@ -63,12 +64,16 @@ def frame_magnitudes(
         frame_size: Samples in a frame.
         hop_length: Samples from a frame to the next.
 
+    Raises:
+        ValueError: A size below 1, no sounds, or none with a whole frame.
+
     Examples:
         >>> sound = torch.randn(2, 1000)
         >>> hann, none = frame_magnitudes(sound, ("hann", "none"), frame_size=256, hop_length=128)
         >>> hann.shape
         torch.Size([2, 6, 129])
     """
+    check_some(audio)
     check_whole_frames(audio.shape[-1], frame_size, hop_length)
     shapes = [placed(analysis_window(name, frame_size, audio.dtype), audio) for name in windows]
     spectra = []

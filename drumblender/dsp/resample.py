@@ -231,6 +231,7 @@ def _resample(x: Tensor, settings: Settings, num_samples: int | None, dtype: tor
         rows = Resample.apply(x.reshape(-1, x.shape[-1]), _change(settings, count), back, count, dtype)
         return rows.view(*x.shape[:-1], count)
     sinc = windowed_sinc(*settings)
+    sinc = sinc._replace(rows=placed(sinc.rows, x), starts=placed(sinc.starts, x, torch.int64))
     phases, taps = sinc.rows.shape
     if phases * (taps + sinc.step) <= _MOST_WEIGHTS:
         return resample_plain(x, sinc)[..., :count].to(dtype)
@@ -244,8 +245,7 @@ def resample_plain(x: Float[Tensor, "*batch samples"], sinc: Sinc) -> Float[Tens
         >>> resample_plain(torch.randn(441), windowed_sinc(441, 480, width=6, rolloff=0.99)).shape[0] >= 480
         True
     """
-    rows, starts = placed(sinc.rows, x), placed(sinc.starts, x, sinc.starts.dtype)
-    kernel = dense_sinc(sinc._replace(rows=rows, starts=starts))
+    kernel = dense_sinc(sinc._replace(rows=sinc.rows.to(x), starts=sinc.starts.to(x.device)))
     padded = torch.nn.functional.pad(x, (sinc.reach, len(kernel) - sinc.reach))
     return (frames_of(padded, len(kernel), sinc.step) @ kernel).flatten(-2)
 
@@ -253,14 +253,13 @@ def resample_plain(x: Float[Tensor, "*batch samples"], sinc: Sinc) -> Float[Tens
 def _resample_gathered(x: Tensor, sinc: Sinc, count: int) -> Tensor:
     """The same sum where the matrix would take gigabytes: the inputs of each output, in blocks."""
     phases, taps = sinc.rows.shape
-    rows, starts = placed(sinc.rows, x), placed(sinc.starts, x, sinc.starts.dtype)
     padded = torch.nn.functional.pad(x, (sinc.reach, taps + sinc.step * -(-count // phases)))
     blocks = []
     for place in torch.arange(count, device=x.device).split(max(_MOST_WEIGHTS // taps, 1)):
         phase = place % phases
-        first = place // phases * sinc.step + starts[phase]
+        first = place // phases * sinc.step + sinc.starts[phase]
         heard = padded[..., first[:, None] + torch.arange(taps, device=x.device)]
-        blocks.append((heard * rows[phase]).sum(dim=-1))
+        blocks.append((heard * sinc.rows[phase]).sum(dim=-1))
     return torch.cat(blocks, dim=-1)
 
 

@@ -1,6 +1,5 @@
 """Magnitudes of frames that start on the first sample, as the pitch losses cut them."""
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -8,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from drumblender.dsp.checks import check_some
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import placed
+from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
 Frames = Literal["full", "padded"]
@@ -38,7 +38,7 @@ def short_time_magnitudes(
         frames: Which frames to cut; see :data:`Frames`.
 
     Raises:
-        ValueError: A size below 1, an unknown ``frames``, no samples, or no full frame in the sound.
+        ValueError: A size below 1, an unknown ``frames``, no sounds or samples, or no full frame in the sound.
 
     Examples:
         >>> short_time_magnitudes(torch.randn(1, 4096), 1024, 256, torch.hann_window(1024)).shape
@@ -47,8 +47,9 @@ def short_time_magnitudes(
         torch.Size([1, 16, 513])
     """
     num_samples = audio.shape[-1]
-    if min(n_fft, hop_length, num_samples) < 1:
-        raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=} and {num_samples} samples.")
+    if min(n_fft, hop_length) < 1:
+        raise ValueError(f"Sizes start at 1, got {n_fft=}, {hop_length=}.")
+    check_some(audio)
     if frames == "padded":
         last_start = hop_length * ((num_samples - 1) // hop_length)
         audio = F.pad(audio, (0, max(0, last_start + n_fft - num_samples)))
@@ -58,13 +59,13 @@ def short_time_magnitudes(
         raise ValueError(
             f"{num_samples} samples hold no full frame of {n_fft}: take a smaller n_fft or frames='padded'."
         )
-    spectra = torch.fft.rfft(audio.unfold(-1, n_fft, hop_length) * placed(window, audio))
+    spectra = torch.fft.rfft(audio.unfold(-1, n_fft, hop_length) * window.to(audio))
     if frames == "padded":
         spectra = spectra[:, : last_start // hop_length + 1]
     return spectra.abs() / n_fft**0.5
 
 
-@lru_cache(maxsize=32)
+@table
 def named_window(name: str, length: int) -> Float[Tensor, "length"]:
     """The periodic window of a name that ``scipy.signal.get_window`` knows, float64; do not write to it.
 

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from drumblender.dsp.checks import check_some
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.tables import placed, table
@@ -23,7 +24,7 @@ def hann_window(length: int) -> Float[Tensor, "length"]:
         >>> hann_window(4).round(decimals=3).abs()
         tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    return torch.hann_window(length)
+    return torch.hann_window(length, dtype=torch.float32)
 
 
 @in_full_precision
@@ -48,14 +49,14 @@ def stft(
         pad_mode: What is assumed before and after the audio: its mirror image, or silence.
 
     Raises:
-        ValueError: A size below 1, a window longer than the FFT, or audio too short to mirror.
+        ValueError: A size below 1, a window longer than the FFT, no sounds, or audio too short to mirror.
 
     Examples:
         >>> stft(torch.randn(2, 16000), n_fft=1024, hop_length=256).shape
         torch.Size([2, 63, 513])
     """
     check_frames(audio, n_fft, hop_length, None if window is None else window.numel(), pad_mode)
-    window = placed(hann_window(n_fft) if window is None else window, audio)
+    window = placed(hann_window(n_fft), audio) if window is None else window.to(audio)
     if audio.dtype != torch.float32 or window.requires_grad or not served(audio):
         return stft_plain(audio, n_fft, hop_length, window, pad_mode)
     from drumblender.dsp.kernels.spectra import Stft  # numba imports slowly
@@ -114,9 +115,8 @@ def check_frames(
         raise ValueError(f"A window of {window_length} samples does not fit in {n_fft=}.")
     if pad_mode not in ("reflect", "constant"):
         raise ValueError(f"pad_mode is 'reflect' or 'constant', got {pad_mode!r}.")
+    check_some(audio)
     num_samples = audio.shape[-1]
-    if num_samples < 1:
-        raise ValueError("The audio has 0 samples.")
     if pad_mode == "reflect" and num_samples <= n_fft // 2:
         raise ValueError(
             f"{num_samples} samples are too few to mirror for {n_fft=}: give more than {n_fft // 2}, "

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.spectra import hann_window, power, stft
+from drumblender.dsp.spectra import power, stft
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.note_position import note_position
 from drumblender.features.trackers import TRACKERS, tracker
@@ -86,7 +86,7 @@ class NoteCurves(nn.Module):
 def brightness_hz(audio: Audio, sample_rate: int, hop_length: int) -> Float[Tensor, "batch frames"]:
     """Centroid of the power spectrum of 64 ms around every hop; half of Nyquist in silence."""
     n_fft = brightness_points(sample_rate)
-    spectra = power(stft(audio, n_fft, hop_length, hann_window(n_fft), pad_mode="constant"))
+    spectra = power(stft(audio, n_fft, hop_length, pad_mode="constant"))
     return centroid_hz(spectra, sample_rate)
 
 

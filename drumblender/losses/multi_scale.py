@@ -12,6 +12,7 @@ from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.short_time import Frames, short_time_magnitudes
 from drumblender.dsp.spectra import hann_window
+from drumblender.dsp.tables import placed
 from drumblender.losses.in_blocks import in_blocks
 from drumblender.types import Audio
 
@@ -76,7 +77,8 @@ class MultiScaleSpectralLoss(nn.Module):
 
     def _distances(self, prediction: Audio, target: Audio, size: int) -> tuple[Float[Tensor, "batch"]]:
         both = torch.cat([prediction, target])
-        magnitudes = short_time_magnitudes(both, size, size // 4, hann_window(size), self.frames)
+        window = placed(hann_window(size), both)
+        magnitudes = short_time_magnitudes(both, size, size // 4, window, self.frames)
         total = magnitudes.new_zeros(())
         if self.mag_weight:
             total = total + self.mag_weight * self._means(magnitudes)

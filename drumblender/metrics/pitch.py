@@ -13,6 +13,7 @@ from torch import Tensor
 from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.short_time import short_time_magnitudes
 from drumblender.dsp.spectra import hann_window
+from drumblender.dsp.tables import placed
 from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
 
@@ -139,7 +140,7 @@ class DecibelDistance(ItemMetric):
         levels = []
         for audio in (prediction, target):
             magnitudes = short_time_magnitudes(
-                audio, self.n_fft, self.n_fft // 4, hann_window(self.n_fft), "padded"
+                audio, self.n_fft, self.n_fft // 4, placed(hann_window(self.n_fft), audio), "padded"
             )
             levels.append(10 * magnitudes.square().clamp(min=1e-5).log10())
         distance = (levels[0] - levels[1]).square().mean(dim=(1, 2))

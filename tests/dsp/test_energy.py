@@ -37,3 +37,8 @@ def test_a_click_at_the_start_is_at_time_0_through_the_shortest_window():
     audio = torch.zeros(1, 100)
     audio[0, 0] = 1
     assert temporal_centroid_ms(audio, sample_rate=1000, window=3) >= 0
+
+
+def test_no_sounds_are_refused(unchecked):
+    with pytest.raises(ValueError, match="0 sounds of 600 samples"):
+        amplitude_envelope(torch.zeros(0, 600), 64)

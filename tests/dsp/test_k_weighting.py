@@ -44,3 +44,11 @@ def test_gradients_match_finite_differences(generator):
 def test_a_rate_too_low_for_the_shelf_is_refused():
     with pytest.raises(ValueError, match="3000 Hz, got 2000"):
         k_weighting_coefficients(2000)
+
+
+def test_coefficients_that_change_are_heard_anew(generator):
+    audio = torch.randn(1, 800, generator=generator).double()
+    b, a = (part.clone() for part in k_weighting_coefficients(16000))
+    before = k_weighted_power_plain(audio, b, a, 400, 200, clamp=False)
+    b[0].mul_(2)
+    assert torch.allclose(k_weighted_power_plain(audio, b, a, 400, 200, clamp=False), 4 * before)

@@ -90,3 +90,8 @@ def test_a_sound_shorter_than_a_frame_is_refused():
         frame_magnitudes(torch.zeros(1, 100), ("hann",), frame_size=256, hop_length=128)
     with pytest.raises(ValueError, match="hamming"):
         analysis_window("hamming", 5)
+
+
+def test_no_sounds_are_refused(unchecked):
+    with pytest.raises(ValueError, match="0 sounds of 600 samples"):
+        frame_magnitudes(torch.zeros(0, 600), ("hann",), frame_size=256, hop_length=64)

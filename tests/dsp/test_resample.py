@@ -143,3 +143,11 @@ def test_what_is_cut_short_is_the_start(generator):
     x = torch.randn(1, 20_000, generator=generator)
     whole = kaiser_resample(x, 16000, 41000)
     assert torch.equal(kaiser_resample(x, 16000, 41000, num_samples=40_003), whole[:, :40_003])
+
+
+def test_weights_that_change_are_heard_anew(generator):
+    x, sinc = torch.randn(300, generator=generator), windowed_sinc(2, 3, width=6, rolloff=0.99)
+    sinc = sinc._replace(rows=sinc.rows.clone())
+    before = resample_plain(x, sinc)
+    sinc.rows.mul_(2)
+    assert torch.equal(resample_plain(x, sinc), 2 * before)

@@ -75,3 +75,24 @@ def test_the_magnitude_of_silence_has_gradient_zero():
 def test_sizes_that_do_not_fit_are_refused(samples, n_fft, hop, window, message):
     with pytest.raises(ValueError, match=message):
         stft(torch.zeros(1, samples), n_fft, hop, window)
+
+
+def test_no_sounds_are_refused(unchecked):
+    with pytest.raises(ValueError, match="0 sounds of 1000 samples"):
+        stft(torch.zeros(0, 1000), 256, 64)
+
+
+def test_a_window_that_changes_is_heard_anew(generator):
+    audio, window = torch.randn(1, 256, generator=generator), torch.hann_window(64, dtype=torch.float64)
+    before = stft(audio, 64, 16, window)
+    window.mul_(2)
+    assert torch.equal(stft(audio, 64, 16, window), 2 * before)
+
+
+def test_the_window_is_float32_whatever_torch_takes_by_default():
+    torch.set_default_dtype(torch.float64)
+    try:
+        window = hann_window(331)  # of a length that nothing else asked for
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert window.dtype == torch.float32

@@ -212,3 +212,9 @@ def test_the_compiled_constraint_equals_the_formula(low, high, generator):
     assert torch.allclose(constrain_loop_coefficients(raw, gain, low, high), expected, atol=1e-14)
     leaves = [raw.requires_grad_(), gain.requires_grad_()]
     assert torch.autograd.gradcheck(lambda r, g: constrain_loop_coefficients(r, g, low, high), leaves)
+
+
+def test_coefficients_of_no_sounds_are_none_and_so_are_their_slopes():
+    raw, raw_gain = torch.zeros(0, 5, 3, requires_grad=True), torch.zeros(0, 5, 1, requires_grad=True)
+    constrain_loop_coefficients(raw, raw_gain).sum().backward()
+    assert raw.grad.shape == raw.shape and raw_gain.grad.shape == raw_gain.shape

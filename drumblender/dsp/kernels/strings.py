@@ -53,7 +53,7 @@ class Squash(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         (squashed,) = ctx.saved_tensors
-        rows = plain_array(grad).reshape(len(squashed), -1)
+        rows = plain_array(grad).reshape(len(squashed), squashed.shape[1] - 1)
         grad_raw, grad_gain = squashed.new_empty(rows.shape), squashed.new_empty(len(rows))
         arrays = rows, squashed.numpy(), *ctx.limits, grad_raw.numpy(), grad_gain.numpy()
         parallel_for(lambda start, stop: squash_backward(*arrays, start, stop), len(rows))
