@@ -57,7 +57,7 @@ def band_weights(
     """
     if high_hz > sample_rate / 2:
         raise ValueError(
-            f"No band lies above Nyquist, {sample_rate / 2:g} Hz: give a lower {high_hz=} or a higher sample rate."
+            f"No band lies above Nyquist, {sample_rate / 2:g} Hz: give a lower {high_hz=} or a higher rate."
         )
     centers_hz = band_centers_hz(num_bands, low_hz, high_hz, scale)
     bin_hz = sample_rate / n_fft

@@ -65,7 +65,7 @@ def mel_cepstrum(
 
 @table
 def mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Float[Tensor, "bins mels"]:
-    """Weights of HTK mel triangles without normalisation; the tensor is shared, do not write to it.
+    """Weights of HTK mel triangles without normalisation, float32; the tensor is shared, do not write to it.
 
     Examples:
         >>> mel_bands(513, low_hz=0.0, num_mels=40, sample_rate=16000).shape
@@ -77,11 +77,11 @@ def mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Floa
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-        return melscale_fbanks(bins, low_hz, sample_rate / 2, num_mels, sample_rate)
+        return melscale_fbanks(bins, low_hz, sample_rate / 2, num_mels, sample_rate).float()
 
 
 @table
 def _cosines(num_coefficients: int, num_mels: int) -> Float[Tensor, "mels coefficients"]:
     from torchaudio.functional import create_dct
 
-    return create_dct(num_coefficients, num_mels, norm="ortho")
+    return create_dct(num_coefficients, num_mels, norm="ortho").float()

@@ -233,13 +233,17 @@ def _alike(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _by_nnaudio(audio: Audio, settings: CQTSettings) -> Complex[Tensor, "batch bins frames"]:
-    transform = _nnaudio(settings).to(audio)
+    transform = _nnaudio(settings, audio.dtype, str(audio.device))
     scale = {"amplitude": "wrap", "sqrt_length": "librosa", "kernel": "convolutional"}[settings.scale]
     return torch.view_as_complex(transform(audio, normalization_type=scale).contiguous())
 
 
 @lru_cache(maxsize=4)
-def _nnaudio(settings: CQTSettings) -> torch.nn.Module:
+def _nnaudio(settings: CQTSettings, dtype: torch.dtype, device: str) -> torch.nn.Module:
+    return aside(lambda: _make_nnaudio(settings).to(device=device, dtype=dtype))
+
+
+def _make_nnaudio(settings: CQTSettings) -> torch.nn.Module:
     try:
         from nnAudio.features.cqt import CQT
     except ModuleNotFoundError as error:

@@ -97,10 +97,10 @@ def _convolved(
 def _cosines(bands: int) -> Float[Tensor, "bands length"]:
     """The real inverse FFT of real spectra as a matrix, in float64."""
     length = 2 * (bands - 1)
-    turns = torch.outer(torch.arange(bands), torch.arange(length)) % length / length
+    turns = torch.outer(torch.arange(bands), torch.arange(length)) % length
     weights = torch.full((bands, 1), 2.0 / length, dtype=torch.float64)
     weights[[0, -1]] /= 2
-    return weights * torch.cos(2 * torch.pi * turns.double())
+    return weights * torch.cos(2 * torch.pi * turns.double() / length)
 
 
 def overlap_add(

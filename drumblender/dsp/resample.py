@@ -164,7 +164,7 @@ def windowed_sinc(
 
 def _share(index: Tensor, whole: int, *, exact: bool) -> Tensor:
     """``index / whole``; not exact, it is rounded to float32 as torchaudio does it for recordings."""
-    return index.double() / whole if exact else (index / whole).double()
+    return index.double() / whole if exact else (index.float() / whole).double()
 
 
 def _window(place: Float[Tensor, "phases taps"], beta: float | None) -> Float[Tensor, "phases taps"]:

@@ -38,7 +38,7 @@ def short_time_magnitudes(
         frames: Which frames to cut; see :data:`Frames`.
 
     Raises:
-        ValueError: A size below 1, an unknown ``frames``, no sounds or samples, or no full frame in the sound.
+        ValueError: A size below 1, an unknown ``frames``, no sounds, or no full frame in a sound.
 
     Examples:
         >>> short_time_magnitudes(torch.randn(1, 4096), 1024, 256, torch.hann_window(1024)).shape

@@ -66,8 +66,8 @@ _COPIES = WeakIdKeyDictionary()  # of each table, by device and type
 def placed(kept: Tensor, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """``kept.to(like)``, copied once for each device and type while the table lives; do not write to it.
 
-    A copy at every call makes a GPU wait for its host. For tensors of a :func:`table` alone, which stay: what a
-    caller gives may change between two calls, and takes ``.to``.
+    A copy at every call makes a GPU wait for its host. For tensors of a :func:`table` alone, which stay: what
+    a caller gives may change between two calls, and takes ``.to``.
 
     Args:
         kept: What a table holds.

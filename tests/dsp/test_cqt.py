@@ -165,3 +165,12 @@ def test_an_export_leaves_nothing_behind(generator):
 
     torch.export.export(Heard(), (audio,))  # makes the kernels that the next call finds
     assert type(Heard()(audio)) is torch.Tensor
+
+
+def test_the_transform_of_nnaudio_serves_a_training_after_a_test(generator):
+    s, audio = settings(n_bins=12, fmin_hz=500.0), noise(generator, 1, 4000)
+    with torch.inference_mode():
+        first = cqt(audio, s, backend="nnaudio")
+    again = cqt(audio.requires_grad_(), s, backend="nnaudio")
+    again.abs().sum().backward()
+    assert torch.equal(first, again) and audio.grad.isfinite().all()
