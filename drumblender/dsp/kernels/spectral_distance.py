@@ -9,12 +9,7 @@ from torch.autograd.function import once_differentiable
 from drumblender.dsp.kernels import spectral_distance_cpu
 from drumblender.dsp.kernels.spectra import padded_rows, spectra_of_frames
 from drumblender.dsp.kernels.threads import parallel_for
-
-
-def matching_gain(cross: Tensor, energy: Tensor) -> Tensor:
-    """Least-squares gain; 1 where it would be 0 or undefined, so that logarithms stay finite."""
-    matchable = (cross > 0) & (energy > 0)
-    return torch.where(matchable, cross, 1.0) / torch.where(matchable, energy, 1.0)
+from drumblender.dsp.spectral_distance import matching_gain
 
 
 class SpectralSums(torch.autograd.Function):
