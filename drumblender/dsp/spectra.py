@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from drumblender.dsp.checks import check_some
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
@@ -94,7 +95,7 @@ def magnitude(spectrum: Spectrum, floor: float = 0.0) -> Float[Tensor, "batch fr
     squared = power(spectrum)
     if floor > 0:
         return squared.clamp(min=floor).sqrt()
-    return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)
+    return safe_root(squared)
 
 
 def check_frames(

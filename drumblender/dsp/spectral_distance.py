@@ -8,6 +8,7 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import served, served_on_cuda
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.spectra import (
     Spectrum,
     check_frames,
@@ -141,4 +142,4 @@ def log_spectral_distance(
         window = hann_window(n_fft).numpy()
         return kernel.log_spectral_distance(prediction, target, n_fft, hop_length, window, eps)
     logs = [torch.log(power(stft(audio, n_fft, hop_length)) + eps) for audio in (prediction, target)]
-    return (logs[0] - logs[1]).square().mean(dim=-1).sqrt()
+    return safe_root((logs[0] - logs[1]).square().mean(dim=-1))

@@ -21,6 +21,7 @@ from drumblender.dsp.kernels import readable, served
 from drumblender.dsp.kernels.sharing import plain_array
 from drumblender.dsp.kernels.threads import parallel_for
 from drumblender.dsp.precision import in_full_precision, widen
+from drumblender.dsp.roots import safe_root
 
 Cutoff = Literal["clip", "drop"]
 
@@ -92,7 +93,7 @@ def wasserstein_1d(
         distance = wasserstein_plain(*tensors, p=p, cutoff=cutoff).to(u.dtype)
     if readable(distance) and not distance.isfinite().all():
         raise ValueError("Positions must be finite, and weights finite and not negative.")
-    return _root(distance, p) if root else distance
+    return safe_root(distance, p) if root else distance
 
 
 def wasserstein_plain(
@@ -194,11 +195,6 @@ def _check_points(
 def _sorted(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     values, order = values.sort(dim=1)
     return values, weights.gather(1, order)
-
-
-def _root(distance: Tensor, p: float) -> Tensor:
-    positive = distance > 0
-    return torch.where(positive, torch.where(positive, distance, 1.0) ** (1 / p), 0.0)
 
 
 class _Transport(torch.autograd.Function):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from drumblender.dsp.cepstra import mel_bands
 from drumblender.dsp.cqt import CQTSettings, cqt_magnitudes
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.short_time import Frames, named_window, short_time_magnitudes
 from drumblender.types import Audio
 
@@ -128,7 +129,7 @@ class Mel(SpectralMap):
 
     def forward(self, audio: Audio) -> Spectrogram:
         power = self.stft(audio).square() @ self.bands.to(audio.dtype)
-        return torch.where(power > 0, torch.where(power > 0, power, 1.0).sqrt(), 0.0)
+        return safe_root(power)
 
 
 class CQT(SpectralMap):

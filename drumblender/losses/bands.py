@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from drumblender.dsp.bands import band_powers
 from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.roots import safe_root
 from drumblender.types import Audio
 
 
@@ -82,6 +83,4 @@ class BandLoss(nn.Module):
         p, q = torch.maximum(p, floor), torch.maximum(q, floor)
         logs = ((p.log() - q.log()).abs() / 2 * heard).sum() / heard.sum().clamp(min=1)
         difference = (p.sqrt() - q.sqrt()).square().sum(dim=(1, 2))
-        # The root of a sum of squares has no slope at 0, where prediction and target are one.
-        apart = torch.where(difference > 0, torch.where(difference > 0, difference, 1.0).sqrt(), 0.0)
-        return self.w_log * logs + self.w_sc * (apart / q.sum(dim=(1, 2)).sqrt()).mean()
+        return self.w_log * logs + self.w_sc * (safe_root(difference) / q.sum(dim=(1, 2)).sqrt()).mean()

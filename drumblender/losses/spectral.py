@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.loudness import a_weight
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.spectra import hann_window, stft
 from drumblender.dsp.spectral_distance import spectral_sums
 from drumblender.losses.in_blocks import in_blocks
@@ -134,7 +135,7 @@ class MultiResolutionSTFTLoss(nn.Module):
         if self.convergence == "batch":
             squares, energy = squares.sum(), energy.sum()
         lift = 0.0 if self.floor == "power" else self.eps
-        return (_root(squares) / (_root(energy) + lift)).mean()
+        return (safe_root(squares) / (safe_root(energy) + lift)).mean()
 
 
 class FirstOrderDifferenceLoss(nn.Module):
@@ -162,9 +163,3 @@ class FirstOrderDifferenceLoss(nn.Module):
             raise ValueError(f"A slope needs 2 samples, got {prediction.shape[-1]}.")
         distance = (prediction.diff(dim=-1) - target.diff(dim=-1)).abs()
         return {"mean": distance.mean, "sum": distance.sum, "none": lambda: distance}[self.reduction]()
-
-
-def _root(value: Tensor) -> Tensor:
-    """Square root, with gradient 0 at 0."""
-    positive = value > 0
-    return torch.where(positive, torch.where(positive, value, 1.0).sqrt(), torch.where(positive, 0.0, value))

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.spectral_transport import FLOOR, spectral_transport
 from drumblender.dsp.transport import Cutoff
 from drumblender.losses.mapped import Axis, MapLoss, check_choice, check_power, frequency_positions
@@ -96,7 +97,7 @@ class SpectralTransportLoss(MapLoss):
             share=self.share,
         )
         if self.root:
-            rows = torch.where(rows > 0, torch.where(rows > 0, rows, 1.0) ** (1 / self.p), 0.0)
+            rows = safe_root(rows, self.p)
         if self.weigh == "equal":
             return [rows.mean()]
         energy = (x.detach().square() if self.squared else x.detach()).sum(dim=2).flatten()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from drumblender.dsp.kernels import served
 from drumblender.dsp.loudness import a_weight
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.spectra import stft
 from drumblender.dsp.spectral_distance import spectral_sums
 from drumblender.losses.calling import call_loss
@@ -62,10 +63,8 @@ def _against_spectra(loss: MultiResolutionSTFTLoss, target: Audio) -> ItemLosses
                 found, kept.expand_as(found), floor=floor, offset=offset, match_gain=loss.scale_invariance
             )
             length = sums.energy.sqrt() + offset
-            distance = torch.where(sums.squares > 0, sums.squares, 1.0).sqrt() * (sums.squares > 0)
-            distance = distance.where(sums.squares.isfinite(), sums.squares)
             cells = kept.numel()
-            value = loss.w_sc * distance / length
+            value = loss.w_sc * safe_root(sums.squares) / length
             total = total + value + (loss.w_log_mag * sums.logs + loss.w_lin_mag * sums.absolute) / cells
         return (total / len(spectra)).to(audio.dtype)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from drumblender.dsp.checks import check_sounds
 from drumblender.dsp.energy import amplitude_envelope
+from drumblender.dsp.roots import safe_root
 from drumblender.dsp.spectra import power, stft
 from drumblender.metrics.base import ItemMetric
 from drumblender.types import Audio
@@ -84,7 +85,7 @@ class EnvelopeDistance(ItemMetric):
     def per_item(self, prediction: Audio, target: Audio) -> Float[Tensor, "batch"]:
         check_sounds(prediction, target)
         envelopes = [
-            amplitude_envelope(audio, self.frame_size)[:, :: self.hop_length].clamp(min=0).sqrt()
+            safe_root(amplitude_envelope(audio, self.frame_size)[:, :: self.hop_length])
             for audio in (prediction, target)
         ]
         return _cosine_distance(*envelopes)

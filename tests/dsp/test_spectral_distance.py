@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from drumblender.dsp.spectral_distance import spectral_sums, spectral_sums_plain
+from drumblender.dsp.spectral_distance import log_spectral_distance, spectral_sums, spectral_sums_plain
 
 SETTINGS = [
     {"floor": 1e-8},
@@ -76,3 +76,10 @@ def test_spectra_of_different_shape_are_refused(unchecked, generator):
     x, y = spectra(generator)
     with pytest.raises(ValueError, match=r"\(2, 5, 33\) and \(2, 4, 33\)"):
         spectral_sums(x, y[:, :4])
+
+
+def test_the_log_distance_of_a_sound_from_itself_has_no_slope(generator):
+    sound = torch.randn(1, 2000, generator=generator)
+    prediction = sound.clone().requires_grad_()
+    log_spectral_distance(prediction, sound, n_fft=256, hop_length=64).sum().backward()
+    assert torch.equal(prediction.grad, torch.zeros_like(sound))

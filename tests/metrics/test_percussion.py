@@ -129,3 +129,9 @@ def test_a_target_without_modes_gives_its_zero_where_the_sounds_are(name):
     sounds = torch.cat([bell(), torch.zeros(1, RATE)]).double()  # which torch itself transforms
     with torch.device("meta"):  # where all would lie that is not made beside the sounds
         assert METRICS[name].per_item(sounds, sounds).tolist() == [0, 0]
+
+
+def test_the_envelope_of_silence_has_a_finite_slope():
+    silence = torch.zeros_like(bell()).requires_grad_()
+    METRICS["envelope"].per_item(silence, bell()).sum().backward()
+    assert silence.grad.isfinite().all()
