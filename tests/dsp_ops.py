@@ -225,8 +225,8 @@ OPS: dict[str, Example] = {
         lambda: (sound(),),
     ),
     "spectra.stft": (real(spectrum_of), lambda: (sound(),)),
-    "spectra.overlap_add": (
-        lambda x: spectra.overlap_add(spectrum_of(x).mT, STFT["n_fft"], STFT["hop_length"]),
+    "spectra.istft_hann": (
+        lambda x: spectra.istft_hann(spectrum_of(x).mT, STFT["n_fft"], STFT["hop_length"]),
         lambda: (sound(),),
     ),
     "spectra.power": (lambda x: spectra.power(spectrum_of(x)), lambda: (sound(),)),

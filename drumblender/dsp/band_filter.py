@@ -11,7 +11,7 @@ from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.real_spectra import real_stft_filter
-from drumblender.dsp.spectra import check_frames, overlap_add, stft_plain
+from drumblender.dsp.spectra import check_frames, istft_hann, stft_plain
 from drumblender.dsp.tables import placed
 from drumblender.types import Audio
 
@@ -86,5 +86,5 @@ def filter_bands_plain(
     window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
     spectrum = stft_plain(audio, n_fft, hop_length, window, "constant")
     if audio.device.type == "cuda":
-        return overlap_add((spectrum * gain).mT, n_fft, hop_length, num_samples)
+        return istft_hann((spectrum * gain).mT, n_fft, hop_length, num_samples)
     return torch.istft((spectrum * gain).mT, n_fft, hop_length, window=window, length=num_samples)

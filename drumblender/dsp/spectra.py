@@ -125,7 +125,7 @@ def check_frames(
         )
 
 
-def overlap_add(
+def istft_hann(
     spectrum: Complex[Tensor, "batch bins frames"],
     n_fft: int,
     hop_length: int,
@@ -136,7 +136,7 @@ def overlap_add(
     Examples:
         >>> window, sound = torch.hann_window(64), torch.randn(1, 320)
         >>> spectrum = torch.stft(sound, 64, 16, window=window, return_complex=True)
-        >>> torch.allclose(overlap_add(spectrum, 64, 16), sound, atol=1e-5)
+        >>> torch.allclose(istft_hann(spectrum, 64, 16), sound, atol=1e-5)
         True
     """
     frames = torch.fft.irfft(spectrum.mT, n=n_fft)

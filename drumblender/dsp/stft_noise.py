@@ -8,7 +8,7 @@ from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.real_spectra import real_stft_filter
-from drumblender.dsp.spectra import overlap_add
+from drumblender.dsp.spectra import istft_hann
 
 
 @in_full_precision
@@ -71,7 +71,7 @@ def stft_filter_plain(
     window = torch.hann_window(n_fft, dtype=noise.dtype, device=noise.device)
     spectrum = torch.stft(noise, n_fft, hop_length, window=window, return_complex=True)[..., :num_frames]
     if noise.device.type == "cuda":
-        return overlap_add(spectrum * gain.mT, n_fft, hop_length)
+        return istft_hann(spectrum * gain.mT, n_fft, hop_length)
     return torch.istft(spectrum * gain.mT, n_fft, hop_length, window=window)
 
 
