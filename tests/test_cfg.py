@@ -9,9 +9,11 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from lightning.pytorch.callbacks import ModelCheckpoint
 from made_up import write_hits
 from torchmetrics import Metric
 
+from drumblender.callbacks import RelativeCheckpoint
 from drumblender.lightning_cli import TaskCLI, run_verb
 from drumblender.shipped import shipped_dir
 
@@ -99,6 +101,27 @@ def test_a_file_in_the_place_of_another_leaves_nothing_of_it(path):
     for place, kind, given in named_parts(yaml.safe_load(path.read_text()), path.parent):
         if place in before and before[place][0] == kind:
             assert not before[place][1] - given, ".".join(place)
+
+
+@pytest.mark.parametrize("name", [None, "small", "supervised", "metadata_f0", "fcnf0"])
+def test_published_strings_keep_the_best_by_the_published_rule(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainers = []
+    monkeypatch.setattr(L.Trainer, "fit", lambda self, *args, **settings: trainers.append(self))
+    variant = ["-c", str(CFG / "strings" / f"{name}.yaml")] if name else []
+    run = ["-c", str(CFG / "strings.yaml"), *variant, *SYSTEMS["strings"](tmp_path)]
+    assert run_verb("fit", [*run, "--trainer.accelerator=cpu"]) == 0
+    kept = {each.filename: each for each in trainers[0].checkpoint_callbacks}
+    assert len(kept) == len(trainers[0].checkpoint_callbacks) == 2  # best and last
+    published = name in ("supervised", "metadata_f0", "fcnf0")
+    assert type(kept["best"]) is (RelativeCheckpoint if published else ModelCheckpoint)
+    assert not published or kept["best"].min_rel_delta == 1e-3
+
+
+def test_the_published_strings_are_normalised_over_the_batch():
+    """Q21 of what is known of the original."""
+    data = yaml.safe_load((CFG / "strings" / "supervised.yaml").read_text())["data"]
+    assert yaml.safe_load((CFG / "strings" / data).read_text())["init_args"]["per_item"] is False
 
 
 @pytest.mark.parametrize("name", ["guitar_phrases", "guitarset"])

@@ -59,6 +59,8 @@ class RelativeEarlyStopping(EarlyStopping):
 class RelativeCheckpoint(ModelCheckpoint):
     """Keeps the best checkpoint by the rule of :class:`RelativeEarlyStopping`.
 
+    A configuration that names it after a ``ModelCheckpoint`` of the same ``filename`` has it instead.
+
     Args:
         monitor: Logged value that is watched.
         min_rel_delta: Share of the best value that counts as an improvement, at least 0.

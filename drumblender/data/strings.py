@@ -33,6 +33,7 @@ class SyntheticStringsData(Data):
         seed: Of all draws.
         duration_s: Length of each sound.
         hop_length: Samples of a frame of pitch and loudness.
+        per_item: Normalise every burst by its own mean and peak, not by those of its batch as published.
         num_workers: Processes that render; None: none, and with CUDA up to 8.
 
     Examples:
@@ -54,6 +55,7 @@ class SyntheticStringsData(Data):
         duration_s: float = 4.0,
         hop_length: int = 256,
         num_workers: int | None = None,
+        per_item: bool = True,
     ) -> None:
         super().__init__()
         if min(batch_size, batches_per_epoch, val_items) < 1:
@@ -64,7 +66,7 @@ class SyntheticStringsData(Data):
             )
         self.synth, self.batch_size, self.num_workers = synth, batch_size, num_workers
         self.batches_per_epoch, self.val_items, self.seed = batches_per_epoch, val_items, seed
-        self.duration_s, self.hop_length = duration_s, hop_length
+        self.duration_s, self.hop_length, self.per_item = duration_s, hop_length, per_item
         self.sample_rate = synth.sample_rate
         self.num_samples = int(duration_s * synth.sample_rate)
 
@@ -116,6 +118,7 @@ class _Batches(Dataset[StringBatch]):
     def __init__(self, data: SyntheticStringsData, split: str) -> None:
         self.synth, self.hop_length, self.duration_s = data.synth, data.hop_length, data.duration_s
         self.batch_size, self.split, self.seed = data.batch_size, split, data.seed
+        self.per_item = data.per_item
         self.num_items = None if split == "train" else data.val_items
 
     def __getitem__(self, number: int) -> StringBatch:
@@ -132,5 +135,6 @@ class _Batches(Dataset[StringBatch]):
             duration_s=self.duration_s,
             hop_length=self.hop_length,
             note_off_s=self.duration_s * 0.75,
+            per_item=self.per_item,
         )
         return batch | {"name": [f"{self.split}-{first + place:05}" for place in range(size)]}

@@ -60,6 +60,15 @@ def test_validation_is_the_same_each_time_and_has_every_item():
     assert first[0]["name"] == ["val-00000", "val-00001"]
 
 
+def test_bursts_are_normalised_alone_or_as_published_over_the_batch():
+    alone, together = (
+        next(iter(module(per_item=per_item).val_dataloader()))["audio"] for per_item in (True, False)
+    )
+    assert not torch.allclose(alone, together)
+    same = SyntheticStringsDataModule(synth(), batch_size=2, val_items=3, duration_s=0.5)
+    assert torch.equal(next(iter(same.val_dataloader()))["audio"], alone)
+
+
 def test_networks_see_the_natural_logarithm():
     mean_db, std_db = module().loudness_statistics()
     assert mean_db == 0 and std_db == pytest.approx(10 / math.log(10))
