@@ -11,7 +11,7 @@ from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.real_spectra import real_stft_filter
-from drumblender.dsp.spectra import check_frames, istft_hann, stft_plain
+from drumblender.dsp.spectra import check_frames, hann_window, istft_hann, stft_plain
 from drumblender.dsp.tables import placed
 from drumblender.types import Audio
 
@@ -83,7 +83,7 @@ def filter_bands_plain(
     gain, num_samples = torch.exp(level_db * (math.log(10) / 20)), int(audio.shape[-1])
     if torch.onnx.is_in_onnx_export():  # which has no complex numbers
         return real_stft_filter(audio, gain, n_fft, hop_length, pad_mode="constant", num_samples=num_samples)
-    window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
+    window = placed(hann_window(n_fft, audio.dtype), audio)
     spectrum = stft_plain(audio, n_fft, hop_length, window, "constant")
     if audio.device.type == "cuda":
         return istft_hann((spectrum * gain).mT, n_fft, hop_length, num_samples)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from drumblender.dsp.kernels import read_along
 from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.tables import table
+from drumblender.dsp.spectra import hann_window
+from drumblender.dsp.tables import placed, table
 
 NoiseFilter = Literal["linear", "published"]
 
@@ -38,7 +39,7 @@ def amp_to_impulse_response(
     _check_bands(magnitude.shape[-1], size)
     response = _zero_phase(magnitude)
     length = int(response.shape[-1])
-    window = torch.hann_window(length, dtype=magnitude.dtype, device=magnitude.device)
+    window = placed(hann_window(length, magnitude.dtype), magnitude)
     response = response.roll(length // 2, dims=-1) * window
     response = torch.nn.functional.pad(response, (0, size - length))  # crops when negative
     return response.roll(-(length // 2), dims=-1)
@@ -178,13 +179,13 @@ def filtered_noise_plain(
 ) -> Float[Tensor, "batch samples"]:
     """What :func:`filtered_noise` computes, as torch writes it down: any device, any precision."""
     size = int(noise.shape[-1])
-    window = torch.hann_window(size, dtype=noise.dtype, device=noise.device)
+    window = placed(hann_window(size, noise.dtype), noise)
     if filter == "published":
         frames = filter_frames(noise, amp_to_impulse_response(magnitude, size)) * window
         return overlap_add(frames, size // 2)
     response = _zero_phase(magnitude)
     length = int(response.shape[-1])
-    longer = torch.hann_window(2 * length, dtype=noise.dtype, device=noise.device)
+    longer = placed(hann_window(2 * length, noise.dtype), noise)
     response = torch.cat([response, response], dim=-1) * longer  # lags -length to length - 1
     frames = _convolved(noise * window, response)
     num_samples = (int(noise.shape[1]) - 1) * (size // 2) + size

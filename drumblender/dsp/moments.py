@@ -12,6 +12,7 @@ from torch import Tensor
 from drumblender.dsp.checks import check_some
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.spectra import hann_window
 from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
@@ -33,7 +34,7 @@ def analysis_window(name: str, length: int, dtype: torch.dtype = torch.float32) 
         tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
     if name == "hann":
-        return torch.hann_window(length, dtype=dtype)
+        return hann_window(length, dtype)
     if name == "symmetric_hann":
         return torch.hann_window(length, periodic=False, dtype=dtype)
     if name == "flat_top":

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from drumblender.dsp.spectra import hann_window
 from drumblender.dsp.tables import table
 from drumblender.types import Audio
 
@@ -81,7 +82,7 @@ def _analysis(n_fft: int) -> Float[Tensor, "waves 1 n_fft"]:
     """Cosines and then negative sines of all bins under the window, float64."""
     turns = torch.outer(torch.arange(n_fft // 2 + 1), torch.arange(n_fft)) % n_fft
     angle = 2 * torch.pi * turns.double() / n_fft
-    return torch.cat([angle.cos(), -angle.sin()])[:, None] * _hann(n_fft)
+    return torch.cat([angle.cos(), -angle.sin()])[:, None] * hann_window(n_fft, torch.float64)
 
 
 @table
@@ -94,9 +95,7 @@ def _synthesis(
     if n_fft % 2 == 0:
         share[-1] /= 2  # Nyquist, like 0 Hz, has no mirror image
     ones = torch.ones(1, 1, num_frames, dtype=torch.float64)
-    weight = F.conv_transpose1d(ones, _hann(n_fft).square()[None, None], stride=hop_length)
+    weight = F.conv_transpose1d(
+        ones, hann_window(n_fft, torch.float64).square()[None, None], stride=hop_length
+    )
     return _analysis(n_fft) * share.repeat(2)[:, None, None], weight.flatten()
-
-
-def _hann(length: int) -> Float[Tensor, "length"]:
-    return torch.hann_window(length, dtype=torch.float64)

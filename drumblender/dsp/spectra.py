@@ -18,14 +18,14 @@ Spectrum = Complex[Tensor, "batch frames bins"]
 
 
 @table
-def hann_window(length: int) -> Float[Tensor, "length"]:
-    """Periodic Hann window, float32 on the CPU. The tensor is shared: do not write to it.
+def hann_window(length: int, dtype: torch.dtype = torch.float32) -> Float[Tensor, "length"]:
+    """Periodic Hann window, on the CPU. The tensor is shared: do not write to it.
 
     Examples:
         >>> hann_window(4).round(decimals=3).abs()
         tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    return torch.hann_window(length, dtype=torch.float32)
+    return torch.hann_window(length, dtype=dtype)
 
 
 @in_full_precision
@@ -152,7 +152,7 @@ def istft_hann(
 @table
 def _windows(n_fft: int, hop_length: int, num_frames: int) -> tuple[Tensor, Tensor]:
     """A window, and what all of them squared sum up to."""
-    window = torch.hann_window(n_fft, dtype=torch.float64)
+    window = hann_window(n_fft, torch.float64)
     ones = torch.ones(1, 1, num_frames, dtype=torch.float64)
     weight = F.conv_transpose1d(ones, window.square()[None, None], stride=hop_length)
     return window, weight.flatten()

@@ -8,7 +8,8 @@ from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.kernels import served
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.real_spectra import real_stft_filter
-from drumblender.dsp.spectra import istft_hann
+from drumblender.dsp.spectra import hann_window, istft_hann
+from drumblender.dsp.tables import placed
 
 
 @in_full_precision
@@ -68,7 +69,7 @@ def stft_filter_plain(
     gain = upsample_frames(magnitude, n_fft // 2 + 1, "ends")
     if torch.onnx.is_in_onnx_export():  # which has no complex numbers
         return real_stft_filter(noise, gain, n_fft, hop_length, pad_mode="reflect")
-    window = torch.hann_window(n_fft, dtype=noise.dtype, device=noise.device)
+    window = placed(hann_window(n_fft, noise.dtype), noise)
     spectrum = torch.stft(noise, n_fft, hop_length, window=window, return_complex=True)[..., :num_frames]
     if noise.device.type == "cuda":
         return istft_hann(spectrum * gain.mT, n_fft, hop_length)

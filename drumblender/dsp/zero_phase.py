@@ -6,6 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.spectra import hann_window
+from drumblender.dsp.tables import placed
 from drumblender.types import Audio
 
 
@@ -42,7 +44,7 @@ def zero_phase_filter(
             f"{delay_samples=}."
         )
     taps = 2 * (bins - 1)
-    window = torch.hann_window(taps, device=audio.device, dtype=audio.dtype)
+    window = placed(hann_window(taps, audio.dtype), audio)
     kernels = torch.fft.irfft(magnitudes.to(audio.dtype)).roll(taps // 2, dims=-1) * window
     block = -(-num_samples // frames)
     blocks = F.pad(audio, (0, block * frames - num_samples)).view(batch, frames, block)

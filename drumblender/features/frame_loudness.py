@@ -8,6 +8,8 @@ from torch import Tensor
 
 from drumblender.dsp.a_weighting import a_curve_fir, a_curve_weight, bandpass_weight
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.spectra import hann_window
+from drumblender.dsp.tables import placed
 from drumblender.features.base import Feature
 
 USUAL_EPSILON = 1e-8
@@ -78,7 +80,7 @@ class FrameLoudness(Feature):
     def level(self, power: Float[Tensor, "*frames size"]) -> Float[Tensor, "*frames"]:
         """Level of frames that are cut, squared and weighted by the curve of hearing already."""
         if self.window == "hann":
-            window = torch.hann_window(self.frame_size, dtype=power.dtype, device=power.device)
+            window = placed(hann_window(self.frame_size, power.dtype), power)
             mean = power @ (window / window.sum())
         else:
             mean = power.mean(dim=-1)
