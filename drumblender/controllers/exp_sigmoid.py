@@ -3,28 +3,18 @@
 import math
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.controllers.base import module_key
 from drumblender.controllers.heads import Head
 from drumblender.dsp.precision import raise_half
+from drumblender.nets.exp_sigmoid import exp_sigmoid
 from drumblender.types import Controls
 
 
-def exp_sigmoid(x: Float[Tensor, "..."], floor: float = 1e-7) -> Float[Tensor, "..."]:
-    """``2 sigmoid(x) ^ ln 10 + floor``: from the floor to 2, exponential below 0 (DDSP, ICLR 2020).
-
-    Examples:
-        >>> exp_sigmoid(torch.tensor([-5.0, 0.0, 50.0]))
-        tensor([1.9793e-05, 4.0540e-01, 2.0000e+00])
-    """
-    return 2 * torch.sigmoid(x) ** math.log(10) + floor
-
-
 class ExpSigmoidHead(Head):
-    """A linear layer for each control, squashed by :func:`exp_sigmoid`; for controls that are linear gains.
+    """A linear layer for each control, squashed by an exponential sigmoid; for controls that are linear gains.
 
     A control that must have a fixed number of frames is made from the features' mean over time.
 

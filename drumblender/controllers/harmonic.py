@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from drumblender.controllers.base import Batch, Controller
-from drumblender.controllers.exp_sigmoid import exp_sigmoid
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.stft_noise import mean_square_of_bands
 from drumblender.dsp.units import db_to_gain
 from drumblender.encoders.base import Encoder
+from drumblender.nets.exp_sigmoid import exp_sigmoid
 from drumblender.synths.base import Synth
 from drumblender.types import Controls
 

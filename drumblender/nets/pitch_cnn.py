@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from drumblender.nets.conv import conv1d
 from drumblender.nets.cpu import tiled
+from drumblender.nets.exp_sigmoid import exp_sigmoid
 
 _FRAMES_AT_ONCE = 64
 
@@ -46,14 +47,14 @@ class ExpSigmoid(nn.Module):
         super().__init__()
         if exponent <= 1 or max_value <= 0:
             raise ValueError(f"Need exponent > 1 and max_value > 0, got {exponent=}, {max_value=}.")
-        self.power, self.max_value, self.threshold = math.log(exponent), max_value, threshold
+        self.exponent, self.max_value, self.threshold = exponent, max_value, threshold
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.max_value * torch.sigmoid(x) ** self.power + self.threshold
+        return exp_sigmoid(x, self.threshold, exponent=self.exponent, max_value=self.max_value)
 
     def inverse(self, y: Tensor) -> Tensor:
         """What gives ``y``, which lies between the threshold and ``max_value``."""
-        return torch.logit(((y - self.threshold) / self.max_value) ** (1 / self.power))
+        return torch.logit(((y - self.threshold) / self.max_value) ** (1 / math.log(self.exponent)))
 
 
 def soft_argmax(

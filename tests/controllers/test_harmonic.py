@@ -5,10 +5,10 @@ import torch
 from made_up import SynthOf
 
 from drumblender.controllers import ExpSigmoidHead, HarmonicControls
-from drumblender.controllers.exp_sigmoid import exp_sigmoid
 from drumblender.dsp.units import gain_to_db
 from drumblender.encoders import ControlGRU, ControlTransformer, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
+from drumblender.nets.exp_sigmoid import exp_sigmoid
 from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, ModalSynth
 
 PUBLISHED = {
