@@ -14,7 +14,7 @@ from drumblender.types import Controls
 
 
 class ExpSigmoidHead(Head):
-    """A linear layer for each control, squashed by an exponential sigmoid; for controls that are linear gains.
+    """A linear layer for each control, with an exponential sigmoid; for controls that are linear gains.
 
     A control that must have a fixed number of frames is made from the features' mean over time.
 

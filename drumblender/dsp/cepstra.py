@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.real_spectra import real_stft
 from drumblender.dsp.spectra import power, stft
 from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
@@ -54,7 +55,10 @@ def mel_cepstrum(
         raise ValueError(f"Need 1 to {num_mels} coefficients from {num_mels} bands, got {num_coefficients}.")
     if loudest not in ("batch", "item"):
         raise ValueError(f"loudest is sought in the 'batch' or the 'item', got {loudest!r}.")
-    spectrum = power(stft(audio, n_fft, hop_length))
+    if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+        spectrum = real_stft(audio, n_fft, hop_length).square().sum(dim=1).transpose(1, 2)
+    else:
+        spectrum = power(stft(audio, n_fft, hop_length))
     mels = spectrum @ placed(mel_bands(n_fft // 2 + 1, low_hz, num_mels, sample_rate), spectrum)
     level_db = 10 * torch.log10(mels.clamp(min=1e-10))
     top_db = level_db.amax(dim=(1, 2), keepdim=True)

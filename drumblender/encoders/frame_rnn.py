@@ -1,6 +1,5 @@
 """Recurrent encoders of a note: its pitch and loudness frame by frame, and its timbre from MFCCs."""
 
-import warnings
 from typing import Literal
 
 import torch
@@ -8,16 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drumblender.dsp.precision import in_full_precision
-from drumblender.dsp.real_spectra import real_stft
-from drumblender.dsp.spectra import hann_window, stft
+from drumblender.dsp.cepstra import mel_cepstrum
 from drumblender.dsp.units import hz_to_midi
 from drumblender.encoders.base import Encoder
 from drumblender.types import Audio
 
 _SIZES = {63: (2048, 1024), 125: (1024, 512), 250: (1024, 256), 500: (512, 128), 1000: (256, 64)}
 """FFT size and hop by the frames of a 4 s note at 16 kHz."""
-_MELS, _COEFFICIENTS, _FLOOR_DB = 128, 30, 80.0
+_COEFFICIENTS = 30
 
 
 class MFCCEncoder(Encoder):
@@ -50,10 +47,7 @@ class MFCCEncoder(Encoder):
             raise ValueError(f"z_time_steps is one of {', '.join(map(str, _SIZES))}, got {z_time_steps}.")
         self.n_fft, self.hop_length = _SIZES[z_time_steps]
         self.num_features = z_dims
-        self.batch_top_db = batch_top_db
-        mel, dct = _mel_and_dct(self.n_fft, sample_rate)
-        self.register_buffer("mel", mel, persistent=False)
-        self.register_buffer("dct", dct, persistent=False)
+        self.sample_rate, self.batch_top_db = sample_rate, batch_top_db
         self.rnn = nn.GRU(_COEFFICIENTS, rnn_channels, batch_first=True)
         self.dense_out = nn.Linear(rnn_channels, z_dims)
 
@@ -66,17 +60,18 @@ class MFCCEncoder(Encoder):
             z.transpose(-1, -2), size=num_frames, mode="linear", align_corners=False
         ).transpose(-1, -2)
 
-    @in_full_precision
     def mfcc(self, audio: Audio) -> Float[Tensor, "batch frames coefficients"]:
         """Cepstral coefficients, each with mean 0 and variance 1 over time."""
-        if torch.onnx.is_in_onnx_export():  # which has no complex numbers
-            power = real_stft(audio, self.n_fft, self.hop_length).square().sum(dim=1).transpose(1, 2)
-        else:
-            power = stft(audio, self.n_fft, self.hop_length, hann_window(self.n_fft)).abs().square()
-        level_db = 10 * torch.log10((power @ self.mel).clamp(min=1e-10))
-        over = (0, 1, 2) if self.batch_top_db else (1, 2)
-        level_db = torch.maximum(level_db, level_db.amax(dim=over, keepdim=True) - _FLOOR_DB)
-        return F.instance_norm((level_db @ self.dct).transpose(-1, -2)).transpose(-1, -2)
+        cepstrum = mel_cepstrum(
+            audio,
+            sample_rate=self.sample_rate,
+            num_coefficients=_COEFFICIENTS,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            low_hz=20.0,
+            loudest="batch" if self.batch_top_db else "item",
+        )
+        return F.instance_norm(cepstrum.transpose(-1, -2)).transpose(-1, -2)
 
 
 class NoteEncoder(Encoder):
@@ -167,11 +162,3 @@ def _mlp(size_in: int, size: int) -> nn.Sequential:
     for inputs in (size_in, size, size):
         layers += [nn.Linear(inputs, size), nn.LayerNorm(size), nn.LeakyReLU(0.01)]
     return nn.Sequential(*layers)
-
-
-def _mel_and_dct(n_fft: int, sample_rate: int) -> tuple[Tensor, Tensor]:
-    from torchaudio.functional import create_dct, melscale_fbanks  # slow to import
-
-    with warnings.catch_warnings(action="ignore"):  # of bands too narrow for a short FFT: they stay empty
-        mel = melscale_fbanks(n_fft // 2 + 1, 20.0, sample_rate / 2, _MELS, sample_rate, mel_scale="htk")
-    return mel, create_dct(_COEFFICIENTS, _MELS, norm="ortho")
