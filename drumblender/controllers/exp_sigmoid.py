@@ -23,6 +23,7 @@ class ExpSigmoidHead(Head):
         scale: Deviation of the layers' first weights.
 
     Examples:
+        >>> import torch
         >>> head = ExpSigmoidHead(bias={"magnitude": -5.0})
         >>> head.build(num_features=8, control_sizes={"amp": 20, "magnitude": 65})
         >>> controls = head(torch.zeros(1, 50, 8))
