@@ -4,7 +4,7 @@ import logging
 import sys
 from argparse import ArgumentError
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -68,6 +68,7 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     one_verb = {verb: LightningCLI.subcommands()[verb]}  # a parser for each verb costs seconds
     settings = {"subcommands": staticmethod(lambda: one_verb), "prepared_only": prepared_only}
     cli_class = type("OneVerbCLI", (TaskCLI,), settings)
+    precision = torch.get_float32_matmul_precision()
     try:
         cli_class([verb, *in_order(args)])
     except ArgumentError as error:
@@ -75,6 +76,8 @@ def run_verb(verb: str, args: list[str], *, debug: bool = False, prepared_only: 
     except InterruptedRun as stop:
         sys.stderr.write(f"drumblender: {stop}\n")
         return 130
+    finally:
+        torch.set_float32_matmul_precision(precision)  # which is the process's, not the run's
     return 0
 
 
@@ -82,7 +85,8 @@ def convolve_in_float32() -> None:
     """Let convolutions on CUDA be as exact as matrix products are: float32 unless set otherwise.
 
     torch rounds what they multiply to 10 bits (TF32) by default, where a network that learns pitch from its
-    gradients goes astray. ``torch.set_float32_matmul_precision("high")`` allows it again.
+    gradients goes astray. ``torch.set_float32_matmul_precision("high")`` allows it again, and so does
+    ``float32_matmul_precision: high`` in a configuration.
     """
     torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
 
@@ -115,6 +119,11 @@ class TaskCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--float32_matmul_precision",
+            type=Literal["highest", "high", "medium"] | None,
+            help="How exact products of float32 are, of convolutions on CUDA too: highest rounds nothing.",
+        )
         if "fit" in self.subcommands():
             parser.add_argument(
                 "--resume",
@@ -138,6 +147,9 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.run_name = "-".join(Path(str(path)).stem for path in config.config or []) or "run"
+        if config.float32_matmul_precision is not None:
+            torch.set_float32_matmul_precision(config.float32_matmul_precision)
+            convolve_in_float32()
         precision = str(config.trainer.precision)
         if precision in _HALF:
             raise ValueError(

@@ -103,6 +103,23 @@ def test_a_file_in_the_place_of_another_leaves_nothing_of_it(path):
             assert not before[place][1] - given, ".".join(place)
 
 
+@pytest.mark.parametrize("name, precision", [("drums", "medium"), ("drums/small", "highest")])
+def test_published_drums_round_products_and_leave_the_process_as_it_was(
+    name, precision, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    found = []
+
+    def fit(self, *args, **settings):
+        found.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+
+    monkeypatch.setattr(L.Trainer, "fit", fit)
+    run = ["-c", str(CFG / f"{name}.yaml"), *SYSTEMS["drums"](tmp_path), "--trainer.accelerator=cpu"]
+    assert run_verb("fit", run) == run_verb("fit", [*run, "--float32_matmul_precision=high"]) == 0
+    assert found == [(precision, precision == "medium"), ("high", True)]
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 @pytest.mark.parametrize("name", [None, "small", "supervised", "metadata_f0", "fcnf0"])
 def test_published_strings_keep_the_best_by_the_published_rule(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -93,7 +93,7 @@ class StringDecay(Analysis):
         self.excitation_order = excitation_order
         self.low_gain, self.high_gain = low_gain, high_gain
         self.num_features = num_bands
-        self.rounds, self.starts = rounds, [int(start * internal_rate) for start in onset_s]
+        self.rounds, self.starts = rounds, [round(start * internal_rate) for start in onset_s]
         self.window = max(1, round(excitation_s * internal_rate))
         self.hop_length = max(1, sample_rate // 100)
         self.bands = {

@@ -279,7 +279,7 @@ class StringSynth(Synth):
     def starts(self, controls: Controls) -> list[int] | Int[Tensor, "batch windows"]:
         """First samples of the windows at the internal rate; one that is NaN lies past every end."""
         if "onset_s" not in controls:
-            return [int(start * self.internal_rate) for start in self.onset_s]
+            return [round(start * self.internal_rate) for start in self.onset_s]
         starts = (controls["onset_s"][:, 0] * self.internal_rate).round()
         return torch.where(starts.isfinite(), starts, 2**40).long()
 

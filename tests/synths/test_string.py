@@ -126,6 +126,13 @@ def test_each_note_may_start_at_its_own_time(generator):
     assert (audio[1, :600] == 0).all() and audio[1, 600:610].abs().max() > 0
 
 
+@pytest.mark.parametrize("onset_s", [0.3, 0.05678])  # the second between two samples, nearer to the later
+def test_settings_and_controls_start_a_window_at_one_sample(onset_s):
+    synth = small(excitation="burst", internal_rate=41000, onset_s=(onset_s,))
+    said = synth.starts({"onset_s": torch.tensor([[[onset_s]]])})
+    assert synth.starts({}) == said[0].tolist() == [round(onset_s * 41000)]
+
+
 def test_a_burst_sounds_alike_wherever_it_stands_in_a_batch(generator):
     synth = small(excitation="burst")
     controls = {name: value.expand(2, -1, -1) for name, value in draw(synth, generator, f0_hz=100.0).items()}
