@@ -33,6 +33,7 @@ from drumblender.dsp import (
     precision,
     real_spectra,
     resample,
+    roots,
     short_time,
     spectra,
     spectral_distance,
@@ -220,6 +221,7 @@ OPS: dict[str, Example] = {
     ),
     "resample.kaiser_resample": (lambda x: resample.kaiser_resample(x, 8000, 6000), lambda: (sound(),)),
     "resample.hann_resample": (lambda x: resample.hann_resample(x, 8000, 6000), lambda: (sound(),)),
+    "roots.safe_root": (roots.safe_root, lambda: (draw(3, low=0.1),)),
     "short_time.short_time_magnitudes": (
         lambda x: short_time.short_time_magnitudes(x, **STFT, window=torch.hann_window(16).double()),
         lambda: (sound(),),
