@@ -55,7 +55,7 @@ class AnalysedControls(Controller):
         bounds = bounds or {}
         if bounds and encoder is None:
             raise ValueError(f"Corrections of {', '.join(sorted(bounds))} need an encoder.")
-        if encoder is not None and encoder.hears != ("features",):
+        if bounds and encoder.hears != ("features",):
             raise ValueError(
                 f"AnalysedControls give their encoder features of the analysis, and {type(encoder).__name__} "
                 f"hears {', '.join(encoder.hears)}: take BandEncoder, or HeardControls."

@@ -10,6 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from drumblender.encoders.base import Encoder
 from drumblender.tasks.voices import Voice
 from drumblender.types import Audio, AudioBatch, Controls
 
@@ -113,7 +114,10 @@ class Voices(nn.Module):
 
 
 def check_rates(whole: nn.Module, sample_rate: int) -> None:
-    """Make sure that parts which work at a rate work at this one. Those of other packages may resample.
+    """Make sure that parts which work at a rate work at this one.
+
+    Encoders learn from whatever they hear (the published one of strings takes 16 kHz at any rate), and parts
+    of other packages may resample.
 
     Raises:
         ValueError: One works at another; says which.
@@ -126,7 +130,8 @@ def check_rates(whole: nn.Module, sample_rate: int) -> None:
     """
     for name, part in whole.named_modules():
         rate = getattr(part, "sample_rate", None)
-        if rate in (None, sample_rate) or not type(part).__module__.startswith("drumblender."):
+        ours = type(part).__module__.startswith("drumblender.") and not isinstance(part, Encoder)
+        if not ours or rate in (None, sample_rate):
             continue
         raise ValueError(
             f"{name} ({type(part).__name__}) works at {rate} Hz, the task at {sample_rate} Hz: "
