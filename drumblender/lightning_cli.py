@@ -9,7 +9,6 @@ from typing import Any, Literal
 import lightning as L
 import torch
 import yaml
-from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, ReduceLROnPlateau
 from lightning.pytorch.loggers import CSVLogger
@@ -31,7 +30,7 @@ from drumblender.console import UsageError, is_interrupt, one_line, quieten, sho
 from drumblender.data.base import AudioData
 from drumblender.option_order import in_order, unknown_voice, with_voice
 from drumblender.resume_from import folder_of_runs, go_on_in, newest_step, resume_newest
-from drumblender.run_files import SaveRunConfig, drop_unbegun, keep_whole
+from drumblender.run_files import SaveRunConfig, drop_unbegun, keep_whole, one_of_each_file
 from drumblender.shipped import name_shipped_parts, shipped_dir
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
@@ -162,7 +161,7 @@ class TaskCLI(LightningCLI):
             config.trainer.callbacks = [
                 each for each in config.trainer.callbacks or [] if not each.class_path.endswith(_NEEDS_LOGGER)
             ]
-        config.trainer.callbacks = _one_of_each_file(config.trainer.callbacks or [])
+        config.trainer.callbacks = one_of_each_file(config.trainer.callbacks or [])
         folder = folder_of_runs(config, self.run_name)
         self.runs_name = folder.name if folder else self.run_name  # a logger may have a name of its own
         self.to_save = config.clone()  # --resume chooses a version and a checkpoint for this time alone
@@ -276,20 +275,6 @@ class TaskCLI(LightningCLI):
             for callback in self.trainer.callbacks:
                 if isinstance(callback, ExportWavs):
                     show_rows(callback.rows())
-
-
-def _one_of_each_file(callbacks: list[Namespace]) -> list[Namespace]:
-    """Of callbacks that save under one name, such as ``best``, the last: a variant brings its own rule."""
-    last = {name: place for place, each in enumerate(callbacks) if (name := _saves_as(each))}
-    return [each for place, each in enumerate(callbacks) if last.get(_saves_as(each), place) == place]
-
-
-def _saves_as(callback: Namespace) -> tuple[str | None, str] | None:
-    """Folder and name of what a checkpoint callback saves, where both are fixed."""
-    given = callback.get("init_args") or {}
-    if not callback.class_path.endswith("Checkpoint") or not given.get("filename"):
-        return None
-    return given.get("dirpath"), given["filename"]
 
 
 def _check_rates(model: SynthesisTask, data: L.LightningDataModule) -> None:

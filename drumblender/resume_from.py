@@ -88,8 +88,8 @@ def resumable(folder: Path, settings: dict[str, Any], numbered: bool = True) -> 
         newest, *_ = runs
         raise ValueError(
             f"--resume goes on with the settings that a run has had, and {newest.parents[1]} had "
-            f"{'; '.join(changes[newest][:3])}. Repeat them; or begin a new training from its weights with "
-            f"--init-from {newest}."
+            f"{'; '.join(changes[newest][:3])}. Repeat them; or go on in a run of its own with --ckpt_path "
+            f"{newest}, or begin a new training from its weights with --init-from."
         )
     try:
         read_checkpoint(same[0])

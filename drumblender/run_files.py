@@ -93,9 +93,23 @@ def drop_unbegun(trainer: L.Trainer) -> None:
     if trainer.global_step or trainer.world_size > 1 or not trainer.loggers:
         return  # several processes would have to agree on it, of which one has failed
     folder = run_folder(trainer)
-    if not folder.is_dir():
+    if not folder.is_dir() or not folder.name.startswith("version_"):  # a name that a logger counts
         return
     for logger in trainer.loggers:
         logger.finalize("failed")  # which closes its files
     if all(path.is_file() and path.name.startswith(_WRITTEN_AT_THE_START) for path in folder.iterdir()):
         shutil.rmtree(folder)
+
+
+def one_of_each_file(callbacks: list[Namespace]) -> list[Namespace]:
+    """Of callbacks that save under one name, such as ``best``, the last: a variant brings its own rule."""
+    last = {name: place for place, each in enumerate(callbacks) if (name := _saves_as(each))}
+    return [each for place, each in enumerate(callbacks) if last.get(_saves_as(each), place) == place]
+
+
+def _saves_as(callback: Namespace) -> tuple[str | None, str] | None:
+    """Folder and name of what a checkpoint callback saves, where both are fixed."""
+    given = callback.get("init_args") or {}
+    if not callback.class_path.endswith("Checkpoint") or not given.get("filename"):
+        return None
+    return given.get("dirpath"), given["filename"]

@@ -33,7 +33,11 @@ def test_its_types_are_for_others_too():
 SINE = np.sin(np.arange(4000) * 0.1)
 
 
-@pytest.mark.parametrize("sound", [SINE, SINE[None], torch.from_numpy(SINE), torch.from_numpy(SINE)[None]])
+BACKWARDS = np.ascontiguousarray(SINE[::-1])[::-1]  # the same numbers, with a negative stride
+SOUNDS = [SINE, SINE[None], BACKWARDS, torch.from_numpy(SINE), torch.from_numpy(SINE)[None]]
+
+
+@pytest.mark.parametrize("sound", SOUNDS)
 def test_a_sound_of_numpy_or_torch_is_written_and_read(tmp_path, sound):
     drumblender.write(tmp_path / "sine.wav", sound, 8000)
     audio, rate = drumblender.read(tmp_path / "sine.wav")

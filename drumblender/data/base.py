@@ -114,11 +114,10 @@ class AudioData(PreparedFolder, Data):
             "test": ("test",),
             "predict": ("test",),
         }
-        parts = {split: self.keys_of(manifest, split) for split in SPLITS}
-        if stage in ("fit", None):
-            warn_of_copies(manifest, parts)
         for split in wanted.get(stage, SPLITS):
-            keys = parts[split]
+            keys = self.keys_of(manifest, split)
+            if split == "train":
+                warn_of_copies(manifest, keys)
             if not keys:
                 why = why_empty(manifest, self.split.strategy, self.split.holdout)
                 raise ValueError(f"The {split} split of {self.data_dir} is empty. {why}")

@@ -150,18 +150,17 @@ def _assign(sizes: dict[str, int], seed: int, holdout: float) -> dict[str, str]:
     return {str(pack): label.get(pack, "train") for pack in order}
 
 
-def warn_of_copies(manifest: Manifest, parts: dict[Split, list[str]]) -> None:
-    """Say which recordings validate or test though the same sound trains, sample for sample."""
-    train = {manifest[key].sha256: key for key in parts["train"]}
-    held_out = [key for split in ("val", "test") for key in parts[split]]
-    copies = [key for key in held_out if manifest[key].sha256 is not None and manifest[key].sha256 in train]
+def warn_of_copies(manifest: Manifest, train: list[str]) -> None:
+    """Say which recordings do not train though the same sound does, sample for sample."""
+    trained = {manifest[key].sha256: key for key in train if manifest[key].sha256 is not None}
+    copies = [key for key in manifest.keys() - set(train) if manifest[key].sha256 in trained]
     if copies:
-        pair = (copies[0], train[manifest[copies[0]].sha256])
+        copy = min(copies)
         _log.warning(
-            "%d recordings that validate or test are the same sound as one that trains, such as %s and %s: "
+            "%d recordings outside of the training set are the same sound as one in it, such as %s and %s: "
             "what is measured on them says too much. Leave one of each out.",
             len(copies),
-            *(manifest[key].source or key for key in pair),
+            *(manifest[key].source or key for key in (copy, trained[manifest[copy].sha256])),
         )
 
 

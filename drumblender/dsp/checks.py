@@ -26,7 +26,7 @@ def one_sound(audio: Tensor | np.ndarray, what: str = "The sound") -> Float[Tens
             ...
         ValueError: The sound is samples in a row, got shape (2, 100): give one, as sound[0].
     """
-    sound = torch.as_tensor(audio)
+    sound = audio if isinstance(audio, Tensor) else torch.from_numpy(np.ascontiguousarray(audio))
     if not isinstance(audio, Tensor) and sound.is_floating_point():
         sound = sound.float()  # NumPy's own type is double
     if sound.ndim == 2 and len(sound) == 1:

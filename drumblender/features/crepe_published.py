@@ -31,18 +31,17 @@ class PublishedCREPETracker(Tracker):
         torchcrepe = import_alone("torchcrepe")
 
         hop = max(1, round(self.hop_s * self.sample_rate))
-        with torch.random.fork_rng(devices=[]):  # a network that is loaded draws weights first
-            pitch, confidence = torchcrepe.predict(
-                _levelled(audio, self.sample_rate)[None],
-                self.sample_rate,
-                hop,
-                _LOWEST_HZ,
-                _HIGHEST_HZ,
-                "tiny",
-                decoder=_viterbi,
-                return_periodicity=True,
-                batch_size=_CHUNK_FRAMES,
-            )
+        pitch, confidence = torchcrepe.predict(
+            _levelled(audio, self.sample_rate)[None],
+            self.sample_rate,
+            hop,
+            _LOWEST_HZ,
+            _HIGHEST_HZ,
+            "tiny",
+            decoder=_viterbi,
+            return_periodicity=True,
+            batch_size=_CHUNK_FRAMES,
+        )
         pitch, confidence = pitch[0].numpy(force=True), confidence[0].numpy(force=True)
         return np.arange(len(pitch)) * hop / self.sample_rate, pitch, confidence
 
@@ -66,4 +65,9 @@ def _viterbi(logits: Tensor) -> tuple[Tensor, Tensor]:
     shares = logits.softmax(dim=1).numpy(force=True)
     bins = torch.from_numpy(np.stack([find(row, transition) for row in shares]).astype(np.int64))
     bins = bins.to(logits.device)
-    return bins, 10 * 2 ** ((_BIN_CENTS * bins + _FIRST_CENTS) / 1200)
+    return bins, bins_to_hz(bins)
+
+
+def bins_to_hz(bins: Tensor) -> Tensor:
+    """Pitch of CREPE's bins, or of places between them: 20 cents apart, from 31.7 Hz on."""
+    return 10 * 2 ** ((_BIN_CENTS * bins + _FIRST_CENTS) / 1200)

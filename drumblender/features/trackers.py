@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from drumblender.dsp.kernels.alone import import_alone
-from drumblender.features.crepe_published import PublishedCREPETracker
+from drumblender.features.crepe_published import PublishedCREPETracker, bins_to_hz
 from drumblender.features.pitch import import_penn
 from drumblender.features.tracking import HIGHEST_HZ, LOWEST_HZ, Tracker
 
@@ -88,15 +88,14 @@ class CREPETracker(Tracker):
 def _around_the_loudest(
     activations: Float[Tensor, "batch 360 frames"],
 ) -> tuple[Int[Tensor, "batch frames"], Float[Tensor, "batch frames"]]:
-    """The bin of each frame, and the pitch in Hz: a mean in cents over nine bins, by their activations.
+    """The bin of each frame, and the pitch in Hz: a mean over nine bins, by their activations.
 
     As ``torchcrepe.decode.weighted_argmax`` but for the places of the bins, which that shifts by up to
     20 cents at random, anew in each process.
     """
     loudest, bins = activations.argmax(dim=1), torch.arange(activations.shape[1])[:, None]
     weights = activations.sigmoid() * ((bins - loudest[:, None]).abs() <= 4)
-    cents = 1997.3794084376191 + 20 * (bins * weights).sum(dim=1) / weights.sum(dim=1)  # above 10 Hz
-    return loudest, 10 * 2 ** (cents / 1200)
+    return loudest, bins_to_hz((bins * weights).sum(dim=1) / weights.sum(dim=1))
 
 
 class FCNF0Tracker(Tracker):
@@ -178,8 +177,13 @@ TRACKERS: dict[str, Callable[..., Tracker]] = {
     "pyin": PYINTracker,
     "yin": YINTracker,
 }
-_MODULES = {"swift-f0": "swift_f0", "pesto": "pesto", "crepe": "torchcrepe", "fcnf0": "penn"}
-_MODULES["crepe-published"] = _MODULES["crepe"]
+_MODULES = {
+    "swift-f0": "swift_f0",
+    "pesto": "pesto",
+    "crepe": "torchcrepe",
+    "crepe-published": "torchcrepe",
+    "fcnf0": "penn",
+}
 
 
 def available_trackers() -> list[str]:

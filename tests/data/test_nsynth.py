@@ -99,6 +99,8 @@ def test_named_splits_are_kept(nsynth):
     assert sorted(published._items["val"].keys) == names[9:]
     with pytest.raises(ValueError, match="no split 'dev' to use for val, only test, train, valid"):
         module(nsynth, names=SplitNames(val="dev")).setup()
+    module(nsynth, names=SplitNames(train="dev", val="dev")).setup("test")  # which needs no other
+    module(nsynth, names=SplitNames(test="dev")).setup("fit")
 
 
 def test_what_does_not_belong_is_left_out_and_counted(nsynth, caplog):

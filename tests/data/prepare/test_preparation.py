@@ -111,7 +111,7 @@ def test_a_copy_that_trains_and_tests_is_told(data, raw, caplog):
     data.preprocess(jobs=1)
     with caplog.at_level(logging.WARNING):
         data.setup("fit")
-    assert "4 recordings that validate or test are the same sound as one that trains, such as" in caplog.text
+    assert "4 recordings outside of the training set are the same sound as one in it, such as" in caplog.text
 
 
 def test_a_complete_folder_is_left_alone(data, raw):
