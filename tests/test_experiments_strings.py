@@ -16,6 +16,7 @@ from drumblender.encoders import MFCCEncoder, NoteEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.synths import StringSynth
 from drumblender.tasks import StringTask
+from experiments.strings import known
 from experiments.strings.inference import render_notes, render_synthetic
 from experiments.strings.report import mean_and_deviation, write_summary, write_table
 from experiments.strings.search import Note, study, synthetic_notes
@@ -90,3 +91,14 @@ def test_summaries_and_tables_can_be_read(tmp_path):
     write_table(tmp_path, {"a_b": summary}, {"STFT": "stft", "L1": "param"})
     assert "a_b,2.0000 ± 1.0000," in (tmp_path / "table.csv").read_text()
     assert "a\\_b & 2.0000 $\\pm$ 1.0000 &  \\\\" in (tmp_path / "table.tex").read_text()
+
+
+def test_a_measured_loop_is_nearer_than_the_mean(tmp_path, monkeypatch):
+    monkeypatch.setattr(known, "_MEAN_BATCHES", 2)
+    assert known.main(["--count", "4", "--output", str(tmp_path)]) == 0
+    table = json.loads((tmp_path / "known.json").read_text())
+    for row in table.values():
+        assert row["loss"] == pytest.approx(row["loop_coefficients"] + row["excitation_coefficients"])
+    loops = {label: row["loop_coefficients"] for label, row in table.items()}
+    assert loops["StringLoop"] < 0.5 * loops["own mean"] < 0.5 * loops["mean"]
+    assert "| mean |" in (tmp_path / "known.md").read_text()

@@ -18,6 +18,7 @@ from drumblender.features.residual import OnsetCoefficients, ResidualBands
 from drumblender.features.spectral import SpectralCentroid, SpectralFlatness, SpectralFlux, SpectralSpread
 from drumblender.features.string_burst import StringBurst
 from drumblender.features.string_decay import StringDecay
+from drumblender.features.string_loop import StringLoop
 
 __all__ = [
     "CQT",
@@ -56,6 +57,7 @@ __all__ = [
     "SpectralSpread",
     "StringBurst",
     "StringDecay",
+    "StringLoop",
     "TemporalCentroid",
     "note_position",
 ]

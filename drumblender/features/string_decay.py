@@ -109,10 +109,9 @@ class StringDecay(Analysis):
     @torch.no_grad()
     def forward(self, batch: NoteBatch) -> Analysed:
         audio, pitch_hz = batch["audio"].float(), batch["f0_hz"].flatten(1)
-        self._check(audio)
+        check_note(audio, self.sample_rate)
         pitch_hz = pitch_hz.nan_to_num(0.0, posinf=0.0).clamp(max=self.internal_rate / 2)
-        f0_hz = pitch_hz.where(pitch_hz > 0, torch.nan).nanmedian(dim=1, keepdim=True).values
-        f0_hz = f0_hz.nan_to_num(_LOWEST_HZ).clamp(min=_LOWEST_HZ)
+        f0_hz = median_pitch_hz(pitch_hz, self.internal_rate / 2)
         powers = band_powers(audio, **self.bands)
         level_db = _total_db(powers)
         floor_db = level_db.amax(dim=1, keepdim=True) + _FLOOR_DB
@@ -131,14 +130,6 @@ class StringDecay(Analysis):
         middle = audio.new_full((len(audio), self.excitation_frames, self.excitation_order), 0.5)
         controls = loop | {"excitation_taps": middle, "excitation_gain": middle[..., :1]}
         return Analysed(controls, _at(10 * torch.log10(powers.clamp(min=_LEAST)), self.loop_frames))
-
-    def _check(self, audio: Audio) -> None:
-        if audio.shape[1] < self.hop_length:
-            raise ValueError(
-                f"{audio.shape[1]} samples are too few to fade: a note has {self.hop_length} or more."
-            )
-        if readable(audio) and not audio.isfinite().all():
-            raise ValueError("A note holds NaN or infinite samples.")
 
     def _loop(
         self,
@@ -210,6 +201,31 @@ class StringDecay(Analysis):
         """
         fraction = (self.internal_rate / f0_hz).frac()
         return 10 * torch.log10(1 - 2 * fraction * (1 - fraction) * (1 - torch.cos(turn)))
+
+
+def check_note(audio: Audio, sample_rate: int) -> None:
+    """Make sure that a note is long enough to fade, 10 ms, and finite; raises ValueError.
+
+    Examples:
+        >>> check_note(torch.zeros(1, 16000), sample_rate=16000)
+    """
+    least = max(1, sample_rate // 100)
+    if audio.shape[1] < least:
+        raise ValueError(f"{audio.shape[1]} samples are too few to fade: a note has {least} or more.")
+    if readable(audio) and not audio.isfinite().all():
+        raise ValueError("A note holds NaN or infinite samples.")
+
+
+def median_pitch_hz(f0_hz: Float[Tensor, "batch *frames"], highest_hz: float) -> Float[Tensor, "batch 1"]:
+    """The pitch of each note: frames without one, 0 or NaN, do not count.
+
+    Examples:
+        >>> median_pitch_hz(torch.tensor([[220.0, 0.0, 221.0, 222.0]]), highest_hz=8000.0)
+        tensor([[221.]])
+    """
+    pitch_hz = f0_hz.flatten(1).nan_to_num(0.0, posinf=0.0).clamp(max=highest_hz)
+    middle = pitch_hz.where(pitch_hz > 0, torch.nan).nanmedian(dim=1, keepdim=True).values
+    return middle.nan_to_num(_LOWEST_HZ).clamp(min=_LOWEST_HZ)
 
 
 def _total_db(powers: Float[Tensor, "batch frames bands"]) -> Float[Tensor, "batch frames"]:
