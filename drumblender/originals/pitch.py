@@ -16,6 +16,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from drumblender.features.maps import cqt_bins
 from drumblender.originals.imported import Imported
+from drumblender.originals.lightning1 import migrate_config
 
 Config = dict[str, Any]
 
@@ -26,6 +27,7 @@ _CONTROLS = "voices.tone.controls"
 _PITCH_WEIGHTS = "encoder.linear.frequency."
 _DROPPED = ("encoder.abs_shift", "feature_extractor.")
 _CQT = ("bins_per_semitone", "fmin", "n_bins", "hop_length", "pad_mode", "log")
+_METRICS = {"log_spectral_distance": "DecibelDistance", "mse": "WaveformMSE"}  # "mss" is a loss
 
 
 class Inert:
@@ -100,7 +102,8 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
     """Bring the settings and the weights under our names.
 
     Args:
-        config: The configuration saved with it; the checkpoint has all that matters too.
+        config: The configuration saved with it, which also tells how it was trained and on what. All that
+            matters of the model the checkpoint has, too.
         checkpoint: As :func:`read` gives it; without weights only a configuration is converted.
 
     Raises:
@@ -121,7 +124,10 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
         )
     if net["estimation_type"] != "soft-argmax":
         raise ValueError(f"Only soft-argmax is known, not {net['estimation_type']}.")
-    rate = old.get("sample_rate") or synth["sample_rate"]
+    linked = (config or {}).get("sample_rate")  # to all parts of a configuration
+    rate = old.get("sample_rate") or synth.get("sample_rate") or linked
+    if not rate:
+        raise ValueError("Neither file tells the sample rate of this pitch network.")
     cqt = {key: old["feature_extractor"][key] for key in _CQT} | {"sample_rate": rate}
     range_hz = _range_hz(old, cqt)
     state = checkpoint.get("state_dict", {})
@@ -134,15 +140,51 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
         ),
         synth=_synth(net, synth, rate),
         loss=_loss(old["loss_fn"], old.get("transform"), rate, range_hz),
+        metrics=_metrics(old.get("evaluation_metrics") or {}),
         sample_rate=rate,
     )
-    data = _part("drumblender.data.HarmonicTonesDataModule", sample_rate=rate, num_samples=synth["n_samples"])
-    new = {"model": model, "data": data}
+    new, dropped = _run(config or {})
+    sizes = {"sample_rate": rate, "num_samples": synth["n_samples"]}
+    new |= {"model": model, "data": _data(config or {}, sizes)}
     if isinstance(old.get("optimizer_init"), dict):
         new["optimizer"] = old["optimizer_init"]
     training = {key: checkpoint[key] for key in ("epoch", "global_step") if key in checkpoint}
-    dropped = sorted(key for key in state if key.startswith(_DROPPED))
+    dropped += sorted(key for key in state if key.startswith(_DROPPED))
     return Imported(new, _weights(state), rate, dropped, training)
+
+
+def _run(config: Config) -> tuple[Config, list[str]]:
+    """The seed and the trainer of a saved configuration, and the keys of them that have no successor."""
+    kept = {key: config[key] for key in ("seed_everything", "trainer") if key in config}
+    new, dropped = migrate_config(kept)
+    trainer = new.get("trainer") or {}
+    if trainer.get("accelerator") == "gpu":
+        trainer["accelerator"] = "auto"
+    for callback in trainer.get("callbacks") or []:
+        settings = callback.get("init_args") or {}
+        if str(settings.get("monitor")).startswith("val_metrics/"):
+            settings["monitor"] = settings["monitor"].replace("val_metrics/", "validation/", 1)
+    return new, dropped
+
+
+def _data(config: Config, sizes: Config) -> Config:
+    """The set that a configuration names, in its batches; the published one where it names none."""
+    given = (config.get("data") or {}).get("init_args") or {}
+    named = {"data_path": given.get("data_path")}
+    named["batch_size"] = given.get("batch_size") or config.get("batch_size")
+    kept = {key: value for key, value in named.items() if value}
+    return _part("drumblender.data.HarmonicTonesDataModule", **sizes, **kept)
+
+
+def _metrics(wanted: Config) -> Config:
+    """Those of sound; those of pitch every task has."""
+    metrics = {
+        name: _part(f"drumblender.metrics.{ours}") for name, ours in _METRICS.items() if wanted.get(name)
+    }
+    if wanted.get("mss"):
+        loss = _part("drumblender.losses.MultiScaleSpectralLoss", logmag_weight=1.0, frames="padded")
+        metrics["mss"] = _part("drumblender.metrics.LossMetric", loss=loss)
+    return metrics
 
 
 def _range_hz(old: Config, cqt: Config) -> tuple[float, float]:

@@ -84,6 +84,8 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
         init_args["num_samples"] = length
     new["model"] = {"class_path": "drumblender.tasks.RemapTask", "init_args": init_args}
     new["data"] = _data(new.get("data"))
+    new = _watched(new)
+    dropped += _drop_own_callbacks(new.get("trainer") or {})
     dropped += _drop_unknown(mapper, "normalize_input", "model.model.init_args.normalize_input")
     training = {key: checkpoint[key] for key in ("epoch", "global_step") if key in checkpoint}
     return Imported(_resolved(new), _weights(state), synth_rate, dropped, training)
@@ -154,6 +156,27 @@ def _data(old: Config | None) -> Config:
         new = published | new
     as_published = {"path": "hits", "channel": "mean", "dc": "keep"}
     return {"class_path": "drumblender.data.RemapDataModule", "init_args": as_published | new}
+
+
+def _watched(value: Any) -> Any:
+    """The same, where what a schedule or a callback watches has the name that it has in our logs."""
+    if isinstance(value, list):
+        return [_watched(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {key: _watched(item) for key, item in value.items()}
+    if str(renamed.get("monitor")).startswith("val/"):
+        renamed["monitor"] = renamed["monitor"].replace("val/", "validation/", 1)
+    return renamed
+
+
+def _drop_own_callbacks(trainer: Config) -> list[str]:
+    """Take those of the original package out; what they wrote is had by `remap` and `export`."""
+    callbacks = trainer.get("callbacks") or []
+    own = [each["class_path"] for each in callbacks if str(each["class_path"]).startswith("timbreremap.")]
+    if own:
+        trainer["callbacks"] = [each for each in callbacks if each["class_path"] not in own]
+    return own
 
 
 def _component(old: Any) -> Any:

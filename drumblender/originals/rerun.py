@@ -14,7 +14,7 @@ from drumblender.checkpoint_file import own_record, read_checkpoint
 from drumblender.config_check import checked_config
 from drumblender.console import UsageError
 from drumblender.data.upgrade import is_earlier_data, upgrade_data
-from drumblender.originals.command import convert, read_config, recognises
+from drumblender.originals.command import convert, read_config, read_original, recognises
 from drumblender.originals.imported import save_imported
 from drumblender.originals.lightning1 import is_lightning_1
 from drumblender.trust import Trust, check_training
@@ -75,7 +75,7 @@ def _from_original(args: list[str], folder: Path, trust: Trust | None) -> list[s
     if not (is_lightning_1(old) or recognises(old)):
         return args
     checkpoint_at = places.get("--ckpt_path")
-    content = read_checkpoint(args[checkpoint_at]) if checkpoint_at is not None else {"state_dict": {}}
+    content = read_original(args[checkpoint_at]) if checkpoint_at is not None else {"state_dict": {}}
     imported = convert(old, content)
     check_training(imported.config, source=args[at])
     checked_config(imported.config, source=args[at], trust=trust)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from golden_case import golden_file
 
-from drumblender.checkpoints import load_checkpoint
+from drumblender.checkpoints import build, load_checkpoint
 from drumblender.cli import run
 from drumblender.metrics import DecibelDistance, RawPitchAccuracy
 from drumblender.originals.pitch import convert, holds_modules, read
+from drumblender.originals.rerun import expand_checkpoint
 
 
 @pytest.fixture
@@ -47,6 +49,34 @@ def test_the_flag_that_the_original_loses_in_a_mix_stays_lost(original):
     content["hyper_parameters"]["loss_fn"] = content["hyper_parameters"]["loss_fn"]["init_args"]["losses"][1]
     alone = convert(None, content).config["model"]["init_args"]["loss"]
     assert alone["init_args"]["scale"] == "log"
+
+
+def test_a_configuration_alone_tells_how_the_original_was_trained_and_on_what():
+    config = yaml.safe_load(golden_file("pitch/checkpoint_original_train_config.yaml").read_text())
+    imported = convert(config, {"state_dict": {}})
+    task, _ = build(imported.config)
+    assert task.sample_rate == imported.sample_rate == 16000  # which it links to every part
+    assert sorted(task.metrics) == ["log_spectral_distance", "mse", "mss"]
+    data = imported.config["data"]["init_args"]
+    assert (data["batch_size"], data["data_path"]) == (64, "data/40_1950_4096_04_1_4000_8_1_harmonic.pth")
+    trainer = imported.config["trainer"]
+    assert (trainer["accelerator"], trainer["max_steps"]) == ("auto", 25000)
+    assert trainer["callbacks"][0]["init_args"]["monitor"] == "validation/log_spectral_distance"
+    assert imported.config["seed_everything"] == 42 and "trainer.gpus" in imported.dropped
+
+
+def test_an_original_is_tested_with_its_configuration(original, tmp_path):
+    config = golden_file("pitch/checkpoint_original_train_config.yaml")
+    with expand_checkpoint("test", ["-c", str(config), "--ckpt_path", str(original)]) as args:
+        assert load_checkpoint(args[3]).task.metrics.keys() == {"log_spectral_distance", "mse", "mss"}
+
+
+def test_a_sample_rate_that_no_file_tells_is_asked_for(original):
+    content = read(original)
+    content["hyper_parameters"].pop("sample_rate")
+    content["hyper_parameters"]["decoder"]["init_args"].pop("sample_rate")
+    with pytest.raises(ValueError, match="Neither file tells the sample rate"):
+        convert(None, content)
 
 
 class Runs:

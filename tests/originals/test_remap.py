@@ -9,6 +9,7 @@ from golden_parts import check_features
 
 from drumblender.checkpoint_file import read_checkpoint
 from drumblender.checkpoints import load_checkpoint
+from drumblender.config_check import checked_config
 from drumblender.inference.export import exportable
 from drumblender.originals import remap as import_remap
 from drumblender.originals.imported import save_imported
@@ -39,7 +40,10 @@ def original_config(init):
     parts |= {"loss_fn": "Unable to serialize instance L1Loss()", "preset": "their/preset.json"}
     return {
         "model": {"class_path": "timbreremap.tasks.TimbreRemappingTask", "init_args": parts},
-        "lr_scheduler": {"class_path": "ReduceLROnPlateau", "init_args": {"verbose": True, "patience": 20}},
+        "lr_scheduler": {
+            "class_path": "ReduceLROnPlateau",
+            "init_args": {"monitor": "val/loss", "verbose": True, "patience": 20},
+        },
     }
 
 
@@ -79,6 +83,25 @@ def test_without_a_configuration_the_published_one_is_assumed():
     mapper = controls["mapper"]["init_args"]
     assert (mapper["hidden_size"], mapper["num_layers"], mapper["layer_norm"]) == (32, 1, True)
     assert imported.sample_rate == 44100
+
+
+def test_a_configuration_runs_without_the_original_package(golden):
+    numbers = golden("remap", "ckpt_linear_mini")
+    config = original_config(numbers.config["init"])
+    ours = {"class_path": "lightning.pytorch.callbacks.LearningRateMonitor"}
+    watching = {
+        "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "init_args": {"monitor": "val/loss"},
+    }
+    theirs = {"class_path": "timbreremap.callback.SaveAudioCallback", "init_args": {"num_samples": 16}}
+    config["trainer"] = {"callbacks": [theirs, ours, watching]}
+    imported = convert(config, {"state_dict": {}})
+    assert theirs["class_path"] in imported.dropped
+    checked_config(imported.config, source="old.yaml")  # refuses what is not part of drumblender
+    schedule = imported.config["lr_scheduler"]["init_args"]
+    assert schedule == {"monitor": "validation/loss", "patience": 20}
+    kept = imported.config["trainer"]["callbacks"]
+    assert kept == [ours, {**watching, "init_args": {"monitor": "validation/loss"}}]
 
 
 def test_unknown_parts_are_refused_by_name():
