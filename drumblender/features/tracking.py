@@ -34,12 +34,14 @@ class Tracker(ABC):
         sample_rate: What :meth:`span` hears, in samples per second.
         reach_s: Seconds of sound that a frame depends on, to either side: where spans overlap.
         threshold: Confidence from which a frame is voiced.
+        hears_end: Has a frame on the very end of a sound, where that lies on a hop.
         package: What must be installed, as pip knows it; None where nothing must.
     """
 
     sample_rate: int = 16000
     reach_s: float = 0.25
     threshold: float = 0.5
+    hears_end: bool = False
     package: str | None = None
 
     def __init__(self, hop_s: float = 0.01, threshold: float | None = None) -> None:
@@ -103,7 +105,8 @@ class Tracker(ABC):
                 first += per_span
                 gone = max(0, round(first * self.hop_s * rate) - reach - start)
                 held, start = held[gone:].clone(), start + gone
-        last = int((start + len(held) - 1) / rate / self.hop_s + 1e-6)  # 2.05 s are 205 hops of 10 ms
+        end = start + len(held) - (not self.hears_end)
+        last = int(end / rate / self.hop_s + 1e-6)  # 2.05 s are 205 hops of 10 ms
         if start + len(held) and first <= last:
             yield self._on_grid(held, rate, np.arange(first, last + 1) * self.hop_s - start / rate)
 
