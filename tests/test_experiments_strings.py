@@ -1,6 +1,7 @@
 """The two studies of the strings, on made-up notes."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from drumblender.losses import MultiResolutionSTFTLoss
 from drumblender.synths import StringSynth
 from drumblender.tasks import StringTask
 from experiments.strings import known
-from experiments.strings.inference import render_notes, render_synthetic
+from experiments.strings.inference import NEPER_DB, random_batches, render_notes, render_synthetic
 from experiments.strings.report import mean_and_deviation, write_summary, write_table
 from experiments.strings.search import Note, study, synthetic_notes
 
@@ -53,6 +54,13 @@ def test_random_strings_are_judged_by_their_coefficients(task, tmp_path):
     expected = sum((found[name] - batch[name]).abs().mean().item() for name in found)
     assert errors[0] == pytest.approx(expected, rel=1e-5)
     assert sum(row["param"] for row in rows[:2]) / 2 == pytest.approx(errors[0], rel=1e-5)
+
+
+def test_random_strings_are_as_loud_as_published_models_heard_them():
+    settings = config("inference", "batch_size=2")
+    (level,), (published,) = random_batches(settings, 1), random_batches(settings, 1, NEPER_DB)
+    torch.testing.assert_close(published["loudness_db"], level["loudness_db"] * math.log(10) / 10)
+    assert torch.equal(published["audio"], level["audio"])
 
 
 def test_a_search_goes_on_where_it_stopped(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ from drumblender.types import Audio
 _log = logging.getLogger(__name__)
 
 ACOUSTIC_GUITARS, OWN_SPLITS, OFFICIAL = NoteFilter(), SplitNames(), Archives()
+_STEADIEST_DB = 1.0  # deviation of one sound that it is divided by at least: a held tone has nearly none
 
 
 class NSynthData(AudioData):
@@ -147,12 +148,19 @@ class NSynthData(AudioData):
         return fit_length(audio, self.num_samples)
 
     def analyse(self, audio: Audio) -> dict[str, Tensor]:
-        """Pitch and loudness of sounds without metadata."""
+        """Pitch and loudness of sounds never seen; where splits are normalised, so is each of these."""
+        fields = self._measured(audio)
+        if self.statistics == "split":
+            deviation, mean = torch.std_mean(fields["loudness_db"], dim=-1, keepdim=True)
+            fields["loudness_db"] = (fields["loudness_db"] - mean) / deviation.clamp(min=_STEADIEST_DB)
+        return fields
+
+    def _measured(self, audio: Audio) -> dict[str, Tensor]:
         return analyse_unknown(audio, self.sample_rate, self.hop_length, self.pitch)
 
     def analyse_item(self, audio: Audio, item: Item) -> dict[str, Tensor]:
         if self.pitch is not None:
-            return self.analyse(audio)
+            return self._measured(audio)
         loudness_db, known = self.loudness(audio), item.tags.get("midi")
         if not isinstance(known, int | float):
             raise ValueError(f"{item.filename} has no midi in the manifest: track it with a --data.pitch.")

@@ -5,6 +5,7 @@ tools, a row for each note, and a summary; then one table of all methods.
 """
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from drumblender.tasks import StringTask
 from experiments.strings.report import mean_and_deviation, write_rows, write_summary, write_table
 
 logger = logging.getLogger(__name__)
+NEPER_DB = 10 / math.log(10)  # of power; published models are given the natural logarithm of random strings
 COLUMNS = {"MR-STFT": "stft", "MR-STFT of each note": "stft_item", "parameter L1": "param"}
 
 
@@ -77,12 +79,19 @@ def render_synthetic(
     return errors, rows
 
 
-def random_batches(config: DictConfig, count: int) -> Iterator[dict[str, Any]]:
-    """Random strings as published: E2 to E6, rendered at 41 kHz; the same for every method."""
+def random_batches(config: DictConfig, count: int, loudness_unit_db: float = 1.0) -> Iterator[dict[str, Any]]:
+    """Random strings as published: E2 to E6, rendered at 41 kHz; the same for every method.
+
+    Args:
+        config: Its ``seed`` and ``batch_size``.
+        count: Batches.
+        loudness_unit_db: What a model takes for 1 of loudness, where it does not normalise that itself.
+    """
     synth = StringSynth(min_f0_hz=82.41, excitation="source")
     generator = torch.Generator().manual_seed(config.seed)
     for _ in range(count):
-        yield random_strings(synth, config.batch_size, generator=generator)
+        batch = random_strings(synth, config.batch_size, generator=generator)
+        yield batch | {"loudness_db": batch["loudness_db"] / loudness_unit_db}
 
 
 def evaluate(config: DictConfig, method: str, checkpoint: str) -> dict[str, float | None]:
@@ -91,7 +100,9 @@ def evaluate(config: DictConfig, method: str, checkpoint: str) -> dict[str, floa
     if not isinstance(loaded.task, StringTask):
         raise ValueError(f"{checkpoint} holds a {type(loaded.task).__name__}, which plays no string.")
     task = loaded.task.to("cuda" if torch.cuda.is_available() else "cpu")
-    settings = {"batch_size": config.batch_size, "drop_last": config.drop_last} | dict(config.notes_overrides)
+    settings: dict[str, Any] = {"batch_size": config.batch_size, "drop_last": config.drop_last}
+    as_published = getattr(loaded.data, "statistics", None) == "split"  # its encoder normalises nothing
+    settings |= ({"statistics": "split"} if as_published else {}) | dict(config.notes_overrides)
     notes: NSynthDataModule = load_part(NSynthDataModule, config.notes, settings)
     notes.prepare_data()
     notes.setup("test")
@@ -105,7 +116,8 @@ def evaluate(config: DictConfig, method: str, checkpoint: str) -> dict[str, floa
     errors: list[float] = []
     if config.synthetic:
         count = len(stft)
-        errors, known_rows = render_synthetic(task, random_batches(config, count), folder / "synth", rate)
+        strings = random_batches(config, count, NEPER_DB if as_published else 1.0)
+        errors, known_rows = render_synthetic(task, strings, folder / "synth", rate)
         write_rows(folder / "synth.csv", known_rows)
     summary = {}
     for name, values in (("stft", stft), ("stft_item", [row["stft"] for row in rows]), ("param", errors)):

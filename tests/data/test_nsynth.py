@@ -171,6 +171,17 @@ def test_archives_are_fetched_unpacked_and_not_fetched_again(nsynth, tmp_path):
         archives.fetch(nsynth / "raw", ["train"])
 
 
+def test_a_sound_never_seen_is_normalised_as_its_split_was(nsynth):
+    fading = torch.sin(0.1 * torch.arange(16000)) * torch.linspace(1, 0.01, 16000)
+    level, normal = (
+        module(nsynth, statistics=kind).analyse(fading[None])["loudness_db"] for kind in ("train", "split")
+    )
+    assert normal.mean().abs() < 1e-4 and normal.std() == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(normal, (level - level.mean()) / level.std())
+    steady = module(nsynth, statistics="split").analyse(torch.sin(0.1 * torch.arange(16000))[None])
+    assert steady["loudness_db"][:, 1:-1].abs().max() < 1  # rounding is not brought up to a deviation of 1
+
+
 @pytest.mark.parametrize("statistics, expected", [("train", -20 * math.log10(math.e) * 0.5), ("split", 1.0)])
 def test_folders_that_the_original_prepared_are_read(tmp_path, statistics, expected):
     for split in ("train", "valid", "test"):
