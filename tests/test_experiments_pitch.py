@@ -6,6 +6,7 @@ import csv
 import pytest
 import torch
 import yaml
+from golden_case import golden_file
 
 from drumblender.controllers import HeardControls, PitchHead
 from drumblender.data import HarmonicTonesDataModule
@@ -17,6 +18,8 @@ from drumblender.tasks import PitchTask
 from experiments.pitch.ensemble import main, rows_of_epoch
 from experiments.pitch.judged import fields_of
 from experiments.pitch.side_by_side import Ensemble, Training
+from experiments.pitch.table import main as make_table
+from experiments.pitch.table import read_runs
 
 
 def task_of(seed):
@@ -95,3 +98,23 @@ def test_what_would_not_end_or_not_train_is_refused(options, message, tmp_path, 
     configs = [part for path in shipped for part in ("-c", path)]
     with pytest.raises(ValueError, match=message):
         main(["out", "--device", "cpu", "--seeds", "1", *configs, "--data.size", "40", *options])
+
+
+def cells(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_the_published_table_comes_out_of_the_published_tests(tmp_path):
+    tests = golden_file("pitch/table_raw_test_metrics.csv")
+    assert make_table([str(tests), str(tmp_path), "--by-seed"]) == 0
+    assert cells(tmp_path / "runs.csv") == cells(golden_file("pitch/table_runs.csv"))
+    assert cells(tmp_path / "table.csv") == cells(golden_file("pitch/table_final.csv"))
+    runs = read_runs(tests)  # by their own ids none of the 35 is lost
+    assert [run.name for run in runs.values()].count("MSS-LogLin") == 5 and len(runs) == 35
+
+
+def test_the_table_names_the_column_that_a_file_lacks(tmp_path):
+    (tmp_path / "tests.csv").write_text("name,seed,run_id,test/mse\na-1,1,x,0.5\n")
+    with pytest.raises(ValueError, match="no column test/log_spectral_distance; it has name, seed"):
+        read_runs(tmp_path / "tests.csv")
