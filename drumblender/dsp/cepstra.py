@@ -81,7 +81,8 @@ def mel_bands(bins: int, low_hz: float, num_mels: int, sample_rate: int) -> Floa
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-        return melscale_fbanks(bins, low_hz, sample_rate / 2, num_mels, sample_rate).float()
+        highest = float(sample_rate // 2)  # as torchaudio has it, half a Hz lower at an odd rate
+        return melscale_fbanks(bins, low_hz, highest, num_mels, sample_rate).float()
 
 
 @table
