@@ -76,6 +76,7 @@ def play(case):
         "SOT-512-LogF",  # the flag was lost in a mix: linear positions
         "SOT-512-LogF-intended",  # the term alone, with the flag where it was meant to be
         "SOT-NoCut",
+        "published_SOT-2048",  # in the published size
     ],
 )
 def test_configuration_gives_its_published_numbers(golden, name):
@@ -127,3 +128,20 @@ def test_metrics_of_the_system_are_the_published_ones(golden):
     accuracy = RawPitchAccuracy()
     accuracy.update(controls["f0_hz"][..., 0].detach(), case["in_frequency"].expand(-1, 16))
     case.check("out_metric_raw_pitch_accuracy", accuracy.compute())
+
+
+def test_training_takes_the_published_steps(golden):
+    case = golden("pitch", "training_trajectory")
+    task, _, _ = play(case)
+    settings = case.config["optimizer"]["init_args"]
+    optimizer = torch.optim.Adam(task.parameters(), **settings)
+    losses = []
+    for _ in range(case.config["steps"]):
+        loss = task.loss(task({"audio": case["in_x"]}), case["in_x"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    case.check("out_losses", torch.stack(losses))
+    for theirs, ours in LEAVES.items():
+        case.check(f"out_final_{theirs}", task.get_parameter(f"voices.tone.controls.{ours}"))

@@ -70,6 +70,15 @@ def test_published_upsampling_of_pitch(golden, name, upsampling):
     case.check("grad_x", frames.grad)
 
 
+def test_published_upsampling_of_frames_with_any_axes_behind(golden):
+    case = golden("pitch", "resample_06_bilinear_4d")
+    frames = case["in_x"].requires_grad_()
+    samples = interpolate_frames(frames.movedim(1, -1), case.config["call"]["n_timesteps"]).movedim(-1, 1)
+    samples.backward(case["cot_y"])
+    case.check("out_y", samples)
+    case.check("grad_x", frames.grad)
+
+
 @pytest.mark.parametrize(
     "system, name, size",
     [("guitar", "resample_linear", "size"), ("pitch", "resample_04_bilinear_noend", "n_timesteps")],

@@ -209,6 +209,22 @@ def test_published_numbers(golden, name):
             case.check(key, value.grad)
 
 
+@pytest.mark.parametrize("name", ["01", "02_unsummed_angular"])
+def test_a_frame_for_each_sample_is_the_published_bank_of_the_pitch_system(golden, name):
+    case = golden("pitch", f"oscillator_bank_{name}")
+    freq_hz, amp = (case[f"in_{kind}_envelopes"].requires_grad_() for kind in ("frequency", "amplitude"))
+    modes = freq_hz.mT * (2 * torch.pi / case.config["call"]["sample_rate"]), amp.mT
+    if case.config["call"].get("sum_sinusoids", True):
+        audio = modal_bank(*modes, num_samples=freq_hz.shape[1])
+    else:
+        rows = [tensor.flatten(0, 1)[:, None] for tensor in modes]
+        audio = modal_bank(*rows, num_samples=freq_hz.shape[1]).unflatten(0, (-1, freq_hz.shape[2])).mT
+    case.check("out_audio", audio)
+    audio.backward(case["cot_audio"])
+    case.check("grad_frequency_envelopes", freq_hz.grad)
+    case.check("grad_amplitude_envelopes", amp.grad)
+
+
 def ring(freq_hz, t60_s, amp=1.0, num_samples=RATE):
     controls = (torch.tensor([[float(value)]], dtype=torch.float64) for value in (freq_hz, t60_s, amp))
     return damped_sines(*controls, num_samples=num_samples, sample_rate=RATE)[0]

@@ -15,6 +15,16 @@ def test_padded_frames_give_the_published_numbers(golden, name):
     case.check("grad_audio", prediction.grad)
 
 
+def test_each_item_alone_has_the_published_number(golden):
+    case = golden("pitch", "mss_04_dims")  # the mean over frames and bins only
+    loss = MultiScaleSpectralLoss(**case.config["init"], frames="padded")
+    prediction, target = case["in_audio"].requires_grad_(), case["in_target_audio"]
+    values = torch.stack([loss(*pair) for pair in zip(prediction.split(1), target.split(1), strict=True)])
+    values.backward(case["cot_loss"])
+    case.check("out_loss", values)
+    case.check("grad_audio", prediction.grad)
+
+
 def test_equal_sounds_differ_by_nothing_and_silence_is_finite(generator):
     sound = torch.rand(2, 4096, generator=generator)
     loss = MultiScaleSpectralLoss(logmag_weight=1.0)

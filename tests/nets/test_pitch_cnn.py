@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from drumblender.dsp.units import Range
 from drumblender.nets.pitch_cnn import ExpSigmoid, PitchConv, ToeplitzLinear, soft_argmax
 
 
@@ -79,6 +80,16 @@ def test_exponential_sigmoid_is_the_published_one_and_inverts(golden):
     case.check("grad_x", x.grad)
     levels = torch.tensor([0.01, 0.6, 1.9])
     torch.testing.assert_close(squash(squash.inverse(levels)), levels)
+
+
+def test_frequencies_of_a_softmax_are_the_published_ones(golden):
+    case = golden("pitch", "frequencies_softmax")
+    said, x = case.config["call"], case["in_x"].requires_grad_()
+    place, _ = soft_argmax(x.unflatten(-1, (-1, said["depth"])))
+    freq_hz = Range(said["hz_min"], said["hz_max"], log=True).denormalize(place)
+    freq_hz.backward(case["cot_hz"])
+    case.check("out_hz", freq_hz)
+    case.check("grad_x", x.grad)
 
 
 @pytest.mark.parametrize("change", [{"channels": (4, 4)}, {"kernel_size": 4}, {"num_bins": 0}])

@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from drumblender.dsp.units import Range
+from drumblender.nets.exp_sigmoid import exp_sigmoid
+from drumblender.nets.pitch_cnn import soft_argmax
 from drumblender.synths.harmonic import HarmonicSynth
 
 
@@ -42,6 +44,38 @@ def test_published_pitch_numbers(golden, name):
     )
     names = ("frequencies", "amplitudes")
     assert_published(case, synth, case["in_frequencies"], case["in_amplitudes"], names)
+
+
+def partials(freq_hz, amp, num_samples, amp_upsampling):
+    """Of frequencies of their own: a harmonic synth of one harmonic for each."""
+    synth = HarmonicSynth(1, 16000, f0_upsampling="center", amp_upsampling=amp_upsampling, fade=True)
+    pairs = zip(freq_hz.split(1, dim=2), amp.split(1, dim=2), strict=True)
+    return sum(synth({"f0_hz": one, "amp": level}, num_samples) for one, level in pairs)
+
+
+def test_published_partials_that_are_no_harmonics(golden):
+    case = golden("pitch", "synth_03_inharmonic_linear")
+    freq_hz, amp = (case[f"in_{name}"].requires_grad_() for name in ("frequencies", "amplitudes"))
+    audio = partials(freq_hz, amp, 1000, "center")
+    audio.backward(case["cot_audio"])
+    case.check("out_audio", audio)
+    case.check("grad_frequencies", freq_hz.grad)
+    case.check("grad_amplitudes", amp.grad)
+
+
+def test_published_partials_of_a_network(golden):
+    """An exponential sigmoid makes their amplitudes, a softmax over 64 bins their frequencies."""
+    case = golden("pitch", "synth_04_scaled_inputs")
+    logits, levels = (case[f"in_{name}"].requires_grad_() for name in ("frequencies", "amplitudes"))
+    place, _ = soft_argmax(logits.unflatten(-1, (-1, 64)))
+    freq_hz, amp = Range(20, 8000, log=True).denormalize(place), exp_sigmoid(levels)
+    case.check("out_ctl_frequencies", freq_hz)
+    case.check("out_ctl_amplitudes", amp)
+    audio = partials(freq_hz, amp, 640, "windows")
+    audio.backward(case["cot_audio"])
+    case.check("out_audio", audio)
+    case.check("grad_frequencies", logits.grad)
+    case.check("grad_amplitudes", levels.grad)
 
 
 def test_ranges_turn_controls_into_hertz_and_decibels():
