@@ -114,18 +114,29 @@ def _model(harmonics: int, bands: int, noise: bool, rate: int, said: Config) -> 
 
 
 def _data(rate: int) -> Config:
-    """Curves as the original's: CREPE, and a band-pass that goes by the name of A-weighting."""
+    """As cfg/data/guitarset_published.yaml: CREPE as the original heard with it, whose pitch is never held, a
+    band-pass that goes by the name of A-weighting, and its crops."""
     loudness = {"window": "rectangle", "frame_size": 1024, "weighting": "bandpass", "epsilon": 1e-7}
     curves = _component(
         "drumblender.features.NoteCurves",
         sample_rate=rate,
         hop_length=_HOP,
-        tracker="crepe",
+        tracker="crepe-published",
+        hold_below=0.0,
         loudness=_component(
             "drumblender.features.FrameLoudness", sample_rate=rate, hop_length=_HOP, **loudness
         ),
     )
-    return _component("drumblender.data.GuitarSetDataModule", data_dir="dataset/guitarset", curves=curves)
+    crops = {"per_phrase": 1, "end_frame": False, "skip_silence": False}
+    return _component(
+        "drumblender.data.GuitarSetDataModule",
+        data_dir="dataset/guitarset_published",
+        curves=curves,
+        subset="all",
+        train_on_all=True,
+        num_harmonics=0,
+        crops=crops,
+    )
 
 
 def _weights(old: dict[str, Tensor]) -> dict[str, Tensor]:

