@@ -32,7 +32,8 @@ class LogAudio(L.Callback):
         log_on_epoch_end: Log at the end of the epoch, not as soon as the batches are there.
         max_audio_samples: Items logged at most; None for all.
         picture: Draw the first four items.
-        every_n_epochs: Train and validation epochs from one log to the next; the last one is always logged.
+        every_n_epochs: Train and validation epochs from one log to the next. The last one is always logged,
+            and none that it follows sooner.
 
     Raises:
         ValueError: A count below 1.
@@ -121,8 +122,11 @@ class LogAudio(L.Callback):
     def _active(self, split: str, trainer: L.Trainer) -> bool:
         if not trainer.is_global_zero or trainer.sanity_checking or trainer.fast_dev_run:
             return False
-        last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
-        return split == "test" or last or trainer.current_epoch % self.every_n_epochs == 0
+        if split == "test":
+            return True
+        epoch, unlimited = trainer.current_epoch, trainer.max_epochs in (None, -1)
+        left = self.every_n_epochs if unlimited else trainer.max_epochs - 1 - epoch
+        return left == 0 or epoch % self.every_n_epochs == 0 and left >= self.every_n_epochs
 
     def _log(self, split: str, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log what was taken, if anything; an epoch shorter than ``n_batches`` comes here at its end."""

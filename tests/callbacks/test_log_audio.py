@@ -134,3 +134,22 @@ def test_counts_start_at_one():
         LogAudio(n_batches=0)
     with pytest.raises(ValueError, match="max_audio_samples=0"):
         LogAudio(max_audio_samples=0)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every", "logged"), [(5, 5, [4]), (6, 5, [0, 5]), (8, 5, [0, 7]), (3, 1, [0, 1, 2])]
+)
+def test_the_last_epoch_is_logged_and_none_that_it_follows_sooner(
+    epochs, every, logged, tmp_path, monkeypatch
+):
+    seen = []
+
+    def log(self, split, run, task):
+        if self._pairs.pop(split, None):
+            seen.append(run.current_epoch)
+
+    monkeypatch.setattr(LogAudio, "_log", log)
+    limits = {"max_epochs": epochs, "limit_train_batches": 1, "limit_val_batches": 1}
+    run = trainer(tmp_path, LogAudio(on_train=False, every_n_epochs=every), **limits)
+    run.fit(Scale(), sounds(), sounds())
+    assert seen == logged
