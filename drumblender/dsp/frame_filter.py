@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from drumblender.dsp.tables import placed, table
@@ -40,15 +40,39 @@ def real_filter_frame(
         >>> torch.allclose(real_filter_frame(frame, gain), filter_frame(frame, gain), atol=1e-5)
         True
     """
-    n_fft = int(frame.shape[-1])
+    return filter_by_places(frame, gain[..., bin_places(int(frame.shape[-1])).to(gain.device)])
+
+
+def bin_places(n_fft: int) -> Int64[Tensor, "places"]:
+    """Of which bin the gain is that :func:`filter_by_places` takes at each place.
+
+    Examples:
+        >>> bin_places(16).shape, int(bin_places(16).max())
+        (torch.Size([24]), 8)
+    """
+    return _factors(n_fft)[-1].flatten()
+
+
+def filter_by_places(
+    frame: Float[Tensor, "*batch n_fft"], gain: Float[Tensor, "*batch places"]
+) -> Float[Tensor, "*batch n_fft"]:
+    """:func:`real_filter_frame` with gains in the order of its second step, which need not be looked up.
+
+    Examples:
+        >>> frame, gain = torch.randn(64), torch.rand(33)
+        >>> placed = filter_by_places(frame, gain[bin_places(64)])
+        >>> torch.allclose(placed, filter_frame(frame, gain), atol=1e-5)
+        True
+    """
     first, turn, second, back, turn_back, last, place = (
-        placed(part, frame, part.dtype) for part in _factors(n_fft)
+        placed(part, frame, part.dtype) for part in _factors(int(frame.shape[-1]))
     )
     size_a, size_b = last.shape[0], turn.shape[1]
     rows = (first @ frame.reshape(-1, size_a, size_b)) * turn
     spectrum = rows.reshape(-1, place.shape[0], 4 * size_b) @ second
-    shaped = (spectrum * gain[..., place].reshape(-1, *place.shape)) @ back
-    return (last @ (shaped.reshape(-1, *turn.shape) * turn_back)).reshape(frame.shape)
+    shaped = (spectrum * gain.reshape(-1, *place.shape)) @ back
+    filtered = (last @ (shaped.reshape(-1, *turn.shape) * turn_back)).reshape(-1, size_a * size_b)
+    return filtered if frame.ndim == 2 else filtered.reshape(frame.shape)
 
 
 @table

@@ -1,6 +1,7 @@
 """Frames cut out of a signal and added back, for programs that learn their number when they run."""
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -36,9 +37,16 @@ def cut_frames(
         [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]
     """
     if torch.onnx.is_in_onnx_export():
-        return signal[hop * torch.arange(count)[:, None] + torch.arange(size)]
+        return _look_up(signal, size, hop, count)
     frames = signal.unfold(0, size, hop)[:count]
     return frames if signal.ndim == 1 else frames.movedim(-1, 1)
+
+
+def _look_up(signal: Tensor, size: int, hop: int, count: int | Tensor) -> Tensor:
+    """Frames by the indices of the longest pieces that frames and hops are made of."""
+    piece = math.gcd(size, hop)
+    places = hop // piece * torch.arange(count)[:, None] + torch.arange(size // piece)
+    return signal[places] if piece == 1 else signal.reshape(-1, piece)[places].reshape(-1, size)
 
 
 def add_frames(
@@ -51,7 +59,7 @@ def add_frames(
         [1.0, 1.0, 2.0, 2.0, 1.0, 1.0]
     """
     if torch.onnx.is_in_onnx_export():
-        return _add_gathered(signal, frames, hop, count)
+        return _add_scattered(signal, frames, hop, count)
     return looped(_add_in_turn)(signal, frames, hop)
 
 
@@ -62,12 +70,8 @@ def _add_in_turn(signal: Tensor, frames: Tensor, hop: int) -> Tensor:
     return longer
 
 
-def _add_gathered(signal: Tensor, frames: Tensor, hop: int, count: int | Tensor) -> Tensor:
-    """Of the hops of all frames those that fall together are looked up; ONNX's own loops are slow."""
-    length, size = len(signal), int(frames.shape[1])
-    hops = -(-size // hop)
-    parts = torch.nn.functional.pad(frames, (0, hops * hop - size, hops - 1, hops - 1)).reshape(-1, hop)
-    ends = torch.cat([torch.arange(count), count + torch.arange(hops - 1)])  # a sum would stay as traced
-    places = hops * ends[:, None] + hops - 1 + (hops - 1) * torch.arange(hops)
-    added = parts[places].sum(dim=1).reshape(-1)
-    return torch.cat([signal + added[:length], added[length:]])[: length + count * hop]
+def _add_scattered(signal: Tensor, frames: Tensor, hop: int, count: int | Tensor) -> Tensor:
+    """Sample by sample, by their indices; ONNX's own loops are slow."""
+    longer = torch.cat([signal, torch.zeros(count * hop)])
+    places = hop * torch.arange(count)[:, None] + torch.arange(int(frames.shape[1]))
+    return longer.scatter_add(0, places.reshape(-1), frames.reshape(-1))

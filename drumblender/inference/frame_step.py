@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.dsp.envelopes import upsample_frames
-from drumblender.dsp.frame_filter import filter_frame
+from drumblender.dsp.frame_filter import bin_places, filter_by_places, filter_frame
 from drumblender.dsp.frame_overlap import add_frames, cut_frames
 from drumblender.encoders import ControlGRU
 from drumblender.synths.harmonic_stream import NoiseStream
@@ -102,6 +102,7 @@ class FrameStep(nn.Module):
         if self.has_noise:
             bands = torch.eye(player.control_sizes[player.names["magnitude"]])
             constants["spread"] = upsample_frames(bands, n_fft // 2 + 1, "ends")  # from bands to bins
+            constants["placed"] = constants["spread"][:, bin_places(n_fft)]
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
         self.eval()
@@ -151,8 +152,7 @@ class FrameStep(nn.Module):
         waiting, under, sound = state[5:]
         waiting, under, total = torch.cat([waiting, played]), torch.cat([under, noise]), noise.shape[0]
         framed = cut_frames(under, self.n_fft, hop, frames) * self.window
-        gain = (controls["magnitude"] @ self.spread).squeeze(0)
-        sound = add_frames(sound, filter_frame(framed, gain) * self.window, hop, frames)
+        sound = add_frames(sound, self._filtered(framed, controls["magnitude"]) * self.window, hop, frames)
         overlap = self.overlap.index_select(0, before.clamp(max=self.last)).reshape(-1)
         ready = waiting[hop : hop + total] + sound[:total] / overlap
         return ready, *harmonics, waiting[total:], under[total:], sound[total:]
@@ -168,6 +168,13 @@ class FrameStep(nn.Module):
             for later in range(-(-left // hop))
         ]
         return state[5][hop:] + state[7][:left] / torch.cat(weights)[:left]
+
+    def _filtered(
+        self, framed: Float[Tensor, "frames n_fft"], magnitude: Float[Tensor, "1 frames bands"]
+    ) -> Float[Tensor, "frames n_fft"]:
+        if torch.onnx.is_in_onnx_export():  # which has no complex numbers
+            return filter_by_places(framed, magnitude.squeeze(0) @ self.placed)
+        return filter_frame(framed, (magnitude @ self.spread).squeeze(0))
 
     def _harmonics(
         self, turns: Tensor, f0_hz: Float[Tensor, "frames 2"], amp: Float[Tensor, "frames 2 harmonics"]

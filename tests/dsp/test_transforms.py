@@ -15,6 +15,7 @@ WITHOUT = {
     "tables.placed": "of constants, which are kept",
     "a_weighting.bandpass_weight": "runs SciPy's filter from rest, and says so",
     "coloured_noise.coloured_noise": "is a baseline, without gradients by intention",
+    "frame_filter.filter_by_places": "is filter_frame in real numbers, for ONNX",
     "frame_filter.real_filter_frame": "is filter_frame in real numbers, for ONNX",
     "frame_overlap.add_frames": "adds up what an exported model plays, which is not trained",
     "frame_overlap.cut_frames": "cuts up what an exported model plays, which is not trained",
