@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from drumblender.dsp.all_pole import working_dtype
 from drumblender.dsp.tables import placed, table
 from drumblender.dsp.units import Range
 
@@ -71,6 +72,8 @@ def loop_products(
         raise ValueError(f"A sound of {num_samples} samples has no {sections} sections.")
     if not bool((period >= loop_order + 1).all()):
         raise ValueError(f"A loop of {loop_order + 1} coefficients takes as many samples, got {period=}.")
+    if working_dtype(sound.device) != torch.float64:  # what is not predicted is a billionth of the power
+        sound, period, free = sound.cpu(), period.cpu(), free.cpu()
     sound, period = sound.double(), period.double()
     longest = int(period.max().floor()) + loop_order + 1
     padded = torch.nn.functional.pad(sound, (longest, 0))
@@ -122,7 +125,9 @@ def fit_loop(
     logits = (even + starts).repeat(len(products.period), 1, 1)
     logits, cost = _descend(many, logits, even, gain)  # straight courses from several filters
     best = cost.view(-1, len(starts)).argmin(dim=1)
-    straight = logits.view(-1, len(starts), *logits.shape[1:])[torch.arange(len(best)), best]
+    straight = logits.view(-1, len(starts), *logits.shape[1:]).take_along_dim(
+        best[:, None, None, None], dim=1
+    )[:, 0]
     bent, _ = _descend(products, placed(_blend(knots, 2, ends=True), logits) @ straight, even, gain)
     return _filter(placed(_blend(frames, knots, ends=True), bent) @ bent, gain)[0]
 

@@ -105,7 +105,7 @@ class StringLoop(Analysis):
         )
         loop = fit_loop(
             products, frames=self.loop_frames, gain=self.loop_gain, loop_order=self.loop_order
-        ).float()
+        ).to(audio)
         total = loop.sum(dim=-1, keepdim=True)
         even = audio.new_full((len(audio), *self.excitation), 0.5)
         controls = {
