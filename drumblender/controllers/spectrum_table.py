@@ -12,6 +12,12 @@ _WIDTHS = {"f0_hz": 2.0, "loudness_db": 4.0, "age_s": 0.35, "peak_db": 4.0, "bri
 """How near frames are alike: semitones, dB, natural logarithms of 10 ms and more, dB, octaves."""
 
 
+_FARTHEST = -60.0
+"""Logarithm of the least weight: nothing in a mean, and no denormal number, with which a CPU is slow."""
+
+_ROWS = 128  # frames looked up at once on a CPU, whose caches hold their weights
+
+
 class SpectrumTable(nn.Module):
     """Levels of harmonics and noise bands, in dB relative to the loudness, by pitch and loudness.
 
@@ -159,9 +165,17 @@ class KernelSpectra(nn.Module):
         if not self._learned:
             raise ValueError("No spectra are known: train, or load a checkpoint.")
         asked = self._places({name: curves[name] for name in self.hears})
-        # Of -|a - p|^2 / 2 what is the same for all places p is lost in the softmax.
-        near = torch.nn.functional.linear(asked, self.places, self.offsets).softmax(dim=-1)
-        return near @ self.spectra
+        if asked.device.type != "cpu" or torch.jit.is_tracing():
+            return self._mean(asked)
+        rows = [self._mean(some) for some in asked.flatten(0, -2).split(_ROWS)]
+        return torch.cat(rows).unflatten(0, asked.shape[:-1])
+
+    def _mean(self, asked: Float[Tensor, "*frames hears"]) -> Float[Tensor, "*frames lines"]:
+        # Of -|a - p|^2 / 2 what is the same for all places p is lost beside the nearest.
+        nearness = torch.nn.functional.linear(asked, self.places, self.offsets)
+        nearness = nearness - nearness.amax(dim=-1, keepdim=True)
+        weight = nearness.clamp(min=_FARTHEST).exp()
+        return (weight @ self.spectra) / weight.sum(dim=-1, keepdim=True)
 
     def _places(self, curves: Curves) -> Float[Tensor, "*frames hears"]:
         return torch.stack([_even(name, curves[name]) / self.widths[name] for name in self.hears], dim=-1)
