@@ -30,6 +30,7 @@ from drumblender.dsp import (
     moments,
     noise,
     oscillators,
+    partials,
     precision,
     real_spectra,
     resample,
@@ -211,6 +212,14 @@ OPS: dict[str, Example] = {
     "oscillators.damped_sines": (
         lambda *given: oscillators.damped_sines(*given, **SIZE),
         lambda: (hz(3, 2), draw(3, 2, low=0.1), draw(3, 2)),
+    ),
+    "partials.partials_hz": (
+        lambda f, b: partials.partials_hz(f, b, 6),
+        lambda: (hz(3, 4), draw(3, 4, high=1e-3)),
+    ),
+    "partials.partial_order": (
+        partials.partial_order,
+        lambda: (draw(3, 4, 6, low=1.0, high=9.0), draw(3, 4, high=1e-3)),
     ),
     "precision.widen": (precision.widen, lambda: (draw(3),)),
     "real_spectra.real_stft": (lambda x: real_spectra.real_stft(x, **STFT), lambda: (sound(),)),

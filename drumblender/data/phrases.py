@@ -26,6 +26,7 @@ from drumblender.data.splits import Split, Splitting
 from drumblender.features.frame_loudness import USUAL_EPSILON
 from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
 from drumblender.features.note_curves import NoteCurves
+from drumblender.features.stiffness import stiffness_of
 from drumblender.open_sound import BadAudioError
 from drumblender.types import Audio
 
@@ -52,6 +53,7 @@ class PhraseData(AudioData):
         num_bands: Bands of noise to measure.
         crop_s: Length of a training item.
         crops: How many a phrase gives in an epoch, and of what form.
+        stiff: Measure how stiff the strings are, as ``stiffness``, and harmonics where partials then lie.
         sample_rate: Samples a second, after preparation.
         channel: What becomes of several channels.
         min_s: Shorter recordings are rejected.
@@ -91,6 +93,7 @@ class PhraseData(AudioData):
         batch_size: int = 16,
         num_workers: int | None = None,
         crops: Crops = AS_OFTEN_AS_FIT,
+        stiff: bool = False,
     ) -> None:
         super().__init__(
             data_dir,
@@ -110,7 +113,7 @@ class PhraseData(AudioData):
         if self.num_samples < self.hop_length or self.num_samples % self.hop_length:
             raise ValueError(f"{crop_s=} is no whole number of hops of {self.hop_length} samples.")
         self.num_harmonics, self.num_bands = num_harmonics, num_bands
-        self.phrases, self.crops = split, crops
+        self.phrases, self.crops, self.stiff = split, crops, stiff
 
     # From raw to prepared
 
@@ -136,7 +139,7 @@ class PhraseData(AudioData):
             "analysis.loudness": f"{loudness.weighting} {loudness.window} {loudness.frame_size}{floor}",
             "analysis.num_harmonics": self.num_harmonics,
             "analysis.num_bands": self.num_bands,
-        }
+        } | ({"analysis.stiff": True} if self.stiff else {})  # without, folders from before it still fit
 
     def read_raw(self, path: Path) -> Tensor:
         audio, _ = read_audio(path, self.sample_rate, self.channel)
@@ -148,11 +151,16 @@ class PhraseData(AudioData):
 
     def analyse(self, audio: Audio) -> dict[str, Tensor]:
         fields = self.curves(audio)
+        if self.stiff:
+            given = fields["f0_hz"], fields["age_s"], self.sample_rate, self.hop_length
+            fields["stiffness"] = stiffness_of(audio, *given)
         if self.num_harmonics:
             analysis = HarmonicNoiseAnalysis(
                 self.num_harmonics, self.num_bands, self.sample_rate, self.hop_length
             )
-            fields["harmonic_db"], fields["noise_db"] = analysis(audio, fields["f0_hz"])
+            fields["harmonic_db"], fields["noise_db"] = analysis(
+                audio, fields["f0_hz"], fields.get("stiffness")
+            )
         return fields
 
     # Batches

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from drumblender.dsp.bands import band_centers_hz
+from drumblender.dsp.partials import partial_order, partials_hz
 from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.spectra import power, stft
 from drumblender.types import Audio
@@ -62,9 +63,15 @@ class HarmonicNoiseAnalysis(nn.Module):
     @torch.no_grad()
     @in_full_precision
     def forward(
-        self, audio: Audio, f0_hz: Float[Tensor, "batch frames"]
+        self,
+        audio: Audio,
+        f0_hz: Float[Tensor, "batch frames"],
+        stiffness: Float[Tensor, "batch frames"] | None = None,
     ) -> tuple[Float[Tensor, "batch frames harmonics"], Float[Tensor, "batch frames bands"]]:
         """``harmonic_db`` and ``noise_db``; as many frames as ``f0_hz`` has, at most one a hop.
+
+        With ``stiffness`` of a string, harmonics are sought where its partials are; without it, at whole
+        multiples.
 
         Raises:
             ValueError: More frames of pitch than the sound has.
@@ -72,17 +79,19 @@ class HarmonicNoiseAnalysis(nn.Module):
         if f0_hz.shape[1] > audio.shape[-1] // self.hop_length + 1 or len(f0_hz) != len(audio):
             raise ValueError(f"{tuple(f0_hz.shape)} frames of pitch for {tuple(audio.shape)} samples.")
         hann, narrow = torch.hann_window(self.win_length), _blackman_harris(2 * self.win_length)
-        amplitude = self._harmonics(self._power(audio, f0_hz, hann), f0_hz) * (2 / hann.sum()) ** 2
+        stiffness = torch.zeros_like(f0_hz) if stiffness is None else stiffness
+        amplitude = self._harmonics(self._power(audio, f0_hz, hann), f0_hz, stiffness) * (2 / hann.sum()) ** 2
         density = self._power(audio, f0_hz, narrow) / narrow.square().sum()
-        return 10 * torch.log10(amplitude + 1e-12), self._noise(10 * torch.log10(density + 1e-12), f0_hz)
+        noise_db = self._noise(10 * torch.log10(density + 1e-12), f0_hz, stiffness)
+        return 10 * torch.log10(amplitude + 1e-12), noise_db
 
     def _power(self, audio: Audio, f0_hz: Tensor, window: Tensor) -> Tensor:
         spectra = stft(audio, self.n_fft, self.hop_length, window.to(audio), pad_mode="constant")
         return power(spectra[:, : f0_hz.shape[1]])
 
-    def _harmonics(self, spectra: Tensor, f0_hz: Tensor) -> Tensor:
+    def _harmonics(self, spectra: Tensor, f0_hz: Tensor, stiffness: Tensor) -> Tensor:
         """Power of the highest bin near each harmonic, by windows of bins that grow with the fundamental."""
-        place = f0_hz[..., None] * torch.arange(1, self.num_harmonics + 1, device=f0_hz.device)
+        place = partials_hz(f0_hz, stiffness, self.num_harmonics)
         bin_hz = self.sample_rate / self.n_fft
         reach = (self.search * f0_hz / bin_hz).clamp(1, 12)[..., None]
         found = torch.zeros_like(place)
@@ -93,11 +102,11 @@ class HarmonicNoiseAnalysis(nn.Module):
             found = torch.where(inside, torch.maximum(found, value), found)
         return torch.where(place < self.sample_rate / 2, found, 0.0)
 
-    def _noise(self, level_db: Tensor, f0_hz: Tensor) -> Tensor:
+    def _noise(self, level_db: Tensor, f0_hz: Tensor, stiffness: Tensor) -> Tensor:
         """Weighted mean of decibels between harmonics: triangular bands, wide enough to hold a valley."""
         bin_hz = self.sample_rate / self.n_fft
         freq_hz = torch.arange(level_db.shape[-1], device=level_db.device) * bin_hz
-        order = freq_hz / f0_hz[..., None].clamp(min=1.0)
+        order = partial_order(freq_hz / f0_hz[..., None].clamp(min=1.0), stiffness)
         off = (order - order.round()).abs()
         clear_hz = (0.38 * f0_hz).clamp(max=2 * self.sample_rate / self.win_length)  # half a main lobe
         between = ((off * f0_hz[..., None] >= clear_hz[..., None]) | (order < 0.5)) & (freq_hz > 20)

@@ -68,6 +68,15 @@ def data(tmp_path_factory):
     return module
 
 
+def test_stiff_strings_are_measured_where_that_is_asked_for(data):
+    audio, _ = soundfile.read(data.data_dir / next(iter(data._manifest().values())).filename, dtype="float32")
+    stiff = PhraseDataModule("x", num_harmonics=8, num_bands=4, stiff=True)
+    fields = stiff.analyse(torch.from_numpy(audio)[None])
+    assert fields["stiffness"].shape == fields["f0_hz"].shape
+    assert "stiffness" not in data.analyse(torch.from_numpy(audio)[None])
+    assert stiff.settings().keys() - data.settings().keys() == {"analysis.stiff"}
+
+
 def test_versions_of_a_performance_and_of_a_take_have_one_name():
     assert take_of("Samples/acoustic/a3_vl3_rr2_1.wav") == take_of("Samples/electric/a3_vl3_rr2_2.wav")
     assert performance_of("seq_mic_ode", ["mic", "pickup"]) == performance_of(
