@@ -13,6 +13,7 @@ from drumblender.synths.reverb import Room
 from drumblender.synths.simple_drum import SimpleDrumSynth
 from drumblender.synths.snare808 import Snare808
 from drumblender.synths.stft_noise import BandEqualiser, StftNoiseSynth
+from drumblender.synths.stretched import StretchedSynth
 from drumblender.synths.string import StringSynth
 from drumblender.synths.string_stream import StringStream
 from drumblender.synths.transient import TransientTCN
@@ -31,6 +32,7 @@ __all__ = [
     "SimpleDrumSynth",
     "Snare808",
     "StftNoiseSynth",
+    "StretchedSynth",
     "StringStream",
     "StringSynth",
     "Synth",
