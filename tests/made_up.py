@@ -91,6 +91,7 @@ class PhraseBatches(_MadeUp):
             "age_s": 0.01 * torch.arange(frames),
             "peak_db": torch.full((frames,), -20.0),
             "brightness_hz": torch.full((frames,), 700.0),
+            "stiffness": torch.full((frames,), 1e-4),
             "harmonic_db": loudness_db[:, None] - torch.arange(100),
             "noise_db": loudness_db[:, None].expand(-1, 24) - 40,
             "name": f"phrase-{int(generator.initial_seed())}",

@@ -4,7 +4,13 @@ import numpy as np
 import torch
 from made_up import SynthOf
 
-from drumblender.controllers import CorrectedSpectra, HarmonicControls, KernelSpectra, SpectrumTable
+from drumblender.controllers import (
+    CorrectedSpectra,
+    HarmonicControls,
+    KernelSpectra,
+    SpectrumTable,
+    StiffnessTable,
+)
 from drumblender.encoders import ControlGRU, ControlTransformer
 from drumblender.inference.transfer_curves import Instrument
 
@@ -14,11 +20,16 @@ HEARS = ("f0_hz", "loudness_db", "age_s", "peak_db")
 
 def player(kind="gru"):
     torch.manual_seed(0)
-    if kind == "table":
+    sizes = SIZES
+    if kind in ("table", "stiff"):
         table = SpectrumTable(20, 6)
         table.known.fill_(True)
         table.values.copy_(-20 * torch.rand(table.values.shape))
-        made = CorrectedSpectra(table, ControlGRU(8, inputs=HEARS, loudness="db"))
+        strings = None
+        if kind == "stiff":
+            strings, sizes = StiffnessTable(), SIZES | {"stiffness": 1}
+            strings.learn(torch.tensor([220.0, 247.0]), torch.tensor([1e-4, 3e-4]))
+        made = CorrectedSpectra(table, ControlGRU(8, inputs=HEARS, loudness="db"), stiffness=strings)
     elif kind == "kernel":
         spectra = KernelSpectra(20, 6, num_frames=30)
         spectra.learn(voice(), -20 * torch.rand(301, 26), torch.ones(301, 26, dtype=torch.bool))
@@ -27,7 +38,7 @@ def player(kind="gru"):
         made = HarmonicControls(ControlTransformer(16, context_frames=30))
     else:
         made = HarmonicControls(ControlGRU(16))
-    made.serve(SynthOf(**SIZES))
+    made.serve(SynthOf(**sizes))
     torch.nn.init.normal_(made.layer.weight, std=0.3)
     return made.eval()
 

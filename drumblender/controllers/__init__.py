@@ -15,6 +15,7 @@ from drumblender.controllers.onset_scale import OnsetScale
 from drumblender.controllers.parameter_mapper import ParameterMapper
 from drumblender.controllers.pitch_head import PitchHead
 from drumblender.controllers.spectrum_table import KernelSpectra, SpectrumTable
+from drumblender.controllers.stiffness_table import StiffnessTable
 
 __all__ = [
     "AnalysedControls",
@@ -38,5 +39,6 @@ __all__ = [
     "PitchHead",
     "SpectrumTable",
     "SplitHead",
+    "StiffnessTable",
     "measured_frames",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from drumblender.controllers.base import Batch, Controller
 from drumblender.controllers.harmonic import below_nyquist, rms_of, roles_of
 from drumblender.controllers.spectrum_table import KernelSpectra, SpectrumTable
+from drumblender.controllers.stiffness_table import StiffnessTable
 from drumblender.dsp.bands import bin_blends
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.units import db_to_gain, gain_to_db
@@ -34,6 +35,7 @@ class CorrectedSpectra(Controller):
         harmonic_bound_db: Most that a harmonic is corrected by.
         noise_bound_db: Most that a band of noise is.
         sample_rate: Samples per second.
+        stiffness: Knows the strings, for a synth that plays stiff ones.
 
     Examples:
         >>> from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth
@@ -54,11 +56,13 @@ class CorrectedSpectra(Controller):
         harmonic_bound_db: float = 12.0,
         noise_bound_db: float = 12.0,
         sample_rate: int = 16000,
+        stiffness: StiffnessTable | None = None,
     ) -> None:
         super().__init__()
         if not (harmonic_bound_db > 0 and noise_bound_db > 0) or sample_rate < 1:
             raise ValueError(f"Need more than 0: {harmonic_bound_db=}, {noise_bound_db=}, {sample_rate=}.")
         self.base, self.encoder, self.sample_rate = base, encoder, sample_rate
+        self.stiffness = stiffness
         bounds = [harmonic_bound_db] * base.num_harmonics + [noise_bound_db] * base.num_bands
         self.register_buffer("bounds_db", torch.tensor(bounds), persistent=False)
 
@@ -70,6 +74,8 @@ class CorrectedSpectra(Controller):
                 f"The table has {self.base.num_harmonics} harmonics, {self.player} takes "
                 f"{self.control_sizes}."
             )
+        if ("stiffness" in self.names) != (self.stiffness is not None):
+            raise ValueError("A synth with stiffness needs a StiffnessTable, and no other takes one.")
         n_fft = 2 * (self.control_sizes[self.names["magnitude"]] - 1)  # its bins are the points of the noise
         left, blend = bin_blends(
             n_fft, self.sample_rate, self.base.num_bands, LOWEST_BAND_HZ, self.sample_rate / 2
@@ -119,10 +125,14 @@ class CorrectedSpectra(Controller):
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         harmonic_db, noise_db = self.levels_db(features, batch)
         amp = db_to_gain(harmonic_db)
-        amp = torch.where(below_nyquist(batch["f0_hz"], self.base.num_harmonics, self.sample_rate), amp, 0.0)
+        stiffness = None if self.stiffness is None else self.stiffness(batch["f0_hz"])
+        played = below_nyquist(batch["f0_hz"], self.base.num_harmonics, self.sample_rate, stiffness)
+        amp = torch.where(played, amp, 0.0)
         magnitude = db_to_gain(self._between_bands(noise_db))
         gain = db_to_gain(batch["loudness_db"])[..., None] / rms_of(amp, magnitude)
         made = {"f0_hz": batch["f0_hz"][..., None], "amp": amp * gain, "magnitude": magnitude * gain}
+        if stiffness is not None:
+            made["stiffness"] = stiffness[..., None]
         return {name: made[role] for role, name in self.names.items()}
 
     def levels_db(
@@ -165,5 +175,7 @@ def measured_frames(
     fields = {name: value[kept] for name, value in fields.items()}
     harmonic_db, noise_db = fields.pop("harmonic_db"), fields.pop("noise_db")
     spectra = torch.cat([harmonic_db, noise_db], dim=-1) - fields["loudness_db"][:, None]
-    playable = below_nyquist(fields["f0_hz"][None], harmonic_db.shape[-1], sample_rate)[0]
+    given = fields["f0_hz"][None], harmonic_db.shape[-1], sample_rate
+    stiffness = fields["stiffness"][None] if "stiffness" in fields else None
+    playable = below_nyquist(*given, stiffness)[0]
     return fields, spectra, torch.cat([playable, torch.ones_like(noise_db, dtype=torch.bool)], dim=-1)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from drumblender.controllers.base import Batch, Controller
+from drumblender.dsp.partials import partials_hz
 from drumblender.dsp.precision import raise_half
 from drumblender.dsp.stft_noise import mean_square_of_bands
 from drumblender.dsp.units import db_to_gain
@@ -18,7 +19,7 @@ from drumblender.types import Controls
 
 Amplitude = Literal["total", "rms", "sum", "learned"]
 
-_ROLES = ("f0_hz", "amp", "magnitude")
+_ROLES = ("f0_hz", "amp", "magnitude", "stiffness")
 
 
 class HarmonicControls(Controller):
@@ -84,6 +85,8 @@ class HarmonicControls(Controller):
 
     def build(self, synth: Synth) -> None:
         self.names = roles_of(synth)
+        if "stiffness" in self.names:
+            raise ValueError("HarmonicControls know no stiffness: use HarmonicSynth, or CorrectedSpectra.")
         self.num_harmonics = self.control_sizes[self.names["amp"]]
         self.num_bands = self.control_sizes[self.names["magnitude"]] if "magnitude" in self.names else 0
         extra = 1 if self.amplitude == "learned" else 0
@@ -135,7 +138,7 @@ class HarmonicControls(Controller):
 
 
 def roles_of(synth: Synth) -> dict[str, str]:
-    """Which control of a synth is its pitch, its harmonics and its noise.
+    """Which control of a synth is its pitch, its harmonics, its noise and the stiffness of its strings.
 
     Raises:
         ValueError: It has no harmonics, or controls beyond these.
@@ -157,9 +160,14 @@ def roles_of(synth: Synth) -> dict[str, str]:
 
 
 def below_nyquist(
-    f0_hz: Float[Tensor, "batch frames"], num_harmonics: int, sample_rate: int
+    f0_hz: Float[Tensor, "batch frames"],
+    num_harmonics: int,
+    sample_rate: int,
+    stiffness: Float[Tensor, "batch frames"] | None = None,
 ) -> Bool[Tensor, "batch frames harmonics"]:
-    """Which harmonics of each frame can be played."""
+    """Which harmonics of each frame can be played; with ``stiffness``, which partials."""
+    if stiffness is not None:
+        return partials_hz(f0_hz, stiffness, num_harmonics) < sample_rate / 2
     order = torch.arange(1, num_harmonics + 1, device=f0_hz.device, dtype=f0_hz.dtype)
     return f0_hz[..., None] * order < sample_rate / 2
 

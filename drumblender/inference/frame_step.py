@@ -11,6 +11,7 @@ from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.frame_filter import bin_places, filter_by_places, filter_frame
 from drumblender.dsp.frame_overlap import add_frames, cut_frames
+from drumblender.dsp.partials import partials_hz
 from drumblender.encoders import ControlGRU
 from drumblender.synths.harmonic_stream import NoiseStream
 
@@ -80,6 +81,7 @@ class FrameStep(nn.Module):
             )
         self.player, self.hop_length, self.n_fft = player, hop_length, n_fft
         self.has_noise = "magnitude" in player.names
+        self.stiff = "stiffness" in player.names  # each partial then has a frequency of its own
         self.inputs = player.hears
         self.late_samples = n_fft // 2 if self.has_noise else hop_length
         hops = -(-n_fft // hop_length)  # a sample of the noise lies in so many frames
@@ -116,8 +118,8 @@ class FrameStep(nn.Module):
         harmonics = (
             hidden,
             torch.zeros(1, dtype=torch.int64),
-            torch.zeros(1, dtype=torch.float64),
-            torch.zeros(1),
+            torch.zeros(size if self.stiff else 1, dtype=torch.float64),
+            torch.zeros(1, size, dtype=torch.float64) if self.stiff else torch.zeros(1),
             torch.zeros(1, size),
         )
         if not self.has_noise:
@@ -140,12 +142,15 @@ class FrameStep(nn.Module):
         hidden, count, turns, last_hz, last_amp = state[:5]
         batch = dict(zip(self.inputs, curves.split(1), strict=True))
         controls, after = play_frames(self.player, hidden, batch)
-        f0_hz = torch.cat([last_hz, batch["f0_hz"].flatten()])
-        amp = torch.cat([last_amp, controls["amp"][0]])
+        f0_hz, amp = batch["f0_hz"].flatten(), torch.cat([last_amp, controls["amp"][0]])
+        if self.stiff:
+            f0_hz = partials_hz(f0_hz.double(), controls["stiffness"].flatten().double(), len(self.harmonics))
+        f0_hz = torch.cat([last_hz, f0_hz])
         frames, hop = curves.shape[1], self.hop_length
         before = count + torch.arange(frames)  # how many frames each has before it
-        pairs_hz = cut_frames(f0_hz, 2, 1, frames) * before.clamp(max=1)[:, None]
-        played, turns = self._harmonics(turns, pairs_hz, cut_frames(amp, 2, 1, frames))
+        begun, play = before.clamp(max=1)[:, None], self._partials if self.stiff else self._harmonics
+        pairs_hz = cut_frames(f0_hz, 2, 1, frames) * (begun[..., None] if self.stiff else begun)
+        played, turns = play(turns, pairs_hz, cut_frames(amp, 2, 1, frames))
         harmonics = (hidden if after is None else after, before[-1:] + 1, turns, f0_hz[-1:], amp[-1:])
         if not self.has_noise:
             return played, *harmonics
@@ -187,6 +192,19 @@ class FrameStep(nn.Module):
         audible = (reach - self.harmonics).clamp_(0, 1)
         waves = (self.speed * turns.float()).sin_().mul_(audible)
         return ((amp @ waves) * self.share).sum(dim=1).reshape(-1), turns.reshape(-1)[-1:]
+
+    def _partials(
+        self,
+        turns: Float[Tensor, "partials"],
+        freq_hz: Float[Tensor, "frames 2 partials"],
+        amp: Float[Tensor, "frames 2 partials"],
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`_harmonics` of partials that are not locked; none above Nyquist has a level."""
+        advance = self.lines[:, : self.hop_length].transpose(0, 1) @ freq_hz.double()
+        ends = advance[:, -1:]
+        turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
+        waves = (2 * torch.pi * turns.float()).sin()
+        return ((amp @ waves.transpose(1, 2)) * self.share).sum(dim=1).reshape(-1), turns[-1, -1]
 
 
 class SteppedStream:

@@ -19,6 +19,7 @@ from drumblender.inference.streamed import BLOCK_S, MARGIN_S, Streamed
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
 from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
 from drumblender.synths.reverb import Room
+from drumblender.synths.stretched_stream import StretchedStream
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class TransferStream:
         room: Room | None = None,
     ) -> None:
         self.player = player.eval()
-        self._harmonics = HarmonicStream(player.sample_rate, hop_length)
+        stream = StretchedStream if "stiffness" in player.names else HarmonicStream
+        self._harmonics = stream(player.sample_rate, hop_length)
         self._noise = NoiseStream(hop_length, n_fft, seed) if "magnitude" in player.names else None
         self._room = RoomStream(room) if room is not None and room.on else None
         self._state: Any = None
@@ -69,7 +71,8 @@ class TransferStream:
         """
         batch = {name: curve[None] for name, curve in curves.items()}
         controls, self._state = play_frames(self.player, self._state, batch)
-        played = self._harmonics.push(curves["f0_hz"], controls["amp"][0])
+        stiffness = [controls["stiffness"][0, :, 0]] if "stiffness" in controls else []
+        played = self._harmonics.push(curves["f0_hz"], *stiffness, controls["amp"][0])
         if self._noise is None:
             return self._around(played)
         return self._around(self._join(played, self._noise.push(controls["magnitude"][0])))

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from drumblender.controllers import CorrectedSpectra, KernelSpectra, SpectrumTable, measured_frames
+from drumblender.controllers import (
+    CorrectedSpectra,
+    KernelSpectra,
+    SpectrumTable,
+    StiffnessTable,
+    measured_frames,
+)
 from drumblender.controllers.corrected import QUIETEST_DB
 from drumblender.controllers.harmonic import below_nyquist, rms_of
 from drumblender.dsp.harmonics import harmonic_bank
@@ -94,9 +100,11 @@ class GuitarTask(GuitarVoices, SynthesisTask):
 
         A single note that rings out has levels, and often a pitch, that a melody does not have.
         """
-        tables = [part for part in self.modules() if isinstance(part, SpectrumTable | KernelSpectra)]
-        for part in tables:
-            part.learn(*measured_frames(phrases, self.sample_rate))
+        for part in self.modules():
+            if isinstance(part, SpectrumTable | KernelSpectra):
+                part.learn(*measured_frames(phrases, self.sample_rate))
+            elif isinstance(part, StiffnessTable):
+                self._learn_stiffness(part, phrases)
         ranges = [name for name in _RANGES if getattr(self, f"range_{name}") is not None]
         melodies = [phrase for phrase in phrases if _onsets(phrase) >= _MELODY] or phrases
         curves = {name: torch.cat([phrase[name] for phrase in melodies]) for name in (*ranges, "periodicity")}
@@ -106,6 +114,12 @@ class GuitarTask(GuitarVoices, SynthesisTask):
         even = torch.linspace(0, int(loud.sum()) - 1, QUANTILES).round().long()
         for name in ranges:
             getattr(self, f"range_{name}").copy_(curves[name][loud].sort().values[even])
+
+    def _learn_stiffness(self, table: StiffnessTable, phrases: list[dict[str, Tensor]]) -> None:
+        if any("stiffness" not in phrase for phrase in phrases):
+            raise ValueError("The stiffness of strings was not measured: prepare with --data.stiff true.")
+        curves = measured_frames(phrases, self.sample_rate)[0]
+        table.learn(curves["f0_hz"], curves["stiffness"])
 
     def training_step(self, batch: NoteBatch, batch_idx: int) -> Step:
         step = self._training_step(batch, batch_idx)

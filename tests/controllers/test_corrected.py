@@ -2,10 +2,16 @@ import pytest
 import torch
 from made_up import SynthOf
 
-from drumblender.controllers import CorrectedSpectra, KernelSpectra, SpectrumTable, measured_frames
+from drumblender.controllers import (
+    CorrectedSpectra,
+    KernelSpectra,
+    SpectrumTable,
+    StiffnessTable,
+    measured_frames,
+)
 from drumblender.dsp.units import gain_to_db
 from drumblender.encoders import ControlGRU
-from drumblender.synths import FilteredNoiseSynth, HarmonicSynth
+from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, StretchedSynth
 
 SIZES = {"f0_hz": 1, "amp": 12, "magnitude": 17}
 HEARS = ("f0_hz", "loudness_db", "age_s", "peak_db")
@@ -132,3 +138,33 @@ def test_spectra_that_are_loaded_are_those_that_were_learned(generator):
     expected = (-0.5 * distance).softmax(dim=-1) @ learned.spectra
     torch.testing.assert_close(learned(asked), expected, rtol=1e-4, atol=1e-4)
     assert torch.equal(loaded(asked), learned(asked))
+
+
+def strings(stiffness):
+    table = StiffnessTable()
+    table.learn(torch.tensor([220.0]), torch.tensor([stiffness]))
+    return table
+
+
+def test_stiff_strings_are_as_loud_as_asked_and_silent_above_nyquist(generator):
+    controller = CorrectedSpectra(learned("table"), stiffness=strings(1e-3))
+    synth = MixSynth({"tone": StretchedSynth(12), "noise": FilteredNoiseSynth(17)})
+    controller.serve(synth)
+    controls = controller(batch(101) | {"f0_hz": torch.full((2, 101), 640.0)})
+    assert (controls["tone_stiffness"] - 1e-3).abs().max() < 1e-9
+    assert controls["tone_amp"][..., :11].all() and not controls["tone_amp"][..., 11].any()  # 8214 Hz
+    sound = synth(controls, 16000)
+    assert gain_to_db(sound.square().mean().sqrt()).item() == pytest.approx(-25, abs=0.3)
+
+
+def test_stiffness_is_for_a_synth_that_has_it():
+    for stiffness, synth in ((strings(1e-4), SynthOf(**SIZES)), (None, SynthOf(**SIZES, stiffness=1))):
+        with pytest.raises(ValueError, match="StiffnessTable"):
+            CorrectedSpectra(learned("table"), stiffness=stiffness).serve(synth)
+
+
+def test_partials_of_a_stiff_string_above_nyquist_are_not_measured():
+    phrase = {name: curve[:50] for name, curve in curves().items()} | {"periodicity": torch.ones(50)}
+    phrase |= {"f0_hz": torch.full((50,), 640.0), "stiffness": torch.full((50,), 1e-3)}
+    phrase |= {"harmonic_db": torch.zeros(50, 12), "noise_db": torch.zeros(50, 6)}
+    assert measured_frames([phrase], 16000)[2][0, :12].tolist() == [True] * 11 + [False]

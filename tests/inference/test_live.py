@@ -47,7 +47,7 @@ def in_blocks(live, sound, size):
     return torch.cat([live.process(block) for block in sound.split(size)])
 
 
-@pytest.mark.parametrize("kind", ["gru", "table"])
+@pytest.mark.parametrize("kind", ["gru", "table", "stiff"])
 def test_blocks_of_any_size_are_the_offline_rendering(kind):
     made, measure = player(kind), NoteCurves(tracker="yin")
     known = Instrument.of({name: curve[0] for name, curve in measure(song()[None]).items()})
@@ -117,7 +117,7 @@ def test_the_room_goes_with_it():
 
 
 @pytest.mark.parametrize("form", ["pt", "onnx"])
-@pytest.mark.parametrize("kind", ["gru", "table", "kernel"])
+@pytest.mark.parametrize("kind", ["gru", "table", "kernel", "stiff"])
 def test_what_leaves_python_plays_the_same(tmp_path, kind, form):
     if form == "onnx":
         pytest.importorskip("onnxruntime")

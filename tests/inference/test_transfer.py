@@ -13,7 +13,7 @@ from drumblender.open_sound import BadAudioError
 from drumblender.synths import FilteredNoiseSynth, HarmonicSynth
 
 
-@pytest.mark.parametrize("kind", ["gru", "transformer", "table"])
+@pytest.mark.parametrize("kind", ["gru", "transformer", "table", "stiff"])
 @pytest.mark.parametrize("frames", [1, 3, 64])
 def test_blocks_of_any_size_sound_like_the_whole(kind, frames):
     curves, made = voice(), player(kind)

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable
+from drumblender.controllers import CorrectedSpectra, HarmonicControls, SpectrumTable, StiffnessTable
 from drumblender.encoders import ControlGRU
-from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, Room
+from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth, Room, StretchedSynth
 from drumblender.tasks import GuitarTask, Voice
 
 HEARS = ("f0_hz", "loudness_db", "age_s", "peak_db")
@@ -49,6 +49,17 @@ def test_the_table_says_what_was_measured_before_a_step_is_trained():
     made.learn_from([phrase()])
     assert made.player.error_db(batch()) < 2.0  # the total is scaled to the loudness
     assert made.range_f0_hz[50] == 220.0 and made.range_loudness_db[0] < made.range_loudness_db[100]
+
+
+def test_strings_are_as_stiff_as_was_measured():
+    synth = MixSynth({"harmonic": StretchedSynth(12), "noise": FilteredNoiseSynth(17)})
+    controls = CorrectedSpectra(SpectrumTable(12, 6), stiffness=StiffnessTable())
+    made = GuitarTask({"guitar": Voice(synth, controls)}, torch.nn.L1Loss())
+    with pytest.raises(ValueError, match="data.stiff"):
+        made.learn_from([phrase()])
+    made.learn_from([phrase() | {"stiffness": torch.full((101,), 2e-4)}])
+    assert controls.stiffness(torch.tensor([220.0])).item() == pytest.approx(2e-4)
+    assert made(batch()).isfinite().all()  # whose own stiffness nobody measured
 
 
 class Phrases(L.LightningDataModule):
