@@ -19,8 +19,8 @@ class StiffnessTable(nn.Module):
     Examples:
         >>> table = StiffnessTable()
         >>> table.learn(torch.tensor([220.0, 220.0, 440.0]), torch.tensor([1e-4, 1e-4, 4e-4]))
-        >>> table(torch.tensor([[110.0, 220.0, 880.0]]))
-        tensor([[0.0001, 0.0001, 0.0004]])
+        >>> (1e5 * table(torch.tensor([[110.0, 220.0, 880.0]]))).round()
+        tensor([[10., 10., 40.]])
     """
 
     values: Tensor
