@@ -15,6 +15,7 @@ from drumblender.nets.causal_attention import CausalBlock
 from drumblender.nets.gru import gru
 
 _QUIETEST_DB = -80.0
+_SHUT = -50.0  # for a sigmoid, nothing
 
 Curve = Float[Tensor, "batch frames"]
 
@@ -87,6 +88,8 @@ class ControlGRU(ControlEncoder):
         dropout: Between layers, in training.
         inputs: Fields of the batch, in order.
         loudness: As linear gain, as published, or as decibels.
+        forgets: At an onset (``age_s`` of 0) begin without what was before it. A state that lives for a whole
+            phrase goes where no training crop has been.
 
     Examples:
         >>> encoder = ControlGRU(hidden_size=8)
@@ -102,25 +105,39 @@ class ControlGRU(ControlEncoder):
         dropout: float = 0.0,
         inputs: Sequence[str] = ("f0_hz", "loudness_db"),
         loudness: Literal["linear", "db"] = "linear",
+        forgets: bool = False,
     ) -> None:
         super().__init__(inputs, loudness)
+        if forgets and ("age_s" not in self.hears or num_layers != 1):
+            raise ValueError(
+                f"One layer that hears age_s forgets at onsets, not {num_layers=} of {self.hears}."
+            )
         if min(hidden_size, num_layers) < 1 or not 0 <= dropout < 1:
             raise ValueError(
                 f"Needs sizes from 1, dropout below 1, got {hidden_size=}, {num_layers=}, {dropout=}."
             )
         self.num_features = hidden_size
         self.gru = nn.GRU(
-            len(self.hears),
+            len(self.hears) + forgets,
             hidden_size,
             num_layers,
             batch_first=True,
             dropout=dropout if num_layers > 1 else 0.0,
         )
+        self.forgets = forgets
+        if forgets:  # both gates shut: nothing of the state before is left
+            with torch.no_grad():
+                self.gru.weight_ih_l0[:, -1] = 0.0
+                self.gru.weight_ih_l0[: 2 * hidden_size, -1] = _SHUT
 
     def advance(
         self, state: Tensor | None, *curves: Curve
     ) -> tuple[Float[Tensor, "batch frames features"], Tensor]:
-        return gru(self.gru, self.scaled(curves), state)
+        heard = self.scaled(curves)
+        if self.forgets:
+            onset = curves[self.hears.index("age_s")] == 0
+            heard = torch.cat([heard, onset[..., None].to(heard)], dim=-1)
+        return gru(self.gru, heard, state)
 
 
 class ControlTransformer(ControlEncoder):
