@@ -227,9 +227,13 @@ class SteppedStream:
         self._state: Sequence[Tensor] = step.initial(first)
         self._drop, self._begun = step.late_samples, False
 
-    @torch.no_grad()
     def push(self, curves: dict[str, Float[Tensor, "frames"]]) -> Float[Tensor, "samples"]:
         """The sound as far as it is final."""
+        with torch.inference_mode():  # a fifth less time
+            sound = self._pushed(curves)
+        return sound.clone()  # which may be written to
+
+    def _pushed(self, curves: dict[str, Float[Tensor, "frames"]]) -> Tensor:
         if not curves.keys() >= self._needed:
             missing = sorted(self._needed - curves.keys())
             raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")

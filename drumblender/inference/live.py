@@ -93,7 +93,6 @@ class LiveTransfer:
         self._memory = np.zeros(1)  # of what takes the offset away
         self._ready = torch.zeros(self.latency_samples)
 
-    @torch.no_grad()
     def process(self, block: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
         """The next samples of the instrument; input that is no number counts as 0.
 
@@ -102,11 +101,12 @@ class LiveTransfer:
         Raises:
             ValueError: The block is not mono.
         """
-        curves = self._adapter.push(self._curves.push(self._without_offset(block)))
-        if len(curves["f0_hz"]):
-            self._ready = torch.cat([self._ready, self._stream.push(curves)])
-        played, self._ready = self._ready[: len(block)], self._ready[len(block) :]
-        return played
+        with torch.inference_mode():  # a fifth less time for a model of small operations
+            curves = self._adapter.push(self._curves.push(self._without_offset(block)))
+            if len(curves["f0_hz"]):
+                self._ready = torch.cat([self._ready, self._stream.push(curves)])
+            played, self._ready = self._ready[: len(block)], self._ready[len(block) :]
+        return played.clone()  # which may be written to
 
     def _without_offset(self, block: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
         """``y[n] = x[n] - x[n-1] + r y[n-1]``, from block to block."""

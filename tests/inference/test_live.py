@@ -156,3 +156,15 @@ def test_the_model_that_ships_is_played_live():
     assert played.shape == (16000,) and 0.001 < played.abs().max() < 1
     with pytest.raises(ValueError, match="not played live"):
         open_live("checkpoints/quickstart")
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_what_is_played_may_be_written_to_and_trained_on(stepped):
+    made = player()
+    engine = (lambda: SteppedStream(FrameStep(made))) if stepped else None
+    live = LiveTransfer(made, NoteCurves(tracker="yin"), engine=engine)
+    played = torch.cat([live.process(block) for block in song(1.0).split(1000)])
+    played *= 0.5
+    gain = torch.ones(1, requires_grad=True)
+    (gain * live.process(song(0.1))).square().sum().backward()
+    assert not played.is_inference() and gain.grad.isfinite().all()
