@@ -7,11 +7,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from drumblender.console import track_bytes
+from drumblender.data.guitarset_published import PublishedPhrases, is_published, published_phrases
 from drumblender.data.phrase_items import AS_OFTEN_AS_FIT, Crops
 from drumblender.data.phrases import PhraseData
 from drumblender.data.prepare.fetch import download
 from drumblender.data.prepare.manifest import Manifest
+from drumblender.data.prepare.parallel import Backend
 from drumblender.data.prepare.raw import Recording
 from drumblender.data.prepare.storage import StorageError, open_store
 from drumblender.data.splits import Split
@@ -33,7 +37,8 @@ class GuitarSetData(PhraseData):
     cut goes on, and its digest is checked where it is given. ``PhraseData`` tells the other arguments.
 
     Args:
-        data_dir: The prepared folder.
+        data_dir: The prepared folder; one that the original code prepared (``NAME.pt``) is read as it is,
+            one crop a phrase. It has pitch and level alone, for models that hear nothing else.
         raw_dir: The recordings, ``PP_Style-tempo-Key_solo_mic.wav``; or where they go.
         subset: ``solo`` has one note at a time, which one pitch can describe; ``comp`` has chords.
         val_players: Players to validate with.
@@ -101,29 +106,81 @@ class GuitarSetData(PhraseData):
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"subset": self.subset}
 
+    @property
+    def is_ready(self) -> bool:
+        return super().is_ready or self._is_published
+
+    def prepare_data(self, backend: Backend = "local", jobs: int | None = None) -> None:
+        if not self._is_published:
+            super().prepare_data(backend, jobs)
+
     def setup(self, stage: str | None = None) -> None:
-        super().setup(stage)
+        if self._is_published:
+            self._read_published(stage)
+        else:
+            super().setup(stage)
         if self.train_on_all:
             left_out = ", ".join(sorted({*self.val_players, *self.test_players}))
             _log.warning("train_on_all: players %s, who validate and test, train as well.", left_out)
+
+    def training_phrases(self) -> list[dict[str, Tensor]]:
+        items = self._items["train"]
+        if not isinstance(items, PublishedPhrases):
+            return super().training_phrases()
+        _log.warning(
+            "%s does not say how sure its pitches are: each frame that is loud enough counts for the range.",
+            self.data_dir,
+        )
+        return items.measured(self.sample_rate)
+
+    def shared_recordings(self) -> dict[str, list[str]]:
+        if not self._is_published:
+            return super().shared_recordings()
+        names = {split: {path.stem for path in paths} for split, paths in self._published_splits().items()}
+        return {f"train/{other}": sorted(names["train"] & names[other]) for other in ("val", "test")}
+
+    @property
+    def _is_published(self) -> bool:
+        return not (self.data_dir / self.meta_file).exists() and is_published(self.data_dir)
+
+    def _read_published(self, stage: str | None) -> None:
+        paths = self._published_splits()
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+        for split in wanted.get(stage, ("train", "val", "test")):
+            length = self.num_samples if split == "train" else None
+            self._items[split] = PublishedPhrases(paths[split], self.hop_length, length, pad_short=True)
+
+    def _published_splits(self) -> dict[str, list[Path]]:
+        found = published_phrases(self.data_dir)
+        kept = [path for path in found if self.subset == "all" or self._is_wanted(path.stem)]
+        if not kept:
+            raise ValueError(f"{self.data_dir} holds no {self.subset} phrase named as 00_..._solo_mic.pt.")
+        players = {path: path.stem[:2] for path in kept}
+        chosen = self._split_of_players(set(players.values()))
+        of_split = {
+            split: [path for path in kept if chosen.get(players[path], "train") == split]
+            for split in ("train", "val", "test")
+        }
+        return of_split | ({"train": kept} if self.train_on_all else {})
 
     def keys_of(self, manifest: Manifest, split: Split) -> list[str]:
         return list(manifest) if split == "train" and self.train_on_all else super().keys_of(manifest, split)
 
     def _split_of(self, manifest: Manifest) -> dict[str, Split]:
-        players = {item.tags["player"] for item in manifest.values()}
+        chosen = self._split_of_players({item.tags["player"] for item in manifest.values()})
+        return {
+            item.tags["performance"]: chosen.get(item.tags["player"], "train") for item in manifest.values()
+        }
+
+    def _split_of_players(self, players: set[str]) -> dict[str, Split]:
+        """The split of those who do not train."""
         named = {*self.val_players, *self.test_players}
         if missing := sorted(named - players):
             raise ValueError(f"No player {missing} in {self.data_dir}; there are {sorted(players)}.")
         if players <= named:
             raise ValueError(f"All players, {sorted(players)}, are left out: nobody is left to train with.")
         split: dict[Split, tuple[str, ...]] = {"val": self.val_players, "test": self.test_players}
-        return {
-            item.tags["performance"]: next(
-                (name for name, some in split.items() if item.tags["player"] in some), "train"
-            )
-            for item in manifest.values()
-        }
+        return {player: name for name, some in split.items() for player in some}
 
     def _is_wanted(self, stem: str) -> bool:
         form = _NAME.match(stem)
