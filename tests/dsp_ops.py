@@ -96,6 +96,10 @@ Example = tuple[Callable[..., Tensor], Callable[[], tuple[Tensor, ...]]]
 OPS: dict[str, Example] = {
     "a_weighting.a_weighting_db": (a_weighting.a_weighting_db, lambda: (hz(3),)),
     "a_weighting.a_curve_weight": (lambda x: a_weighting.a_curve_weight(x, RATE), lambda: (sound(),)),
+    "a_weighting.a_weighted_power_db": (
+        lambda x: a_weighting.a_weighted_power_db(x, RATE, **STFT),
+        lambda: (sound(),),
+    ),
     "all_pole.all_pole": (all_pole.all_pole, lambda: (draw(3, 40), draw(3, 40, 2, high=0.2))),
     "all_pole.sparse_all_pole": (
         lambda x, a: all_pole.sparse_all_pole(x, LAG[: len(x)].to(x.device), a),
@@ -152,6 +156,7 @@ OPS: dict[str, Example] = {
         lambda x: envelopes.upsample_frames(x, 50, "windows"),
         lambda: (draw(3, 5),),
     ),
+    "envelopes.cubic_frames": (lambda x: envelopes.cubic_frames(x, 50), lambda: (draw(3, 6),)),
     "filtered_noise.amp_to_impulse_response": (
         lambda x: filtered_noise.amp_to_impulse_response(x, 16),
         lambda: (draw(3, 9),),
@@ -305,5 +310,9 @@ OPS: dict[str, Example] = {
     "windows.place_windows": (lambda x: windows.place_windows(x, [2, 20], 40), lambda: (draw(3, 2, 5),)),
     "windows.keep_windows": (lambda x: windows.keep_windows(x, [2, 20], 5), lambda: (draw(3, 40),)),
     "zero_phase.zero_phase_filter": (zero_phase.zero_phase_filter, lambda: (sound(), draw(3, 4, 9))),
+    "zero_phase.zero_phase_kernels": (
+        lambda x: zero_phase.zero_phase_kernels(x, 7),
+        lambda: (draw(3, 4, 9),),
+    ),
     "zero_phase.slope_response": (zero_phase.slope_response, lambda: (draw(3),)),
 }

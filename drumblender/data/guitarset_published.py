@@ -101,7 +101,7 @@ class PublishedPhrases(Dataset[dict[str, Any]]):
         frames, hop = len(f0_hz), self.hop_length
         if len(level) != frames or not (frames - 1) * hop <= len(audio) <= frames * hop:
             raise ValueError(
-                f"{path}: {frames} pitches and {len(level)} levels are no {len(audio)} samples in hops of {hop}."
+                f"{path}: {frames} pitches and {len(level)} levels are not {len(audio)} samples by {hop}."
             )
         return audio, f0_hz, level
 

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from drumblender.dsp.loudness import CORNERS_HZ, LIFT_DB
 from drumblender.dsp.precision import in_full_precision
+from drumblender.dsp.spectra import power, stft
 from drumblender.dsp.tables import placed, table
 from drumblender.types import Audio
 
+_LIBROSA_DB = 2.0 - LIFT_DB  # librosa rounds the lift
 _LENGTH_S = 0.25  # of the filter: 4 Hz between what it can tell apart
 
 
@@ -67,6 +69,35 @@ def a_curve_weight(audio: Audio, sample_rate: int) -> Audio:
     points = 1 << (size - 1).bit_length()
     product = torch.fft.rfft(audio, points) * torch.fft.rfft(taps, points)
     return torch.fft.irfft(product, points)[..., len(taps) // 2 :][..., : audio.shape[-1]]
+
+
+@in_full_precision
+def a_weighted_power_db(
+    audio: Audio, sample_rate: float, *, n_fft: int = 1024, hop_length: int = 256, floor_db: float = -50.0
+) -> Float[Tensor, "batch frames"]:
+    """Level of frames by the A curve on their spectra: the mean over bins of weighted power, in decibels.
+
+    As torch's DDSP measures it: frames around every hop without a window, so that a tone spreads over the
+    bins; the curve is librosa's, which ends at -80 dB. A sine of amplitude 1 at 1 kHz has the level
+    ``10 log10(n_fft / 4)`` about. Differentiable; frames at the floor pass no gradient.
+
+    Args:
+        audio: Sound of more than half a frame.
+        sample_rate: Samples per second.
+        n_fft: Samples of a frame.
+        hop_length: Samples from frame to frame.
+        floor_db: Levels below count as this.
+
+    Examples:
+        >>> tone = torch.sin(2 * torch.pi * 1000 / 16000 * torch.arange(16000))
+        >>> a_weighted_power_db(torch.stack([tone, tone / 10]), 16000)[:, 30].round().tolist()
+        [27.0, 7.0]
+    """
+    freq_hz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * (sample_rate / n_fft)
+    curve_db = (a_weighting_db(freq_hz) + _LIBROSA_DB).clamp(min=-80)
+    spectra = power(stft(audio, n_fft, hop_length, audio.new_ones(n_fft)))
+    mean = spectra @ (10 ** (curve_db / 10) / len(curve_db)).to(audio)
+    return 10 * mean.clamp(min=10 ** (floor_db / 10)).log10()
 
 
 @torch.no_grad()

@@ -16,10 +16,11 @@ Align = Literal["center", "hop"]
 a share into the sound before anything moves. ``hop``: frame t at sample ``t N / (T - 1)``, as centred
 analysis frames lie when N is a whole number of hops."""
 
-Upsampling = Literal["center", "hop", "ends", "windows"]
+Upsampling = Literal["center", "hop", "ends", "windows", "hop_windows"]
 """How T frames become N samples. ``center`` and ``hop``: straight lines, aligned as above. ``ends``: straight
 lines, the first frame on the first sample and the last on the last. ``windows``: overlapping Hann windows,
-frame t at sample ``t N / T``; after the last frame its value is held."""
+frame t at sample ``t N / T``; after the last frame its value is held. ``hop_windows``: such windows where
+``hop`` has the frames, so that the last one is reached at the end."""
 
 
 @in_full_precision
@@ -81,6 +82,41 @@ def upsample_frames(
     return torch.lerp(frames.index_select(-1, left), frames.index_select(-1, right), blend)
 
 
+@in_full_precision
+def cubic_frames(
+    frames: Float[Tensor, "*channels frames"],
+    num_samples: int,
+    *,
+    align: Literal["center", "ends"] = "center",
+) -> Float[Tensor, "*channels samples"]:
+    """Join frames by cubic curves without corners (Keys 1981, a = -3/4), which may overshoot between them.
+
+    Each sample hears four frames; those beyond the first and the last are their like.
+
+    Args:
+        frames: Values, one a frame, on the last axis.
+        num_samples: Length of the output.
+        align: ``center``: each frame in the middle of its share of the samples. ``ends``: the first frame on
+            the first sample, the last on the last.
+
+    Raises:
+        ValueError: There are no frames, no samples are asked for, or ``align`` is unknown.
+
+    Examples:
+        >>> cubic_frames(torch.tensor([0.0, 0.0, 1.0, 1.0]), 7, align="ends")[:4]
+        tensor([ 0.0000, -0.0938,  0.0000,  0.5000])
+    """
+    if min(frames.numel(), num_samples) < 1:
+        raise ValueError(
+            f"Need at least 1 frame and sample, got {frames.shape[-1]} frames and {num_samples=}."
+        )
+    if align not in ("center", "ends"):
+        raise ValueError(f"align is 'center' or 'ends', got {align!r}.")
+    rows = frames.reshape(1, -1, frames.shape[-1], 1)
+    samples = F.interpolate(rows, size=(num_samples, 1), mode="bicubic", align_corners=align == "ends")
+    return samples.reshape(*frames.shape[:-1], num_samples)
+
+
 @table
 def frame_blends(
     num_frames: int, num_samples: int, upsampling: Upsampling
@@ -99,13 +135,14 @@ def frame_blends(
         "hop": (num_frames - 1, 0, num_samples),
         "ends": (num_frames - 1, 0, max(num_samples - 1, 1)),
         "windows": (num_frames, 0, num_samples),
+        "hop_windows": (num_frames - 1, 0, num_samples),
     }
     if upsampling not in places:
         raise ValueError(f"upsampling is one of {', '.join(places)}, got {upsampling!r}.")
     scale, shift, share = places[upsampling]
     frame, rest = np.divmod(scale * np.arange(num_samples) + shift, share)
     blend = rest / share
-    if upsampling == "windows":
+    if upsampling.endswith("windows"):
         blend = (1 - np.cos(np.pi * blend)) / 2
     blend[(frame < 0) | (frame >= num_frames - 1)] = 0  # held before the first frame and after the last
     return torch.from_numpy(frame.clip(0, num_frames - 1)), torch.from_numpy(blend)

@@ -5,7 +5,7 @@ from drumblender.features.base import Feature, FeatureCollection, FeatureExtract
 from drumblender.features.envelope import AmpEnvSum, AmplitudeEnvelope, NormSum, TemporalCentroid
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.features.harmonic_noise import HarmonicNoiseAnalysis
-from drumblender.features.loudness import RMS, AWeightedLoudness, Loudness
+from drumblender.features.loudness import RMS, AWeightedLoudness, AWeightedPower, Loudness
 from drumblender.features.maps import CQT, STFT, Mel, SpectralMap
 from drumblender.features.missing_gains import MissingGains
 from drumblender.features.mode_refit import RefittedModes
@@ -25,6 +25,7 @@ __all__ = [
     "RMS",
     "STFT",
     "AWeightedLoudness",
+    "AWeightedPower",
     "AmpEnvSum",
     "AmplitudeEnvelope",
     "Analysed",

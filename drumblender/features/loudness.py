@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from drumblender.dsp.a_weighting import a_weighted_power_db
 from drumblender.dsp.loudness import a_weight, a_weighting_fir, k_weighted_power, k_weighting_coefficients
 from drumblender.features.base import Feature
 from drumblender.types import Audio
@@ -113,3 +114,39 @@ class AWeightedLoudness(Feature):
         power = weighted.unfold(-1, self.hop_length, self.hop_length).square().mean(dim=-1) + self.eps
         level = 10 * torch.log10(power) if self.db else torch.log(power)
         return level.view(*audio.shape[:-1], -1)
+
+
+class AWeightedPower(Feature):
+    """Level of overlapping frames by the A curve on their spectra, in decibels.
+
+    Args:
+        n_fft, hop_length, sample_rate: As of :func:`~drumblender.dsp.a_weighting.a_weighted_power_db`.
+        floor_db: Levels below count as this.
+
+    Examples:
+        >>> tone = torch.sin(2 * torch.pi * 1000 / 16000 * torch.arange(16000))
+        >>> AWeightedPower()(torch.stack([tone, 0 * tone]))[:, 30].round().tolist()
+        [27.0, -50.0]
+    """
+
+    def __init__(
+        self,
+        n_fft: int = 1024,
+        hop_length: int = 256,
+        sample_rate: int = 16000,
+        floor_db: float = -50.0,
+    ) -> None:
+        super().__init__()
+        if min(n_fft, hop_length, sample_rate) < 1:
+            raise ValueError(f"Need at least 1, got {n_fft=}, {hop_length=}, {sample_rate=}.")
+        self.n_fft, self.hop_length, self.sample_rate, self.floor_db = (
+            n_fft,
+            hop_length,
+            sample_rate,
+            floor_db,
+        )
+
+    def forward(self, audio: Float[Tensor, "... samples"]) -> Float[Tensor, "... frames"]:
+        rows = audio.reshape(-1, audio.shape[-1])
+        sizes = {"n_fft": self.n_fft, "hop_length": self.hop_length, "floor_db": self.floor_db}
+        return a_weighted_power_db(rows, self.sample_rate, **sizes).view(*audio.shape[:-1], -1)

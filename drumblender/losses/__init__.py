@@ -2,7 +2,7 @@
 
 from drumblender.losses.bands import BandLoss
 from drumblender.losses.channelled import Channelled
-from drumblender.losses.controls import ControlLoss
+from drumblender.losses.controls import ControlLoss, MeanDifference
 from drumblender.losses.distributions import CumulativeEnergyLoss, KLDivergenceLoss
 from drumblender.losses.features import FeatureDifferenceLoss
 from drumblender.losses.multi_scale import MultiScaleSpectralLoss
@@ -18,6 +18,7 @@ __all__ = [
     "FeatureDifferenceLoss",
     "FirstOrderDifferenceLoss",
     "KLDivergenceLoss",
+    "MeanDifference",
     "MultiResolutionSTFTLoss",
     "MultiScaleSpectralLoss",
     "SlicedTransportLoss",

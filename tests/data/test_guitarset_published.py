@@ -79,7 +79,7 @@ def test_what_is_damaged_or_not_finite_is_left_out_and_told(folder, caplog):
 
 
 def test_phrases_of_another_hop_are_refused(folder):
-    with pytest.raises(ValueError, match="00_Jazz1-130-D_solo_mic.pt: 130 pitches .* hops of 128"):
+    with pytest.raises(ValueError, match="00_Jazz1-130-D_solo_mic.pt: 130 pitches .* by 128"):
         PublishedPhrases(published_phrases(folder), 128)[0]
     with pytest.raises(ValueError, match="num_samples=100"):
         PublishedPhrases([], HOP, 100)

@@ -1,9 +1,19 @@
 import math
 
+import librosa
+import numpy as np
 import pytest
 import torch
 
-from drumblender.dsp.a_weighting import a_curve_fir, a_curve_weight, a_weighting_db, bandpass_weight
+from drumblender.dsp.a_weighting import (
+    a_curve_fir,
+    a_curve_weight,
+    a_weighted_power_db,
+    a_weighting_db,
+    bandpass_weight,
+)
+from drumblender.dsp.units import Range
+from drumblender.features import AWeightedPower
 
 # IEC 61672-1:2013, table 3: nominal frequency in Hz, A-weighting in dB.
 TABLE = {
@@ -54,3 +64,26 @@ def test_rates_that_cannot_be_weighted_are_refused():
         a_curve_fir(500)
     with pytest.raises(ValueError, match="4000"):
         bandpass_weight(torch.zeros(1, 100), 8000)
+
+
+def test_weighted_power_is_the_published_one(golden):
+    case = golden("pitch", "loudness_aweighted_power")
+    level_db = AWeightedPower(**case.config["init"])(case["in_audio"])
+    case.check("out_db", level_db)
+    case.check("out_unit", Range(-50.0, 30.0).normalize(level_db))
+
+
+@pytest.mark.parametrize("rate, n_fft, hop", [(16000, 512, 100), (44100, 1024, 256), (8000, 33, 16)])
+def test_weighted_power_by_librosa(generator, rate, n_fft, hop):
+    sound = torch.randn(2, 3000, generator=generator, dtype=torch.float64)
+    sound[1] *= 1e-4 * torch.linspace(0, 1, 3000) ** 4
+    spectra = librosa.stft(
+        sound.numpy(), n_fft=n_fft, hop_length=hop, window="boxcar", pad_mode="reflect", dtype=np.complex128
+    )
+    with np.errstate(divide="ignore"):
+        curve = 10 ** (librosa.A_weighting(librosa.fft_frequencies(sr=rate, n_fft=n_fft)) / 10)
+    mean = (np.abs(spectra) ** 2 * curve[:, None]).mean(axis=1)
+    expected = 10 * np.log10(np.maximum(mean, 1e-5))
+    found = a_weighted_power_db(sound, rate, n_fft=n_fft, hop_length=hop)
+    assert (found.min(), found.dtype) == (-50, torch.float64)
+    torch.testing.assert_close(found, torch.from_numpy(expected))

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from drumblender.dsp.envelopes import interpolate_frames, upsample_frames
+from drumblender.dsp.envelopes import cubic_frames, interpolate_frames, upsample_frames
 
 
 @pytest.mark.parametrize("num_frames, num_samples", [(5, 40), (5, 43), (9, 4), (1, 7)])
@@ -59,7 +61,12 @@ def test_windows_overlap_as_raised_cosines_and_hold_the_last_frame():
 
 
 @pytest.mark.parametrize(
-    "name, upsampling", [("resample_01_window", "windows"), ("resample_03_bilinear", "center")]
+    "name, upsampling",
+    [
+        ("resample_01_window", "windows"),
+        ("resample_02_window_noend", "hop_windows"),
+        ("resample_03_bilinear", "center"),
+    ],
 )
 def test_published_upsampling_of_pitch(golden, name, upsampling):
     case = golden("pitch", name)
@@ -95,3 +102,52 @@ def test_published_upsampling_from_end_to_end(golden, system, name, size):
 def test_an_unknown_upsampling_is_refused(unchecked):
     with pytest.raises(ValueError, match="'cubic'"):
         upsample_frames(torch.zeros(1, 3), 5, "cubic")
+
+
+def test_published_cubic_upsampling(golden):
+    case = golden("pitch", "resample_05_bicubic_1d")
+    frames = case["in_x"].requires_grad_()
+    samples = cubic_frames(frames, case.config["call"]["n_timesteps"])
+    samples.backward(case["cot_y"])
+    case.check("out_y", samples)
+    case.check("grad_x", frames.grad)
+
+
+def keys_weight(distance, a=-0.75):
+    x = abs(distance)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
+
+
+@pytest.mark.parametrize("align", ["center", "ends"])
+@pytest.mark.parametrize("num_frames, num_samples", [(8, 50), (1, 7), (2, 9), (7, 3), (5, 5), (3, 1)])
+def test_cubic_curves_are_those_of_keys(generator, align, num_frames, num_samples):
+    frames = torch.randn(2, 3, num_frames, generator=generator, dtype=torch.float64)
+    expected = []
+    for n in range(num_samples):
+        if align == "ends":
+            at = n * (num_frames - 1) / max(num_samples - 1, 1)
+        else:
+            at = (n + 0.5) * num_frames / num_samples - 0.5
+        near = [math.floor(at) + step for step in (-1, 0, 1, 2)]
+        parts = [keys_weight(at - one) * frames[..., min(max(one, 0), num_frames - 1)] for one in near]
+        expected.append(sum(parts))
+    torch.testing.assert_close(cubic_frames(frames, num_samples, align=align), torch.stack(expected, dim=-1))
+
+
+def test_what_has_no_cubic_curve_is_refused(unchecked):
+    with pytest.raises(ValueError, match="'hop'"):
+        cubic_frames(torch.zeros(1, 3), 5, align="hop")
+    with pytest.raises(ValueError, match="num_samples=0"):
+        cubic_frames(torch.zeros(1, 3), 0)
+
+
+@pytest.mark.parametrize("num_frames, hop", [(9, 8), (2, 5), (4, 1), (6, 13)])
+def test_windows_from_hop_to_hop(generator, num_frames, hop):
+    frames = torch.randn(2, num_frames, generator=generator, dtype=torch.float64)
+    samples = upsample_frames(frames, (num_frames - 1) * hop, "hop_windows")
+    for n in range((num_frames - 1) * hop):
+        rise = (1 - math.cos(math.pi * (n % hop) / hop)) / 2
+        expected = frames[:, n // hop] * (1 - rise) + frames[:, n // hop + 1] * rise
+        torch.testing.assert_close(samples[:, n], expected)

@@ -1,6 +1,9 @@
+import math
+
 import pytest
 import torch
 
+from drumblender.dsp.spectral_transport import FLOOR
 from drumblender.dsp.units import Range, cents_between, db_to_gain, gain_to_db, hz_to_midi, midi_to_hz
 
 
@@ -44,3 +47,13 @@ def test_a_range_maps_its_limits_and_returns(log):
 def test_a_range_without_width_is_refused(low, high, log):
     with pytest.raises(ValueError, match="low="):
         Range(low, high, log=log)
+
+
+def test_logarithms_and_quotients_are_kept_from_0_as_published(golden):
+    """``safe_log10`` is a level above -100 dB; a quotient has the floor of what is normalised by a sum."""
+    case = golden("pitch", "safe_ops")
+    positive = case["in_denominator"] >= 0  # what is negative has a level, too
+    levels = gain_to_db(case["in_denominator"][positive], floor_db=-100) / 20
+    case.check("out_log10", levels, at=positive)
+    case.check("out_log", levels * math.log(10), at=positive)
+    case.check("out_divide", case["in_numerator"] / case["in_denominator"].clamp(min=FLOOR))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from drumblender.features import STFT
-from drumblender.losses import MultiScaleSpectralLoss, SpectralTransportLoss
+from drumblender.losses import MeanDifference, MultiScaleSpectralLoss, SpectralTransportLoss
 from drumblender.metrics import (
     DecibelDistance,
     LossMetric,
@@ -50,6 +50,8 @@ def test_audio_metrics_are_the_published_ones(golden):
     case.check("out_mse", over(WaveformMSE(), prediction, target))
     both = LossMetric(MultiScaleSpectralLoss(**case.parameters["mss"], frames="padded"))
     case.check("out_mss", over(both, prediction, target))
+    partials = LossMetric(MeanDifference("L2", sort=True))
+    case.check("out_pitch_mse", over(partials, case["in_pu"], case["in_pv"]))
     transport = dict(case.parameters["transport"])
     scored = slice(transport.pop("scored"))
     for p in (1, 2):
