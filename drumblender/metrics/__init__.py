@@ -13,6 +13,7 @@ from drumblender.metrics.pitch import (
     OctaveDifference,
     RawChromaAccuracy,
     RawPitchAccuracy,
+    SpectralWasserstein,
     WaveformMSE,
 )
 from drumblender.metrics.pitch_ratios import RatioHistogram, RatioLockedAccuracy
@@ -43,6 +44,7 @@ __all__ = [
     "RawPitchAccuracy",
     "Slope",
     "SpectralFluxOnsetError",
+    "SpectralWasserstein",
     "WaveformMSE",
     "WeightedMFCCError",
 ]

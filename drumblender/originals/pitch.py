@@ -184,6 +184,9 @@ def _metrics(wanted: Config) -> Config:
     if wanted.get("mss"):
         loss = _part("drumblender.losses.MultiScaleSpectralLoss", logmag_weight=1.0, frames="padded")
         metrics["mss"] = _part("drumblender.metrics.LossMetric", loss=loss)
+    for p in (1, 2):
+        if wanted.get(f"{p}-wasserstein"):
+            metrics[f"{p}-wasserstein"] = _part("drumblender.metrics.SpectralWasserstein", p=p)
     return metrics
 
 

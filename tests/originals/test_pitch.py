@@ -57,6 +57,9 @@ def test_a_configuration_alone_tells_how_the_original_was_trained_and_on_what():
     task, _ = build(imported.config)
     assert task.sample_rate == imported.sample_rate == 16000  # which it links to every part
     assert sorted(task.metrics) == ["log_spectral_distance", "mse", "mss"]
+    config["model"]["evaluation_metrics"] |= {"1-wasserstein": True, "2-wasserstein": True}
+    more, _ = build(convert(config, {"state_dict": {}}).config)
+    assert (more.metrics["1-wasserstein"].p, more.metrics["2-wasserstein"].p) == (1, 2)
     data = imported.config["data"]["init_args"]
     assert (data["batch_size"], data["data_path"]) == (64, "data/40_1950_4096_04_1_4000_8_1_harmonic.pth")
     trainer = imported.config["trainer"]
