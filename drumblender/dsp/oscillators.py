@@ -57,8 +57,8 @@ def modal_bank(
         phase_rad: Phase before the first sample, in radians: only its first frame counts. 0 without it.
         num_samples: Length of the output.
         align: Where the frames lie, as in :func:`~drumblender.dsp.envelopes.interpolate_frames`.
-        alias: Let modes above Nyquist fold down, as the published system does, instead of silencing
-            them in the frames where they are at or above it.
+        alias: Let modes above Nyquist fold down, as the published drums do, instead of silencing them: in
+            the frames where they are at or above it, and in the samples between frames where they are.
 
     Raises:
         ValueError: No samples are asked for, a tensor is empty, or the shapes do not fit.
@@ -74,10 +74,10 @@ def modal_bank(
     if _has_kernel(freq_rad, amp):
         from drumblender.dsp.kernels.oscillators import fused_modal_bank  # numba and Triton import slowly
 
-        return fused_modal_bank(freq_rad, amp, phase_rad, num_samples, align)
+        return fused_modal_bank(freq_rad, amp, phase_rad, num_samples, align, alias)
     # A running sum in float32 would drift: by 0.02 in a minute.
     tensors = (None if tensor is None else widen(tensor) for tensor in (freq_rad, amp, phase_rad))
-    return modal_bank_plain(*tensors, num_samples=num_samples, align=align).to(amp.dtype)
+    return modal_bank_plain(*tensors, num_samples=num_samples, align=align, alias=alias).to(amp.dtype)
 
 
 def quadrature_bank(
@@ -117,15 +117,20 @@ def modal_bank_plain(
     *,
     num_samples: int,
     align: Align = "center",
+    alias: bool = True,
 ) -> Float[Tensor, "batch samples"]:
     """:func:`modal_bank` as torch writes it down: for any device and type, and what the kernels are held to.
 
-    Nothing is silenced above Nyquist. ``phase_rad`` is the phase before the first sample.
+    No frame is silenced above Nyquist, and no sample but without ``alias``. ``phase_rad`` is the phase before
+    the first sample.
     """
-    phase = interpolate_frames(freq_rad, num_samples, align=align).cumsum(dim=-1)
+    freq_rad, amp = (interpolate_frames(track, num_samples, align=align) for track in (freq_rad, amp))
+    if not alias:
+        amp = amp.masked_fill(freq_rad.abs() >= math.pi, 0.0)
+    phase = freq_rad.cumsum(dim=-1)
     if phase_rad is not None:
         phase = phase + phase_rad[..., None]
-    return (interpolate_frames(amp, num_samples, align=align) * phase.sin()).sum(dim=1)
+    return (amp * phase.sin()).sum(dim=1)
 
 
 @in_full_precision

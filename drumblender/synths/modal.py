@@ -24,7 +24,7 @@ class ModalSynth(Synth):
         num_modes: Modes that an encoder makes.
         with_phase: ``phase_rad`` is one of its controls.
         align: Where the frames lie: ``center``, as published, or ``hop``, as centred analysis frames do.
-        alias: Let modes above Nyquist fold down, as published, instead of silencing them.
+        alias: Let modes above Nyquist fold down, as published, instead of silencing them sample by sample.
         freq_rad: Frequencies that a control ``freq`` in (0, 1) can have; None: the control is ``freq_rad``.
         phase_rad: Phases that a control ``phase`` in (0, 1) can have; None: the control is ``phase_rad``.
         quadrature: ``quadrature`` is one of its controls.

@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from drumblender.dsp.envelopes import interpolate_frames
 from drumblender.dsp.oscillators import damped_sines, modal_bank, modal_bank_plain, sine
 
 RATE = 8000
@@ -106,6 +107,50 @@ def test_modes_above_nyquist_are_silent_unless_they_may_alias():
     aliased = modal_bank(freq, torch.ones(1, 2, 1), num_samples=100, alias=True)
     folded = torch.sin(1.1 * math.pi * torch.arange(1, 101, dtype=torch.float64))
     assert torch.allclose((aliased - below)[0].double(), folded, atol=1e-5)
+
+
+def crossing(generator, frames):
+    """Modes that go up across Nyquist, down, through both ends of the band, or stay within it."""
+    freq, amp, phase = tracks(generator, modes=6, frames=frames)
+    freq = freq * torch.tensor([1, 2.3, 2.6, 3, 4, 0.5])[:, None]
+    freq[:, 3] = (freq[:, 3] - 6).abs()
+    freq[:, 4] -= 6
+    return freq, amp, phase
+
+
+@pytest.mark.parametrize("align", ["center", "hop"])
+@pytest.mark.parametrize(
+    "num_frames, num_samples", [(9, 400), (9, 5), (2, 300), (40, 41), (64, 64), (3, 2000)]
+)
+def test_between_frames_a_mode_is_silent_in_the_samples_above_nyquist(
+    num_frames, num_samples, align, generator
+):
+    inputs = crossing(generator, num_frames)
+    weight = torch.randn(2, num_samples, generator=generator)
+    settings = {"num_samples": num_samples, "align": align}
+
+    def by_formula(freq, amp, phase):
+        amp = torch.where(freq.abs() < math.pi, amp, 0)
+        freq, amp = (interpolate_frames(track, num_samples, align=align) for track in (freq, amp))
+        sines = (freq.cumsum(dim=-1) + phase[..., :1]).sin()
+        return torch.where(freq.abs() < math.pi, amp * sines, 0).sum(dim=1)
+
+    exact = with_gradients(by_formula, inputs, weight.double())
+    plain = with_gradients(lambda *given: modal_bank(*given, **settings), inputs, weight.double())
+    fused = with_gradients(lambda *given: modal_bank(*given, **settings), inputs, weight)
+    assert max(relative_errors(plain, exact)) < 1e-9
+    assert max(relative_errors(fused, exact)) < 3e-6
+
+
+def test_published_partials_that_cross_nyquist(golden):
+    case = golden("pitch", "synth_03_inharmonic_linear")
+    freq_hz, amp = (case[f"in_{name}"].requires_grad_() for name in ("frequencies", "amplitudes"))
+    freq_rad = freq_hz.mT * (2 * torch.pi / case.config["init"]["sample_rate"])
+    audio = modal_bank(freq_rad, amp.mT, num_samples=case.config["init"]["n_samples"])
+    audio.backward(case["cot_audio"])
+    case.check("out_audio", audio)
+    case.check("grad_frequencies", freq_hz.grad)
+    case.check("grad_amplitudes", amp.grad)
 
 
 def test_held_controls_are_repeated(generator):

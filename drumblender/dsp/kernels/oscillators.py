@@ -6,6 +6,7 @@ blocks than samples); a kernel turns them into samples, and a gradient of sample
 coefficients, and holds nothing of modes times samples.
 """
 
+import math
 from types import ModuleType
 
 import numpy as np
@@ -18,15 +19,17 @@ from drumblender.dsp.kernels.chirps import Blocks, chirps_plain, cut_blocks
 
 
 def fused_modal_bank(
-    freq_rad: Tensor, amp: Tensor, phase_rad: Tensor | None, num_samples: int, align: Align
+    freq_rad: Tensor, amp: Tensor, phase_rad: Tensor | None, num_samples: int, align: Align, alias: bool
 ) -> Tensor:
     """What ``modal_bank_plain`` does, for float32 tensors on the CPU or CUDA."""
     blocks = cut_blocks(freq_rad.shape[-1], num_samples, align, amp)
     if phase_rad is None:
         phase_rad = freq_rad.new_zeros(freq_rad.shape[:2])
+    if not alias and amp.device.type == "cpu":  # where none is to be silenced, its loops need not ask
+        alias = not bool((freq_rad.detach().abs() >= math.pi).any())
     chirps = Chirps.apply if amp.device.type == "cpu" else chirps_plain
     found = chirps(freq_rad.mT, amp.mT, phase_rad, blocks)
-    return ChirpBank.apply(*found, blocks, num_samples)
+    return ChirpBank.apply(*found, blocks, num_samples, alias)
 
 
 def mode_columns(freq_rad: Tensor, envelopes: Tensor, phase_rad: Tensor, blocks: Blocks, stop: int) -> Tensor:
@@ -88,14 +91,17 @@ def _tables(blocks: Blocks) -> tuple:
 
 
 class ChirpBank(torch.autograd.Function):
-    """Sum of linear chirps, block by block; the kernel is picked by device."""
+    """Sum of linear chirps, block by block; the kernel is picked by device.
+
+    Without ``alias`` a chirp is silent in the samples where it turns by half a turn or more.
+    """
 
     @staticmethod
-    def forward(ctx, turns, turns_step, turns_bend, amp, amp_step, blocks, num_samples):
+    def forward(ctx, turns, turns_step, turns_bend, amp, amp_step, blocks, num_samples, alias):
         coefficients = [value.contiguous() for value in (turns, turns_step, turns_bend, amp, amp_step)]
         ctx.save_for_backward(*coefficients)
-        ctx.blocks = blocks
-        return _kernel(amp.device).render(*coefficients, blocks, num_samples)
+        ctx.blocks, ctx.alias = blocks, alias
+        return _kernel(amp.device).render(*coefficients, blocks, num_samples, alias)
 
     @staticmethod
     @once_differentiable
@@ -104,10 +110,10 @@ class ChirpBank(torch.autograd.Function):
         grad = grad.contiguous()
         of_turns, of_amp = (None,) * 3, (None,) * 2
         if any(ctx.needs_input_grad[:3]):
-            of_turns = kernel.adjoint_of_turns(grad, *coefficients, blocks)
+            of_turns = kernel.adjoint_of_turns(grad, *coefficients, blocks, ctx.alias)
         if any(ctx.needs_input_grad[3:5]):
-            of_amp = kernel.adjoint_of_amp(grad, *coefficients[:3], blocks)
-        return *of_turns, *of_amp, None, None
+            of_amp = kernel.adjoint_of_amp(grad, *coefficients[:3], blocks, ctx.alias)
+        return *of_turns, *of_amp, None, None, None
 
 
 def _kernel(device: torch.device) -> ModuleType:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from drumblender.dsp.kernels.chirps import Blocks
-from drumblender.dsp.kernels.jit import FASTEST, jit
+from drumblender.dsp.kernels.jit import FASTEST, jit, part
 from drumblender.dsp.kernels.numba_math import cos_half_turn, sin_half_turn
 from drumblender.dsp.kernels.threads import parallel_for
 
@@ -30,10 +30,11 @@ def render(
     amp_step: Tensor,
     blocks: Blocks,
     num_samples: int,
+    alias: bool,
 ) -> Tensor:
     """Samples ``(batch, num_samples)`` from coefficients ``(batch, blocks, modes)``."""
     audio = torch.from_numpy(np.zeros((len(amp), num_samples), F32))
-    _run(_render, turns, turns_step, turns_bend, amp, amp_step, blocks.start, audio)
+    _run(_render, turns, turns_step, turns_bend, amp, amp_step, blocks.start, audio, alias=alias)
     return audio
 
 
@@ -45,19 +46,21 @@ def adjoint_of_turns(
     amp: Tensor,
     amp_step: Tensor,
     blocks: Blocks,
+    alias: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the three coefficients of the phase."""
     grads = tuple(torch.empty_like(turns) for _ in range(3))
-    _run(_adjoint_of_turns, turns, turns_step, turns_bend, amp, amp_step, blocks.start, grad, *grads)
+    tensors = (turns, turns_step, turns_bend, amp, amp_step, blocks.start, grad, *grads)
+    _run(_adjoint_of_turns, *tensors, alias=alias)
     return grads
 
 
 def adjoint_of_amp(
-    grad: Tensor, turns: Tensor, turns_step: Tensor, turns_bend: Tensor, blocks: Blocks
+    grad: Tensor, turns: Tensor, turns_step: Tensor, turns_bend: Tensor, blocks: Blocks, alias: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the two coefficients of the amplitude: not 0 where the amplitude is."""
     grads = tuple(torch.empty_like(turns, dtype=grad.dtype) for _ in range(2))
-    _run(_adjoint_of_amp, turns, turns_step, turns_bend, blocks.start, grad, *grads)
+    _run(_adjoint_of_amp, turns, turns_step, turns_bend, blocks.start, grad, *grads, alias=alias)
     return grads
 
 
@@ -80,10 +83,11 @@ def columns(
     return torch.from_numpy(found)
 
 
-def _run(loop: Callable[..., None], turns: Tensor, *others: Tensor) -> None:
+def _run(loop: Callable[..., None], turns: Tensor, *others: Tensor, alias: bool) -> None:
     """Call the compiled loop on spans of all blocks of the batch."""
     arrays = [tensor.detach().numpy() for tensor in (turns, *others)]
-    parallel_for(lambda first, last: loop(*arrays, first, last), turns.shape[0] * turns.shape[1])
+    limit = None if alias else 0.5  # turns a sample; None compiles to loops that ask for none
+    parallel_for(lambda first, last: loop(*arrays, limit, first, last), turns.shape[0] * turns.shape[1])
 
 
 @jit
@@ -123,8 +127,25 @@ def adjoint_of_chirps(c0, c1, c2, a, da, start, left, right, position, step, by_
         by_phase[b] = later / TWO_PI
 
 
+@part
+def _is_below(step, bend, size, limit):
+    """Whether the frequency is below a limit in all samples of a block, as it mostly is."""
+    return abs(step) < limit and abs(step + (size - 1) * bend) < limit
+
+
+@part
+def _heard(step, bend, size, limit):
+    """The samples of a block between the first and the last whose frequency is below a limit."""
+    low, high = 0, size
+    while low < high and abs(step + low * bend) >= limit:
+        low += 1
+    while high > low and abs(step + (high - 1) * bend) >= limit:
+        high -= 1
+    return low, high
+
+
 @jit(fastmath=FASTEST)
-def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, first, last):
+def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, limit, first, last):
     num_blocks, num_modes = turns.shape[1:]
     for item in range(first, last):
         b, s = divmod(item, num_blocks)
@@ -134,9 +155,14 @@ def _render(turns, turns_step, turns_bend, amp, amp_step, start, audio, first, l
             if a == 0 and da == 0:  # mode tracks are mostly padding
                 continue
             c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
-            for k in range(out.size):
+            heard = out
+            if limit is not None and not _is_below(c1, turns_bend[b, s, m], out.size, limit):
+                low, high = _heard(c1, turns_bend[b, s, m], out.size, limit)
+                heard, a = out[low:high], a + da * F32(low)
+                c0, c1 = c0 + low * (c1 + (low - 1) * c2), c1 + 2 * low * c2
+            for k in range(heard.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
-                out[k] += (a + da * F32(k)) * sin_half_turn(F32(x - np.rint(x)))
+                heard[k] += (a + da * F32(k)) * sin_half_turn(F32(x - np.rint(x)))
 
 
 @jit(fastmath=FASTEST)
@@ -164,7 +190,7 @@ def _columns(turns, turns_step, turns_bend, amp, amp_step, start, found, first, 
 
 @jit(fastmath=FASTEST)
 def _adjoint_of_turns(
-    turns, turns_step, turns_bend, amp, amp_step, start, grad, g_turns, g_step, g_bend, first, last
+    turns, turns_step, turns_bend, amp, amp_step, start, grad, g_turns, g_step, g_bend, limit, first, last
 ):
     num_blocks, num_modes = turns.shape[1:]
     for item in range(first, last):
@@ -176,32 +202,45 @@ def _adjoint_of_turns(
                 g_turns[b, s, m] = g_step[b, s, m] = g_bend[b, s, m] = 0
                 continue
             c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
+            heard, low = g, 0
+            if limit is not None and not _is_below(c1, turns_bend[b, s, m], g.size, limit):
+                low, high = _heard(c1, turns_bend[b, s, m], g.size, limit)
+                heard, a = g[low:high], a + da * F32(low)
+                c0, c1 = c0 + low * (c1 + (low - 1) * c2), c1 + 2 * low * c2
             total = once = twice = F32(0)
-            for k in range(g.size):
+            for k in range(heard.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
                 k32 = F32(k)
-                h = g[k] * (a + da * k32) * cos_half_turn(F32(x - np.rint(x)))
+                h = heard[k] * (a + da * k32) * cos_half_turn(F32(x - np.rint(x)))
                 total += h
                 once += h * (k32 + ONE)
                 twice += h * (k32 + ONE) * k32
+            if low > 0:  # k counted from there
+                twice += F32(2 * low) * once + F32(low * low - low) * total
+                once += F32(low) * total
             g_turns[b, s, m] = TWO_PI * total
             g_step[b, s, m] = TWO_PI * once
             g_bend[b, s, m] = TWO_PI * HALF * twice
 
 
 @jit(fastmath=FASTEST)
-def _adjoint_of_amp(turns, turns_step, turns_bend, start, grad, g_amp, g_step, first, last):
+def _adjoint_of_amp(turns, turns_step, turns_bend, start, grad, g_amp, g_step, limit, first, last):
     num_blocks, num_modes = turns.shape[1:]
     for item in range(first, last):
         b, s = divmod(item, num_blocks)
         g = grad[b, start[s] : start[s + 1]]
         for m in range(num_modes):
             c0, c1, c2 = turns[b, s, m], turns_step[b, s, m], turns_bend[b, s, m] / 2
+            heard, low = g, 0
+            if limit is not None and not _is_below(c1, turns_bend[b, s, m], g.size, limit):
+                low, high = _heard(c1, turns_bend[b, s, m], g.size, limit)
+                heard = g[low:high]
+                c0, c1 = c0 + low * (c1 + (low - 1) * c2), c1 + 2 * low * c2
             total = once = F32(0)
-            for k in range(g.size):
+            for k in range(heard.size):
                 x = c0 + (k + 1) * (c1 + k * c2)
-                h = g[k] * sin_half_turn(F32(x - np.rint(x)))
+                h = heard[k] * sin_half_turn(F32(x - np.rint(x)))
                 total += h
                 once += h * F32(k)
             g_amp[b, s, m] = total
-            g_step[b, s, m] = once
+            g_step[b, s, m] = once + F32(low) * total
