@@ -120,7 +120,8 @@ def convert(config: Config | None, checkpoint: Config) -> Imported:
     net, synth = old["encoder"]["init_args"], old["decoder"]["init_args"]
     if not net["harmonic"] or sorted(net["output_splits"]) != ["frequency", "weights"]:
         raise ValueError(
-            f"Only harmonic networks with frequency and weights are known: {net['output_splits']}."
+            "Only harmonic networks with frequency and weights are known, as published; this one "
+            f"has harmonic={net['harmonic']} and {', '.join(net['output_splits'])}."
         )
     if net["estimation_type"] != "soft-argmax":
         raise ValueError(f"Only soft-argmax is known, not {net['estimation_type']}.")

@@ -68,6 +68,16 @@ def test_a_configuration_alone_tells_how_the_original_was_trained_and_on_what():
     assert imported.config["seed_everything"] == 42 and "trainer.gpus" in imported.dropped
 
 
+@pytest.mark.parametrize("change", [{"harmonic": False}, {"output_splits": ["frequency", "gain", "weights"]}])
+def test_networks_that_were_never_published_are_refused_by_what_they_have(original, change):
+    content = read(original)
+    content["hyper_parameters"]["encoder"]["init_args"] |= change
+    with pytest.raises(
+        ValueError, match="harmonic=False and freq|harmonic=True and frequency, gain, weights"
+    ):
+        convert(None, content)
+
+
 def test_an_original_is_tested_with_its_configuration(original, tmp_path):
     config = golden_file("pitch/checkpoint_original_train_config.yaml")
     with expand_checkpoint("test", ["-c", str(config), "--ckpt_path", str(original)]) as args:
