@@ -25,7 +25,12 @@ _LONGEST_STEP = 2.0  # of a logit in a round
 
 
 class LoopProducts(NamedTuple):
-    """Products of a string's sound with itself, all that the fit of its loop needs."""
+    """Products of a string's sound with itself, all that the fit of its loop needs.
+
+    Examples:
+        >>> LoopProducts(torch.tensor([100.0]), torch.zeros(1, 8, 7, 7)).power.shape
+        torch.Size([1, 8, 7, 7])
+    """
 
     period: Float[Tensor, "batch"]
     """In samples."""
