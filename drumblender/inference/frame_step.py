@@ -199,11 +199,12 @@ class FrameStep(nn.Module):
         freq_hz: Float[Tensor, "frames 2 partials"],
         amp: Float[Tensor, "frames 2 partials"],
     ) -> tuple[Tensor, Tensor]:
-        """:meth:`_harmonics` of partials that are not locked; none above Nyquist has a level."""
-        advance = self.lines[:, : self.hop_length].transpose(0, 1) @ freq_hz.double()
+        """:meth:`_harmonics` of partials that are not locked."""
+        lines = self.lines.transpose(0, 1) @ freq_hz.double()
+        advance, pitch = lines.split(self.hop_length, dim=1)
         ends = advance[:, -1:]
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
-        waves = (2 * torch.pi * turns.float()).sin()
+        waves = (2 * torch.pi * turns.float()).sin() * (pitch < 1).float()
         return ((amp @ waves.transpose(1, 2)) * self.share).sum(dim=1).reshape(-1), turns[-1, -1]
 
 

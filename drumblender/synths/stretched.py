@@ -43,4 +43,5 @@ class StretchedSynth(Synth):
         f0_hz, stiffness, amp = (raise_half(controls[name]) for name in self.control_sizes)
         freq_hz = partials_hz(f0_hz.squeeze(2), stiffness.squeeze(2), amp.shape[-1])
         freq_rad = freq_hz * (2 * math.pi / self.sample_rate)
-        return modal_bank(freq_rad.mT.contiguous(), amp.mT, num_samples=num_samples, align="hop")
+        tracks = freq_rad.transpose(1, 2).contiguous(), amp.transpose(1, 2)
+        return modal_bank(*tracks, num_samples=num_samples, align="hop")

@@ -53,4 +53,5 @@ class StretchedStream:
         self._turns = turns[:, -1] % 1
         heard = amp.any(dim=0)  # most of a hundred partials are above Nyquist
         gain = upsample_frames(amp[:, heard].mT[None], num_samples, "hop")[0]
+        gain = gain * (tracks[heard] < self.sample_rate / 2)
         return (gain * torch.sin(2 * math.pi * (turns[heard] % 1))).sum(dim=0)
