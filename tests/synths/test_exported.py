@@ -99,6 +99,8 @@ def draw_controls(synth, generator):
     }
     if "f0_hz" in controls:
         controls["f0_hz"] = 100 + 300 * unit(2, 9, 1)
+    if "stiffness" in controls:
+        controls["stiffness"] = 1e-4 * controls["stiffness"]
     controls = {name: 12 * value if name.endswith("_db") else value for name, value in controls.items()}
     if isinstance(synth, FilteredNoiseSynth):
         controls["noise"] = 2 * unit(2, SAMPLES + 2 * synth.n_fft) - 1
