@@ -66,7 +66,7 @@ SYNTHS = {
         hidden_channels=4, num_layers=3, film_conditioning=True, film_embedding_size=4
     ),
     "FilteredNoiseSynth": lambda: FilteredNoiseSynth(17, 128, 256),
-    "StretchedSynth": lambda: StretchedSynth(20, 16000),
+    "StretchedSynth": lambda: StretchedSynth(5, 16000),
     "StftNoiseSynth": lambda: StftNoiseSynth(16000, 17, 256, 64),
     "StftNoiseSynth seeded": lambda: StftNoiseSynth(16000, 17, 256, 64, seed=3),
     "BandEqualiser": lambda: BandEqualiser(16000, 17, 256, 64),
