@@ -19,7 +19,7 @@ def checkpoint(tmp_path, monkeypatch):
     """A published size with few units, and a tracker that hears 220 Hz everywhere."""
 
     def made_up(audio, sample_rate, hop_length, name):
-        assert name == "crepe"  # the tracker that the checkpoint was trained with
+        assert name == "crepe-published"  # the tracker that the checkpoint was trained with
         shape = len(audio), audio.shape[-1] // hop_length + 1
         return torch.full(shape, 220.0), torch.ones(shape)
 
