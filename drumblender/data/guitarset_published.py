@@ -35,9 +35,11 @@ class PublishedPhrases(Dataset[dict[str, Any]]):
             they keep their length, so that no batch can be made of them and others.
 
     Examples:
-        >>> curve = torch.full((1, 26, 1), 220.0)
-        >>> torch.save({"f0": curve, "loudness": curve / 440, "audio": torch.zeros(1, 4037)}, "one.pt")
-        >>> phrases = PublishedPhrases(published_phrases(Path(".")), hop_length=160, num_samples=1600)
+        >>> from tempfile import mkdtemp
+        >>> folder, curve = Path(mkdtemp()), torch.full((1, 26, 1), 220.0)
+        >>> stored = {"f0": curve, "loudness": curve / 440, "audio": torch.zeros(1, 4037)}
+        >>> torch.save(stored, folder / "one.pt")
+        >>> phrases = PublishedPhrases(published_phrases(folder), hop_length=160, num_samples=1600)
         >>> {name: tuple(phrases[0][name].shape) for name in ("audio", "f0_hz", "loudness_db")}
         {'audio': (1600,), 'f0_hz': (10,), 'loudness_db': (10,)}
     """

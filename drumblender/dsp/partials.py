@@ -28,8 +28,9 @@ def partial_order(
 ) -> Float[Tensor, "*frames bins"]:
     """Which partial, whole or between two, lies at so many times the pitch: undoes :func:`partials_hz`.
 
-    >>> place = partials_hz(torch.tensor([1.0]), torch.tensor([1e-4]), 30)
-    >>> partial_order(place, torch.tensor([1e-4]))[0, [0, 29]].round(decimals=3)
-    tensor([ 1., 30.])
+    Examples:
+        >>> place = partials_hz(torch.tensor([1.0]), torch.tensor([1e-4]), 30)
+        >>> partial_order(place, torch.tensor([1e-4]))[0, [0, 29]].round(decimals=3)
+        tensor([ 1., 30.])
     """
     return order * (2 / (1 + (1 + 4 * stiffness[..., None] * order.square()).sqrt())).sqrt()
