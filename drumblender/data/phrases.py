@@ -139,7 +139,8 @@ class PhraseData(AudioData):
             "analysis.loudness": f"{loudness.weighting} {loudness.window} {loudness.frame_size}{floor}",
             "analysis.num_harmonics": self.num_harmonics,
             "analysis.num_bands": self.num_bands,
-        } | ({"analysis.stiff": True} if self.stiff else {})  # without, folders from before it still fit
+            "analysis.stiff": self.stiff,
+        }
 
     def read_raw(self, path: Path) -> Tensor:
         audio, _ = read_audio(path, self.sample_rate, self.channel)

@@ -117,7 +117,9 @@ class GuitarTask(GuitarVoices, SynthesisTask):
 
     def _learn_stiffness(self, table: StiffnessTable, phrases: list[dict[str, Tensor]]) -> None:
         if any("stiffness" not in phrase for phrase in phrases):
-            raise ValueError("The stiffness of strings was not measured: prepare with --data.stiff true.")
+            raise ValueError(
+                "The stiffness of strings was not measured: prepare another data_dir with --data.stiff true."
+            )
         curves = measured_frames(phrases, self.sample_rate)[0]
         table.learn(curves["f0_hz"], curves["stiffness"])
 

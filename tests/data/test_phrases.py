@@ -74,7 +74,7 @@ def test_stiff_strings_are_measured_where_that_is_asked_for(data):
     fields = stiff.analyse(torch.from_numpy(audio)[None])
     assert fields["stiffness"].shape == fields["f0_hz"].shape
     assert "stiffness" not in data.analyse(torch.from_numpy(audio)[None])
-    assert stiff.settings().keys() - data.settings().keys() == {"analysis.stiff"}
+    assert stiff.settings()["analysis.stiff"] and not data.settings()["analysis.stiff"]
 
 
 def test_versions_of_a_performance_and_of_a_take_have_one_name():
@@ -200,3 +200,8 @@ def test_a_floor_of_loudness_of_its_own_is_a_setting_of_the_folder():
     )
     assert usual.settings()["analysis.loudness"] == "none hann 256"  # as folders prepared before say it
     assert published.settings()["analysis.loudness"] == "none hann 256 1e-07"
+
+
+def test_a_folder_without_stiffness_is_not_taken_for_one_with_it():
+    plain, stiff = (PhraseDataModule("prepared", "raw", stiff=stiff).settings() for stiff in (False, True))
+    assert {name for name in plain if plain[name] != stiff[name]} == {"analysis.stiff"}
