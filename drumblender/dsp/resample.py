@@ -14,8 +14,7 @@ from drumblender.dsp.tables import frames_of, placed, table
 KAISER = {"width": 32, "rolloff": 0.9475937167399596, "beta": 14.0}
 """The long sinc of the synths: a transition of 5 % of the band, what is beyond 100 dB down."""
 _MOST_WEIGHTS = 1 << 22  # that are held at once: 16 MB
-_PHASES_AT_ONCE = 48
-_FEWEST_PHASES, _FEWEST_STEPS = 24, 32  # below, a loop over weights is faster than products of matrices
+_FEWEST_OUTPUTS, _FEWEST_STEPS = 16384, 16  # below, a loop over weights is faster than products of matrices
 
 Settings = tuple[int, int, int, float, float | None]
 """Rates in and out, zero crossings, roll-off and the shape of a Kaiser window."""
@@ -39,19 +38,22 @@ class Sinc(NamedTuple):
 
 
 class Products(NamedTuple):
-    """The weights of neighbouring phases as matrices, over the inputs that any of a block hears.
+    """The weights of neighbouring outputs as matrices, over the inputs that any of a block hears.
 
-    Of step ``q``, the phases from ``edges[i]`` to ``edges[i + 1]`` are the inputs from
-    ``q step + firsts[i] - reach`` on times these columns of ``weights``.
+    As many steps are taken together as make a row of inputs no shorter than what a block hears: then rows lie
+    in the signal itself, one after the other, and none has to be copied. Of row ``r``, the outputs of block
+    ``i`` are the inputs from ``r step + firsts[i] - reach`` on times its columns of ``weights``.
 
     Examples:
-        >>> sinc_products(441, 480, width=6, rolloff=0.99).firsts  # of four blocks
-        [0, 36, 73, 110]
+        >>> products = sinc_products(48000, 16000, width=6, rolloff=0.99)
+        >>> products.step, tuple(products.weights.shape), products.firsts
+        (192, (133, 64), [0, 96])
     """
 
-    weights: Float[Tensor, "inputs phases"]
-    edges: list[int]
+    weights: Float[Tensor, "inputs outputs"]
     firsts: list[int]
+    step: int
+    block = 32  # outputs: two registers of an AVX-512
 
 
 class Change(NamedTuple):
@@ -191,32 +193,35 @@ def dense_sinc(sinc: Sinc) -> Float[Tensor, "taps phases"]:
 def sinc_products(
     sr_in: int, sr_out: int, width: int, rolloff: float, beta: float | None = None, adjoint: bool = False
 ) -> Products:
-    """The weights of :func:`windowed_sinc` in blocks of phases.
+    """The weights of :func:`windowed_sinc` in blocks of outputs.
 
-    Neighbouring phases hear nearly the same inputs, so that few weights of a block are 0; in one matrix of
+    Neighbouring outputs hear nearly the same inputs, so that few weights of a block are 0; in one matrix of
     all phases two thirds would be for 44.1 to 48 kHz.
 
     Examples:
         >>> products = sinc_products(441, 480, width=6, rolloff=0.99)
-        >>> tuple(products.weights.shape), products.edges
-        ((52, 160), [0, 40, 80, 120, 160])
+        >>> tuple(products.weights.shape), products.firsts, products.step
+        ((45, 160), [0, 29, 58, 88, 117], 147)
     """
-    sinc = windowed_sinc(sr_in, sr_out, width, rolloff, beta, adjoint)
+    sinc, block = windowed_sinc(sr_in, sr_out, width, rolloff, beta, adjoint), Products.block
     phases, taps = sinc.rows.shape
-    count = -(-phases // _PHASES_AT_ONCE)
-    edges = [phases * number // count for number in range(count + 1)]
-    firsts = sinc.starts[edges[:-1]]
-    places = sinc.starts - firsts.repeat_interleave(torch.tensor(edges).diff())
-    weights = sinc.rows.new_zeros(phases, taps + int(places.max()))
-    weights.scatter_(1, places[:, None] + torch.arange(taps), sinc.rows)
-    return Products(weights.T.contiguous(), edges, firsts.tolist())
+    together = math.ceil((taps + math.ceil(block * sinc.step / phases)) / sinc.step)
+    if phases <= block:  # few steps more make all blocks alike
+        alike = block // math.gcd(block, phases)
+        together = alike * math.ceil(together / alike)
+    output = torch.arange(together * phases)
+    starts = sinc.starts[output % phases] + output // phases * sinc.step
+    firsts = starts[::block]
+    places = starts - firsts.repeat_interleave(block)[: len(output)]
+    weights = sinc.rows.new_zeros(len(output), taps + int(places.max()))
+    weights.scatter_(1, places[:, None] + torch.arange(taps), sinc.rows[output % phases])
+    return Products(weights.T.contiguous(), firsts.tolist(), together * sinc.step)
 
 
 def _change(settings: Settings, count: int, *, adjoint: bool = False) -> Change:
-    """The faster way to ``count`` outputs: products are, where they are wide and high enough."""
+    """The faster way to ``count`` outputs of an item, whatever the batch."""
     sinc = windowed_sinc(*settings, adjoint=adjoint)
-    phases = len(sinc.rows)
-    worth = phases >= _FEWEST_PHASES and count >= _FEWEST_STEPS * phases
+    worth = count >= max(_FEWEST_OUTPUTS, _FEWEST_STEPS * len(sinc.rows))
     return Change(sinc, sinc_products(*settings, adjoint=adjoint) if worth else None)
 
 

@@ -32,18 +32,18 @@ def _run(x: Tensor, change, count: int, dtype: torch.dtype) -> Tensor:
 
 
 def _by_products(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
-    sinc, (weights, edges, firsts) = change
-    steps, height = -(-count // len(sinc.rows)), len(weights)
-    heard = max(x.shape[1] + sinc.reach, (steps - 1) * sinc.step + firsts[-1] + height)
-    padded = x.new_zeros(len(x), heard, dtype=working)
-    padded[:, sinc.reach : sinc.reach + x.shape[1]] = x
-    weights = placed(weights, padded)
-    out = padded.new_empty(len(x), steps, len(sinc.rows))
-    for item in range(len(x)):
-        for start, stop, first in zip(edges[:-1], edges[1:], firsts, strict=True):
-            inputs = padded[item, first:].unfold(0, height, sinc.step)[:steps]
-            torch.mm(inputs, weights[:, start:stop], out=out[item, :, start:stop])
-    return out.flatten(1)[:, :count]
+    """Rows of all items in one product, with those between two items, which nobody hears."""
+    (weights, firsts, step), reach = change.products, change.sinc.reach
+    height, outputs = weights.shape
+    heard = max(x.shape[1] + reach, (-(-count // outputs) - 1) * step + firsts[-1] + height)
+    rows = len(x) * -(-heard // step)
+    padded = x.new_zeros(rows * step + firsts[-1] + height, dtype=working)
+    padded[: rows * step].view(len(x), -1)[:, reach : reach + x.shape[1]] = x
+    weights, out = placed(weights, padded), padded.new_empty(rows, outputs)
+    blocks = (part.split(change.products.block, dim=1) for part in (weights, out))
+    for first, part, made in zip(firsts, *blocks, strict=True):
+        torch.mm(padded.as_strided((rows, height), (step, 1), first), part, out=made)
+    return out.view(len(x), -1)[:, :count]
 
 
 def _by_loops(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
