@@ -16,11 +16,12 @@ RATE = 48_000
 BANDS = {"low_hz": 40.0, "high_hz": 23_000.0}
 
 
-def forward_backward(render: Callable[[Tensor], Tensor], levels: Tensor) -> tuple[Tensor, Tensor]:
+def forward_backward(
+    render: Callable[[Tensor], Tensor], levels: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
     levels = levels.detach().requires_grad_()
     audio = render(levels)
-    weight = torch.randn(audio.shape, generator=torch.Generator().manual_seed(1))
-    audio.backward(weight.to(audio.dtype))
+    audio.backward(weight)
     return audio.detach(), levels.grad
 
 
@@ -28,12 +29,13 @@ def measure(
     title: str, ours: Callable, plain: Callable, noise: Tensor, levels: Tensor, transforms: float
 ) -> None:
     """Errors against the formula in float64, then costs."""
-    exact = forward_backward(partial(plain, noise.double()), levels.double())
-    found = forward_backward(partial(ours, noise), levels)
+    weight = torch.randn(ours(noise, levels).shape, generator=torch.Generator().manual_seed(1))
+    exact = forward_backward(partial(plain, noise.double()), levels.double(), weight.double())
+    found = forward_backward(partial(ours, noise), levels, weight)
     errors = [share(*pair) for pair in zip(found, exact, strict=True)]
     print(f"{title}: error against float64 {errors[0]:.1e}, of the gradient {errors[1]:.1e}")
     calls = {
-        name: lambda op=op: forward_backward(partial(op, noise), levels)
+        name: lambda op=op: forward_backward(partial(op, noise), levels, weight)
         for name, op in (("ours", ours), ("plain", plain))
     }
     costs = interleaved(calls, 7)

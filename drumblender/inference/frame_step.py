@@ -98,6 +98,7 @@ class FrameStep(nn.Module):
             "share": pitch.float(),  # of a frame and the next
             "overlap": weights.cumsum(dim=0).clamp(min=1e-11),  # with so many frames before
             "lines": torch.cat([pitch.cumsum(dim=1) / rate, pitch / (rate / 2)], dim=1),
+            "steps": torch.arange(self.most_frames),
             "harmonics": harmonics,
             "speed": 2 * torch.pi * harmonics,
         }
@@ -147,9 +148,9 @@ class FrameStep(nn.Module):
             f0_hz = partials_hz(f0_hz.double(), controls["stiffness"].flatten().double(), len(self.harmonics))
         f0_hz = torch.cat([last_hz, f0_hz])
         frames, hop = curves.shape[1], self.hop_length
-        before = count + torch.arange(frames)  # how many frames each has before it
-        begun, play = before.clamp(max=1)[:, None], self._partials if self.stiff else self._harmonics
-        pairs_hz = cut_frames(f0_hz, 2, 1, frames) * (begun[..., None] if self.stiff else begun)
+        before = count + self.steps[:frames]  # how many frames each has before it
+        begun, play = before.clamp(max=1), self._partials if self.stiff else self._harmonics
+        pairs_hz = cut_frames(f0_hz, 2, 1, frames) * begun.view(-1, *(1,) * f0_hz.ndim)
         played, turns = play(turns, pairs_hz, cut_frames(amp, 2, 1, frames))
         harmonics = (hidden if after is None else after, before[-1:] + 1, turns, f0_hz[-1:], amp[-1:])
         if not self.has_noise:
@@ -159,7 +160,7 @@ class FrameStep(nn.Module):
         framed = cut_frames(under, self.n_fft, hop, frames) * self.window
         sound = add_frames(sound, self._filtered(framed, controls["magnitude"]) * self.window, hop, frames)
         overlap = self.overlap.index_select(0, before.clamp(max=self.last)).reshape(-1)
-        ready = waiting[hop : hop + total] + sound[:total] / overlap
+        ready = waiting.narrow(0, hop, total) + sound[:total] / overlap
         return ready, *harmonics, waiting[total:], under[total:], sound[total:]
 
     def rest(self, *state: Tensor) -> Float[Tensor, "samples"]:
@@ -185,13 +186,16 @@ class FrameStep(nn.Module):
         self, turns: Tensor, f0_hz: Float[Tensor, "frames 2"], amp: Float[Tensor, "frames 2 harmonics"]
     ) -> tuple[Tensor, Tensor]:
         """Hops from frame to frame, of which each has both ends, and where the waves are after them."""
-        advance, pitch = (f0_hz.double()[:, None] @ self.lines).split(self.hop_length, dim=-1)
+        lines = f0_hz.double() @ self.lines
+        advance, pitch = lines.view(-1, 2, 1, self.hop_length).unbind(dim=1)
         ends = advance[..., -1:]
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
         reach = pitch.reciprocal().ceil().float()  # lower orders are audible
-        audible = (reach - self.harmonics).clamp_(0, 1)
-        waves = (self.speed * turns.float()).sin_().mul_(audible)
-        return ((amp @ waves) * self.share).sum(dim=1).reshape(-1), turns.reshape(-1)[-1:]
+        most = reach.amax().clamp(1, len(self.harmonics)).long()
+        audible = (reach - self.harmonics[:most]).clamp_(0, 1)
+        waves = (self.speed[:most] * turns.float()).sin_().mul_(audible)
+        played = (amp.narrow(2, 0, most) @ waves) * self.share
+        return played.sum(dim=1).reshape(-1), turns.reshape(-1)[-1:]
 
     def _partials(
         self,

@@ -20,7 +20,7 @@ def fused_filter_bands(
     audio: Tensor, gain_db: Tensor, blends: tuple[Tensor, Tensor], n_fft: int, hop_length: int
 ) -> Tensor:
     """What ``filter_bands_plain`` does, for float32 on the CPU."""
-    left, blend = (np.ascontiguousarray(table.numpy()) for table in blends)
+    left, blend = blends[0].numpy().astype(np.uint64), np.ascontiguousarray(blends[1].numpy())
     return _BandFilter.apply(audio, gain_db, left, blend, n_fft, hop_length)
 
 
@@ -29,8 +29,9 @@ class _BandFilter(torch.autograd.Function):
     def forward(ctx, audio, gain_db, left, blend, n_fft, hop):
         ctx.save_for_backward(audio, gain_db)
         ctx.settings = left, blend, n_fft, hop
+        ctx.kept = [[] for _ in audio] if ctx.needs_input_grad[1] else None
         levels = gain_db.detach().contiguous().numpy()
-        out = _filter_bands(padded_rows(audio, n_fft, mirror=False), levels, *ctx.settings)
+        out = _filter_bands(padded_rows(audio, n_fft, mirror=False), levels, *ctx.settings, ctx.kept)
         inside = slice(n_fft // 2, n_fft // 2 + audio.shape[1])
         return torch.from_numpy(out[:, inside] * inverse_overlap(n_fft, hop, audio.shape[1]))
 
@@ -47,12 +48,12 @@ class _BandFilter(torch.autograd.Function):
             out = _filter_bands(padded, levels, *ctx.settings)
             by_audio = torch.from_numpy(out[:, n_fft // 2 : n_fft // 2 + audio.shape[1]].copy())
         if ctx.needs_input_grad[1]:
-            source = padded_rows(audio, n_fft, mirror=False)
-            by_gain = torch.from_numpy(_slopes(source, padded, levels, *ctx.settings))
+            by_gain = torch.from_numpy(_slopes(ctx.kept, padded, levels, *ctx.settings))
         return by_audio, by_gain, None, None, None, None
 
 
-def _filter_bands(padded, levels, left, blend, n_fft, hop):
+def _filter_bands(padded, levels, left, blend, n_fft, hop, kept=None):
+    """Sounds that are filtered; spectra and gains of their frames go to the items of ``kept``."""
     from drumblender.dsp.kernels import frames_cpu
 
     out, window = np.zeros_like(padded), hann_window(n_fft).numpy()
@@ -63,15 +64,21 @@ def _filter_bands(padded, levels, left, blend, n_fft, hop):
             source = padded[item : item + 1]
             for first, rows in spectra_of_frames(source, n_fft, hop, window, 0, per_item):
                 gains = _gains(levels[item, first : first + len(rows)], left, blend)
-                frames_cpu.scale_rows(rows.view(np.float32), gains)
-                frames = transforms.irfft(rows, n_fft)
+                if kept is None:
+                    shaped = rows
+                    frames_cpu.scale_rows(rows.view(np.float32), gains)
+                else:
+                    shaped = np.empty_like(rows)
+                    frames_cpu.apply_real(rows.view(np.float32), gains, shaped.view(np.float32))
+                    kept[item].append((rows, gains))
+                frames = transforms.irfft(shaped, n_fft)
                 frames_cpu.lay_frames(frames, window, first, hop, out[item])
 
     parallel_for(filter_items, len(padded))
     return out
 
 
-def _slopes(source, grad, levels, left, blend, n_fft, hop):
+def _slopes(kept, grad, levels, left, blend, n_fft, hop):
     """Gradient by the decibels of every band."""
     from drumblender.dsp.kernels import frames_cpu
 
@@ -80,17 +87,13 @@ def _slopes(source, grad, levels, left, blend, n_fft, hop):
 
     def slope_items(start: int, stop: int) -> None:
         for item in range(start, stop):
-            spectra, grads = (
-                spectra_of_frames(rows[item : item + 1], n_fft, hop, window, 0, per_item)
-                for rows in (source, grad)
-            )
-            for (first, x), (_, g) in zip(spectra, grads, strict=True):
-                span = slice(first, first + len(x))
-                slopes = _gains(levels[item, span], left, blend)
+            grads = spectra_of_frames(grad[item : item + 1], n_fft, hop, window, 0, per_item)
+            for (x, gains), (first, g) in zip(kept[item], grads, strict=True):
+                slopes = gains.copy()
                 frames_cpu.gain_slopes(x.view(np.float32), g.view(np.float32), slopes, scale)
-                frames_cpu.blend_rows_adjoint(slopes, left, blend, by_level[item, span])
+                frames_cpu.blend_rows_adjoint(slopes, left, blend, by_level[item, first : first + len(g)])
 
-    parallel_for(slope_items, len(source))
+    parallel_for(slope_items, len(levels))
     return by_level
 
 

@@ -15,22 +15,20 @@ from torch.autograd.function import once_differentiable
 from drumblender.dsp.kernels import transforms
 from drumblender.dsp.kernels.threads import parallel_for
 
-_CHUNK_SAMPLES = 2**16
+_CHUNK_SAMPLES = 2**17  # half a megabyte of frames, as of other spectra
 _TABLE_BANDS = 256  # up to here a table from bands to spectra beats two transforms
 
 
 class Table(NamedTuple):
     """Spectra of filters as sums over bands.
 
-    Number ``place`` of a spectrum, real and imaginary parts counted in turn, is what stands at ``column`` in
-    the product of bands and ``by_band``. Of an even response half the numbers are 0 or all alike: what is 0
-    has no column, what is alike shares one.
+    Of a response that is even on the circle of a transform they are real, and ``by_band`` has a column for
+    each bin. Of one that is even on half that circle, as published, those of even bins are; those of odd bins
+    have real parts that are all alike, the last column, after their imaginary parts.
     """
 
     by_band: np.ndarray  # (bands, columns)
-    column: np.ndarray
-    place: np.ndarray
-    weight: np.ndarray  # how often the transform back counts a number, over its length
+    real: bool
 
 
 class Taps(NamedTuple):
@@ -52,7 +50,7 @@ class Taps(NamedTuple):
 def table_of(
     num_bands: int, source: np.ndarray, weight: np.ndarray, place: np.ndarray, n_fft: int
 ) -> Table | None:
-    """The spectra that :class:`Taps` give each band; None where transforms are faster."""
+    """The spectra that :class:`Taps` give each band; None where transforms are faster, or of another form."""
     if num_bands > _TABLE_BANDS:
         return None
     number = np.arange(num_bands)
@@ -60,13 +58,21 @@ def table_of(
     cosines[[0, -1]] /= 2
     frames = np.zeros((num_bands, n_fft))
     np.add.at(frames, (slice(None), place), weight * cosines[:, source])
-    parts = np.fft.rfft(frames).view(np.float64).round(12)
-    place = np.flatnonzero(parts.any(axis=0))
-    columns, column = np.unique(parts[:, place], axis=1, return_inverse=True)
+    spectra = np.fft.rfft(frames)
+    even, odd = spectra[:, ::2], spectra[:, 1::2]
+    if _all_zero(spectra.imag):
+        columns = spectra.real
+    elif n_fft % 4 == 0 and _all_zero(even.imag) and _all_zero(odd.real - odd.real[:, :1]):
+        columns = np.hstack([even.real, odd.imag, odd.real[:, :1]])
+    else:
+        return None
     by_band = np.zeros((num_bands, -(-columns.shape[1] // 8) * 8), np.float32)  # MKL is slow at other widths
     by_band[:, : columns.shape[1]] = columns
-    counted = np.where((place < 2) | (place >= n_fft), 1 / n_fft, 2 / n_fft)
-    return Table(by_band, column.ravel(), place, counted.astype(np.float32))
+    return Table(by_band, real=columns.shape[1] == spectra.shape[1])
+
+
+def _all_zero(values: np.ndarray) -> bool:
+    return bool(np.abs(values).max() < 1e-9)
 
 
 def fused_filtered_noise(magnitude: Tensor, noise: Tensor, taps: Taps) -> Tensor:
@@ -84,9 +90,7 @@ class _FilteredNoise(torch.autograd.Function):
         hop = window // 2
         size = (num_frames - 1) * hop + window
         out = np.zeros((batch, (num_frames - 1) * hop + len(taps.after)), np.float32)
-        keep = ctx.needs_input_grad[0]
-        bins = taps.n_fft // 2 + 1
-        spectra = np.empty((batch, num_frames, bins), np.complex64) if keep else None
+        keep, kept = ctx.needs_input_grad[0], [[] for _ in range(batch)]
 
         def filter_items(start: int, stop: int) -> None:
             for item in range(start, stop):
@@ -94,15 +98,12 @@ class _FilteredNoise(torch.autograd.Function):
                     frames_cpu.window_rows(rows[item, span], taps.before, taps.lead, frames)
                     x = transforms.rfft(frames)
                     if keep:
-                        spectra[item, span] = x
-                    h = _responses(numbers[item, span], taps, frames)
-                    y = h.view(np.float32)
-                    frames_cpu.multiply_rows(x.view(np.float32), y, False, y)
-                    frames = transforms.irfft(h, taps.n_fft)
-                    frames_cpu.lay_frames(frames, taps.after, span.start, hop, out[item])
+                        kept[item].append(x)
+                    y = _applied(x, numbers[item, span], taps, frames)
+                    frames_cpu.lay_frames(y, taps.after, span.start, hop, out[item])
 
         parallel_for(filter_items, batch)
-        ctx.taps, ctx.spectra, ctx.numbers_shape, ctx.hop = taps, spectra, numbers.shape, hop
+        ctx.taps, ctx.kept, ctx.numbers_shape, ctx.hop = taps, kept, numbers.shape, hop
         return torch.from_numpy(out[:, taps.lead : taps.lead + size].copy() if taps.lead else out)
 
     @staticmethod
@@ -118,12 +119,9 @@ class _FilteredNoise(torch.autograd.Function):
 
         def spread_items(start: int, stop: int) -> None:
             for item in range(start, stop):
-                for span, frames in _chunks(num_frames, taps.n_fft):
+                for x, (span, frames) in zip(ctx.kept[item], _chunks(num_frames, taps.n_fft), strict=True):
                     frames_cpu.cut_frames(padded[item], taps.after, span.start, hop, frames)
-                    g = transforms.rfft(frames)
-                    y, x = g.view(np.float32), ctx.spectra[item, span].view(np.float32)
-                    frames_cpu.multiply_rows(x, y, True, y)
-                    _responses_adjoint(g, taps, by_numbers[item, span])
+                    _applied_adjoint(x, transforms.rfft(frames), taps, by_numbers[item, span])
 
         parallel_for(spread_items, batch)
         return _numbers_adjoint(by_numbers, taps), None, None
@@ -149,29 +147,34 @@ def _numbers_adjoint(by_numbers: np.ndarray, taps: Taps) -> Tensor:
     return torch.from_numpy(by_bands)
 
 
-def _responses(numbers: np.ndarray, taps: Taps, frames: np.ndarray) -> np.ndarray:
-    """Spectra of the filters, complex64; ``frames`` is room for their taps."""
+def _applied(spectra: np.ndarray, numbers: np.ndarray, taps: Taps, frames: np.ndarray) -> np.ndarray:
+    """The frames of these spectra through the filters; ``frames`` is room for their taps."""
     from drumblender.dsp.kernels import frames_cpu
 
+    x = spectra.view(np.float32)
     if taps.table is None:
         frames_cpu.place_taps(numbers, taps.source, taps.weight, taps.place, frames)
-        return transforms.rfft(frames)
-    spectra = np.empty((len(numbers), taps.n_fft // 2 + 1), np.complex64)
-    table = taps.table
-    frames_cpu.spread_columns(numbers, table.column, table.place, spectra.view(np.float32))
-    return spectra
+        y = transforms.rfft(frames).view(np.float32)
+        frames_cpu.multiply_rows(x, y, False, y)
+    else:
+        y = np.empty_like(x)
+        apply = frames_cpu.apply_real if taps.table.real else frames_cpu.apply_halves
+        apply(x, numbers, y)
+    return transforms.irfft(y.view(np.complex64), taps.n_fft)
 
 
-def _responses_adjoint(spectra: np.ndarray, taps: Taps, by_numbers: np.ndarray) -> None:
-    """From a gradient by spectra of the filters, as a transform of frames gives it."""
+def _applied_adjoint(spectra: np.ndarray, grads: np.ndarray, taps: Taps, by_numbers: np.ndarray) -> None:
+    """From the spectra of the filtered frames' gradients; ``grads`` is written over."""
     from drumblender.dsp.kernels import frames_cpu
 
+    x, y = spectra.view(np.float32), grads.view(np.float32)
     if taps.table is None:
-        frames = transforms.irfft(spectra, taps.n_fft)
+        frames_cpu.multiply_rows(x, y, True, y)
+        frames = transforms.irfft(grads, taps.n_fft)
         frames_cpu.gather_taps(frames, taps.source, taps.weight, taps.place, by_numbers)
         return
-    rows, table = spectra.view(np.float32), taps.table
-    frames_cpu.gather_taps(rows, table.column, table.weight, table.place, by_numbers)
+    adjoint = frames_cpu.apply_real_adjoint if taps.table.real else frames_cpu.apply_halves_adjoint
+    adjoint(x, y, np.float32(1 / taps.n_fft), by_numbers)
 
 
 def _chunks(num_frames: int, n_fft: int) -> Iterator[tuple[slice, np.ndarray]]:

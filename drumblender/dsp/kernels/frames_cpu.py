@@ -10,23 +10,38 @@ from drumblender.dsp.kernels.jit import FASTEST, jit
 
 @jit(fastmath=FASTEST)
 def blend_rows(rows, left, blend, out):
-    """Fill each row of ``out`` with values that go from column ``left`` to the next by a share ``blend``."""
+    """Fill each row of ``out`` with values that go from column ``left`` to the next by a share ``blend``.
+
+    ``left`` is unsigned: an index that could be negative takes twice the time.
+    """
     for row in range(rows.shape[0]):
         source, target = rows[row], out[row]
+        above = source[1:]
         for k in range(left.size):
             low = source[left[k]]
-            target[k] = low + blend[k] * (source[left[k] + 1] - low)
+            target[k] = low + blend[k] * (above[left[k]] - low)
 
 
 @jit(fastmath=FASTEST)
 def blend_rows_adjoint(grads, left, blend, rows):
-    """Adjoint of :func:`blend_rows`: ``rows`` is written."""
-    rows[:] = 0.0
-    for row in range(rows.shape[0]):
-        source, target = grads[row], rows[row]
-        for k in range(left.size):
-            target[left[k]] += (np.float32(1.0) - blend[k]) * source[k]
-            target[left[k] + 1] += blend[k] * source[k]
+    """Adjoint of :func:`blend_rows`, whose ``left`` never falls: ``rows`` is written."""
+    bands = rows.shape[1]
+    edges = np.zeros(bands, np.int64)  # where each column begins to be on the left
+    for k in range(left.size):
+        edges[left[k] + np.uint64(1)] = k + 1
+    for band in range(1, bands):
+        edges[band] = max(edges[band], edges[band - 1])
+    for row in range(grads.shape[0]):
+        source, target, carried = grads[row], rows[row], np.float32(0.0)
+        for band in range(bands - 1):
+            given, share = source[edges[band] : edges[band + 1]], blend[edges[band] : edges[band + 1]]
+            whole, above = np.float32(0.0), np.float32(0.0)
+            for k in range(given.size):
+                whole += given[k]
+                above += share[k] * given[k]
+            target[band] = carried + whole - above
+            carried = above
+        target[bands - 1] = carried
 
 
 @jit(fastmath=FASTEST)
@@ -98,7 +113,7 @@ def place_taps(halves, source, weight, place, frames):
 
 @jit(fastmath=FASTEST)
 def gather_taps(frames, source, weight, place, halves):
-    """Adjoint of :func:`place_taps`, and weighted of :func:`spread_columns`: ``halves`` is written."""
+    """Adjoint of :func:`place_taps`: ``halves`` is written."""
     for row in range(halves.shape[0]):
         half, out = halves[row], frames[row]
         half[:] = 0.0
@@ -120,10 +135,68 @@ def multiply_rows(a, b, conjugate, out):
 
 
 @jit(fastmath=FASTEST)
-def spread_columns(rows, column, place, out):
-    """Write what stands in each ``column`` of a row to its ``place`` in ``out``; the rest is 0."""
-    for row in range(rows.shape[0]):
-        source, target = rows[row], out[row]
-        target[:] = 0.0
-        for n in range(column.size):
-            target[place[n]] = source[column[n]]
+def apply_real(spectra, gains, out):
+    """Interleaved complex rows times real ones; what the gains have beyond is not read."""
+    for row in range(out.shape[0]):
+        x, gain, z = spectra[row], gains[row], out[row]
+        for k in range(z.size // 2):
+            z[2 * k] = gain[k] * x[2 * k]
+            z[2 * k + 1] = gain[k] * x[2 * k + 1]
+
+
+@jit(fastmath=FASTEST)
+def apply_real_adjoint(spectra, grads, scale, gains):
+    """Adjoint of :func:`apply_real` and a real transform of length ``1 / scale``: ``gains`` is written.
+
+    Inner bins of a real transform stand for two: they count twice.
+    """
+    bins, twice = grads.shape[1] // 2, np.float32(2.0) * scale
+    for row in range(grads.shape[0]):
+        x, g, out = spectra[row], grads[row], gains[row]
+        out[bins:] = 0.0
+        for k in range(bins):
+            out[k] = twice * (x[2 * k] * g[2 * k] + x[2 * k + 1] * g[2 * k + 1])
+        out[0] *= np.float32(0.5)
+        out[bins - 1] *= np.float32(0.5)
+
+
+@jit(fastmath=FASTEST)
+def apply_halves(spectra, numbers, out):
+    """Interleaved complex rows times filters that are real in even bins, and alike but for an imaginary part
+    in odd ones: numbers of the even bins, imaginary parts of the odd, and their real part.
+
+    Laid out first, bin by bin: in one loop over pairs of bins it is not vectorised.
+    """
+    odd = out.shape[1] // 4
+    bins = 2 * odd + 1
+    real, imag = np.zeros(bins, np.float32), np.zeros(bins, np.float32)
+    for row in range(out.shape[0]):
+        x, z, alike = spectra[row], out[row], numbers[row, bins]
+        even_real, odd_imag = numbers[row, : odd + 1], numbers[row, odd + 1 : bins]
+        for k in range(odd):
+            real[2 * k], real[2 * k + 1], imag[2 * k + 1] = even_real[k], alike, odd_imag[k]
+        real[bins - 1] = even_real[odd]
+        for k in range(bins):
+            z[2 * k] = real[k] * x[2 * k] - imag[k] * x[2 * k + 1]
+            z[2 * k + 1] = real[k] * x[2 * k + 1] + imag[k] * x[2 * k]
+
+
+@jit(fastmath=FASTEST)
+def apply_halves_adjoint(spectra, grads, scale, numbers):
+    """Adjoint of :func:`apply_halves`, as :func:`apply_real_adjoint` is of the other."""
+    odd, twice = grads.shape[1] // 4, np.float32(2.0) * scale
+    bins = 2 * odd + 1
+    real, imag = np.empty(bins, np.float32), np.empty(bins, np.float32)
+    for row in range(grads.shape[0]):
+        x, g, out, alike = spectra[row], grads[row], numbers[row], np.float32(0.0)
+        for k in range(bins):
+            real[k] = twice * (x[2 * k] * g[2 * k] + x[2 * k + 1] * g[2 * k + 1])
+            imag[k] = twice * (x[2 * k] * g[2 * k + 1] - x[2 * k + 1] * g[2 * k])
+        real[0] *= np.float32(0.5)
+        real[bins - 1] *= np.float32(0.5)
+        even_real, odd_imag = out[: odd + 1], out[odd + 1 : bins]
+        for k in range(odd):
+            even_real[k], odd_imag[k] = real[2 * k], imag[2 * k + 1]
+            alike += real[2 * k + 1]
+        even_real[odd] = real[bins - 1]
+        out[bins], out[bins + 1 :] = alike, 0.0

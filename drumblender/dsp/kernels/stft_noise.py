@@ -82,4 +82,4 @@ def _blends(num_bands: int, num_bins: int) -> tuple[np.ndarray, np.ndarray]:
     """The band at or below each bin, never the last, and the share of the next one."""
     left, blend = (values.numpy() for values in frame_blends(num_bands, num_bins, "ends"))
     last = left == num_bands - 1
-    return left - last, np.where(last, 1, blend).astype(np.float32)
+    return (left - last).astype(np.uint64), np.where(last, 1, blend).astype(np.float32)
