@@ -22,6 +22,7 @@ _STRAIGHT = 1e-6  # weight of the bends of the course, beside the share of power
 _STILL = 1e-8  # of its slope
 _EVEN = 1e-9  # of the distance from an even filter
 _LONGEST_STEP = 2.0  # of a logit in a round
+_SECTIONS_AT_ONCE = 64
 
 
 class LoopProducts(NamedTuple):
@@ -79,16 +80,21 @@ def loop_products(
         raise ValueError(f"A loop of {loop_order + 1} coefficients takes as many samples, got {period=}.")
     if working_dtype(sound.device) != torch.float64:  # what is not predicted is a billionth of the power
         sound, period, free = sound.cpu(), period.cpu(), free.cpu()
-    sound, period = sound.double(), period.double()
-    longest = int(period.max().floor()) + loop_order + 1
-    padded = torch.nn.functional.pad(sound, (longest, 0))
+    period, size = period.double(), -(-num_samples // sections)
+    longest, many = int(period.max().floor()) + loop_order + 1, _SECTIONS_AT_ONCE * size
+    after = -(-sections // _SECTIONS_AT_ONCE) * many - num_samples
+    padded = torch.nn.functional.pad(sound, (longest, after))
+    free = torch.nn.functional.pad(free, (0, after))
     rows = []
     for item, whole in zip(padded, period.floor().int().tolist(), strict=True):
         lags = [0, *(whole + offset for offset in _offsets(loop_order))]
-        heard = torch.stack([item[longest - lag : longest - lag + num_samples] for lag in lags], dim=-1)
-        heard = torch.nn.functional.pad(heard * free[:, None], (0, 0, 0, -num_samples % sections))
-        heard = heard.view(sections, -1, len(lags))
-        rows.append(heard.mT @ heard)
+        parts = []
+        for first in range(longest, len(item), many):  # all lags of an hour at once are gigabytes
+            heard = torch.stack([item[first - lag : first - lag + many] for lag in lags], dim=-1)
+            heard = heard.double() * free[first - longest : first - longest + many, None]
+            heard = heard.view(-1, size, len(lags))
+            parts.append(heard.mT @ heard)
+        rows.append(torch.cat(parts)[:sections])
     power = torch.stack(rows)
     now = power[..., 0, 0]
     floor = now.amax(dim=1, keepdim=True) * 10 ** (floor_db / 10)

@@ -18,11 +18,15 @@ log = logging.getLogger(__name__)
 _ROUNDS, _HITS, _NOTES, _PHRASES = 4, 20, 16, 7
 _PARTIALS, _SILENCE_S = 20, 0.35
 _ROOM = 1e-3  # RMS of a noise that no recording is without
-_OF_THE_DATA = (
+_OF_THE_DATA = (  # settings that say something of the recordings that are replaced
     "split",
     "remote",
     "labels",
-)  # settings that say something of the recordings that are replaced
+    "url",
+    "archive_sha256",
+)
+_GUITAR_SET = {"solo": "solo", "comp": "comp", "all": "solo"}  # how a recording of a subset is named
+_PLAYERS = 6
 
 
 def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
@@ -58,7 +62,11 @@ def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
         _write_notes(raw, rate)
         given |= {"root": str(raw), "data_dir": str(folder / "prepared")}
     elif kind != "FakeDrumsDataModule":
-        _write(_phrases(rate) if kind == "PhraseDataModule" else _drums(rate), raw, rate)
+        if kind == "GuitarSetDataModule":
+            sounds = _performances(rate, _GUITAR_SET[given.get("subset", "solo")])
+        else:
+            sounds = _phrases(rate) if kind == "PhraseDataModule" else _drums(rate)
+        _write(sounds, raw, rate)
         given |= {"raw_dir": str(raw), "data_dir": str(folder / "prepared")}
     path = folder / "data.yaml"
     with atomic_write(path) as aside:
@@ -106,6 +114,12 @@ def _phrases(rate: int) -> dict[str, Tensor]:
         phrase = torch.cat([*notes, torch.zeros(int(_SILENCE_S * rate))])
         sounds[f"phrase_{number}"] = phrase + _ROOM * torch.randn(phrase.shape, generator=generator)
     return sounds
+
+
+def _performances(rate: int, part: str) -> dict[str, Tensor]:
+    """The phrases, named as GuitarSet's players would."""
+    phrases = enumerate(_phrases(rate).values())
+    return {f"{number % _PLAYERS:02}_made-up-{number}_{part}_mic": phrase for number, phrase in phrases}
 
 
 def _write_notes(folder: Path, rate: int) -> None:

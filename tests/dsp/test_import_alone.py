@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,17 @@ def test_another_process_waits_until_the_first_has_imported():
 def test_what_is_imported_waits_for_nobody():
     with FileLock(cache_folder(Path(alone.__file__).parent) / "imports.lock"):
         assert alone.import_alone("sys") is sys
+
+
+def test_no_thread_is_given_what_another_is_still_importing(tmp_path, monkeypatch):
+    (tmp_path / "imports_slowly.py").write_text("import time\ntime.sleep(0.5)\nready = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(alone.import_alone, "imports_slowly")
+        while "imports_slowly" not in sys.modules:
+            time.sleep(0.01)
+        assert alone.import_alone("imports_slowly").ready
+        assert first.result().ready
 
 
 def test_where_nothing_can_be_kept_nothing_is_locked(monkeypatch):

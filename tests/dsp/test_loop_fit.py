@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from drumblender.dsp import loop_fit
 from drumblender.dsp.loop_fit import LoopProducts, _prediction, fit_loop, loop_products
 from drumblender.dsp.strings import fractional_delay_taps, karplus_strong
 from drumblender.dsp.units import Range
@@ -86,6 +87,22 @@ def test_silence_says_nothing(generator):
     silent, heard = found(sound, period, free)
     assert torch.allclose(silent, torch.full_like(silent, 0.998 / 3), atol=1e-6)
     assert torch.allclose(heard, torch.full_like(heard, 0.332), atol=0.01)
+
+
+@pytest.mark.parametrize("num_samples, sections", [(2000, 150), (700, 500), (4001, 64)])
+def test_products_are_those_of_each_section_however_many(num_samples, sections, generator):
+    sound = torch.randn(1, num_samples, dtype=torch.float64, generator=generator)
+    free = torch.rand(num_samples, generator=generator) > 0.1
+    found = loop_products(sound, torch.tensor([50.5]), free, loop_order=1, sections=sections).power[0]
+    size, now = -(-num_samples // sections), sound[0] * free
+    before = (
+        torch.cat([torch.zeros(50), sound[0, :-50]]) * free
+    )  # one period, the delay of the filter left out
+    expected = torch.nn.functional.pad(now * before, (0, sections * size - num_samples)).view(sections, size)
+    own = torch.nn.functional.pad(now * now, (0, sections * size - num_samples)).view(sections, size).sum(1)
+    scaled = expected.sum(dim=1) / (own + own.max() * 1e-9)
+    lag = 1 + loop_fit._offsets(1).index(0)
+    assert torch.allclose(found[:, 0, lag], scaled, atol=1e-12)
 
 
 def test_what_cannot_be_is_refused():

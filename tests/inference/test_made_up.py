@@ -30,6 +30,8 @@ CURVES = {
 }
 PHRASES = {"data_dir": "nowhere", "curves": CURVES, "num_harmonics": 0, "split": {"test": ["*ode*"]}}
 
+PERFORMANCES = {name: value for name, value in PHRASES.items() if name != "split"} | {"raw_dir": "nor_here"}
+
 
 @pytest.mark.parametrize(
     "name, settings, rate",
@@ -37,6 +39,7 @@ PHRASES = {"data_dir": "nowhere", "curves": CURVES, "num_harmonics": 0, "split":
         ("RemapDataModule", HITS, 44100),
         ("ModalDataModule", DRUMS | {"labels": {"csv": "SOURCES.csv"}}, 16000),
         ("PhraseDataModule", PHRASES, 16000),
+        ("GuitarSetDataModule", {**PERFORMANCES, "subset": "comp"}, 16000),
         ("NSynthDataModule", {"data_dir": "nowhere", "root": "nor_here"}, 16000),
         ("FakeDrumsDataModule", DRUMS | {"num_sounds": 20}, 16000),
     ],

@@ -22,7 +22,7 @@ def import_alone(name: str) -> ModuleType:
         <function yin at 0x...>
     """
     if name in sys.modules:
-        return sys.modules[name]
+        return import_module(name)  # not from sys.modules: another thread may still be importing it
     from filelock import FileLock  # slow to import, as is numba below
 
     from drumblender.dsp.kernels.jit import cache_folder
