@@ -155,14 +155,13 @@ def sections_of(text: str) -> dict[str, str]:
     return {name.strip(): body.strip() for name, _, body in parts}
 
 
-def summary(rows: list[Row], speed: Speed) -> str:
-    """The first row of each benchmark that README names."""
+def summary(sections: dict[str, str]) -> str:
+    """The first row of each benchmark that README names, from the sections of the page."""
     chosen = []
     for benchmark, start in BENCHMARKS.items():
-        found = [row for row in rows if row.benchmark == benchmark and row.title.startswith(start)]
-        chosen += found[:1]
-    lines = [row.line(speed) for row in chosen]
-    return "\n".join([f"{date.today()}, all rows in [docs/speed.md](docs/speed.md):\n", HEAD, *lines])
+        rows = sections.get(benchmark, "").rpartition("|---|\n")[2].splitlines()
+        chosen += [row for row in rows if row.startswith(f"| {start}")][:1]
+    return "\n".join(["Dates, machines and all rows are in [docs/speed.md](docs/speed.md):\n", HEAD, *chosen])
 
 
 def _seconds(value: float) -> str:
@@ -182,17 +181,19 @@ def main() -> None:
     given = parser.parse_args()
     speed = speed_with(given.threads)
     kept = sections_of(PAGE.read_text(encoding="utf-8")) if PAGE.is_file() else {}
-    told, measured = machine(given.threads, speed), {}
+    told = machine(given.threads, speed)
     for name in given.only:
-        measured[name] = section_of(name, given.threads)
-        kept[name] = measured[name].text(speed, told)
+        kept[name] = section_of(name, given.threads).text(speed, told)
         PAGE.write_text(page(kept), encoding="utf-8")  # a run that is stopped keeps what it has
-    if set(given.only) == set(BENCHMARKS):
-        rows = [row for section in measured.values() for row in section.rows]
-        text = README.read_text(encoding="utf-8")
-        before, _, rest = text.partition(MARKS[0])
-        _, _, after = rest.partition(MARKS[1])
-        README.write_text(f"{before}{MARKS[0]}\n{summary(rows, speed)}\n{MARKS[1]}{after}", encoding="utf-8")
+    write_summary(kept)
+
+
+def write_summary(sections: dict[str, str]) -> None:
+    """Put the first rows between the marks in README."""
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    README.write_text(f"{before}{MARKS[0]}\n{summary(sections)}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
