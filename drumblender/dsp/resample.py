@@ -221,7 +221,9 @@ def sinc_products(
 def _change(settings: Settings, count: int, *, adjoint: bool = False) -> Change:
     """The faster way to ``count`` outputs of an item, whatever the batch."""
     sinc = windowed_sinc(*settings, adjoint=adjoint)
-    worth = count >= max(_FEWEST_OUTPUTS, _FEWEST_STEPS * len(sinc.rows))
+    phases, taps = sinc.rows.shape
+    worth = count >= max(_FEWEST_OUTPUTS, _FEWEST_STEPS * phases)
+    worth = worth and taps * max(phases, 4 * Products.block) <= _MOST_WEIGHTS
     return Change(sinc, sinc_products(*settings, adjoint=adjoint) if worth else None)
 
 

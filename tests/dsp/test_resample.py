@@ -141,6 +141,7 @@ def test_a_sound_in_double_precision_stays_so(generator, pair):
         ((16000, 48000), 1, "products"),
         ((48000, 44100), 0.1, "loops"),
         ((44101, 48000), 1, "loops"),
+        ((48000, 48), 400, "loops"),  # weights of 32 outputs would be megabytes
     ],
 )
 def test_short_sounds_and_many_phases_go_by_loops(pair, seconds, by):
