@@ -38,8 +38,7 @@ def cut_frames(
     """
     if torch.onnx.is_in_onnx_export():
         return _look_up(signal, size, hop, count)
-    frames = signal.unfold(0, size, hop)
-    frames = frames if size == hop + 1 else frames[:count]  # these are no more
+    frames = signal.unfold(0, size, hop)[:count]
     return frames if signal.ndim == 1 else frames.movedim(-1, 1)
 
 
