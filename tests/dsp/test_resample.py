@@ -157,6 +157,11 @@ def test_an_item_does_not_hear_its_neighbour(generator):
         assert torch.equal(resampled[item], kaiser_resample(x[item], 48000, 16000))
 
 
+@pytest.mark.parametrize("num_samples", [90, 60_000])
+def test_a_batch_of_none_stays_one(num_samples):
+    assert kaiser_resample(torch.zeros(0, num_samples), 48000, 16000).shape == (0, num_samples // 3)
+
+
 def test_what_is_cut_short_is_the_start(generator):
     x = torch.randn(1, 20_000, generator=generator)
     whole = kaiser_resample(x, 16000, 41000)

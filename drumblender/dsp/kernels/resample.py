@@ -36,14 +36,15 @@ def _by_products(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
     (weights, firsts, step), reach = change.products, change.sinc.reach
     height, outputs = weights.shape
     heard = max(x.shape[1] + reach, (-(-count // outputs) - 1) * step + firsts[-1] + height)
-    rows = len(x) * -(-heard // step)
+    each = -(-heard // step)
+    rows = len(x) * each
     padded = x.new_zeros(rows * step + firsts[-1] + height, dtype=working)
-    padded[: rows * step].view(len(x), -1)[:, reach : reach + x.shape[1]] = x
+    padded[: rows * step].view(len(x), each * step)[:, reach : reach + x.shape[1]] = x
     weights, out = placed(weights, padded), padded.new_empty(rows, outputs)
     blocks = (part.split(change.products.block, dim=1) for part in (weights, out))
     for first, part, made in zip(firsts, *blocks, strict=True):
         torch.mm(padded.as_strided((rows, height), (step, 1), first), part, out=made)
-    return out.view(len(x), -1)[:, :count]
+    return out.view(len(x), each * outputs)[:, :count]
 
 
 def _by_loops(x: Tensor, change, count: int, working: torch.dtype) -> Tensor:
