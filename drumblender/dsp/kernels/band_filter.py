@@ -64,12 +64,9 @@ def _filter_bands(padded, levels, left, blend, n_fft, hop, kept=None):
             source = padded[item : item + 1]
             for first, rows in spectra_of_frames(source, n_fft, hop, window, 0, per_item):
                 gains = _gains(levels[item, first : first + len(rows)], left, blend)
-                if kept is None:
-                    shaped = rows
-                    frames_cpu.scale_rows(rows.view(np.float32), gains)
-                else:
-                    shaped = np.empty_like(rows)
-                    frames_cpu.apply_real(rows.view(np.float32), gains, shaped.view(np.float32))
+                shaped = rows if kept is None else np.empty_like(rows)
+                frames_cpu.apply_real(rows.view(np.float32), gains, shaped.view(np.float32))
+                if kept is not None:
                     kept[item].append((rows, gains))
                 frames = transforms.irfft(shaped, n_fft)
                 frames_cpu.lay_frames(frames, window, first, hop, out[item])
@@ -89,8 +86,9 @@ def _slopes(kept, grad, levels, left, blend, n_fft, hop):
         for item in range(start, stop):
             grads = spectra_of_frames(grad[item : item + 1], n_fft, hop, window, 0, per_item)
             for (x, gains), (first, g) in zip(kept[item], grads, strict=True):
-                slopes = gains.copy()
-                frames_cpu.gain_slopes(x.view(np.float32), g.view(np.float32), slopes, scale)
+                slopes = np.empty_like(gains)
+                frames_cpu.apply_real_adjoint(x.view(np.float32), g.view(np.float32), scale, slopes)
+                slopes *= gains
                 frames_cpu.blend_rows_adjoint(slopes, left, blend, by_level[item, first : first + len(g)])
 
     parallel_for(slope_items, len(levels))

@@ -45,31 +45,6 @@ def blend_rows_adjoint(grads, left, blend, rows):
 
 
 @jit(fastmath=FASTEST)
-def scale_rows(spectra, gains):
-    """Multiply interleaved complex rows by real ones, in place."""
-    for row in range(gains.shape[0]):
-        values, gain = spectra[row], gains[row]
-        for k in range(gain.size):
-            values[2 * k] *= gain[k]
-            values[2 * k + 1] *= gain[k]
-
-
-@jit(fastmath=FASTEST)
-def gain_slopes(spectra, grads, gains, scale):
-    """Turn ``gains`` into the slopes of their logarithms: gain times ``scale`` times Re(conj(x) g).
-
-    Inner bins of a real transform stand for two: they count twice.
-    """
-    bins, even = gains.shape[1], np.float32(2.0) * scale
-    for row in range(gains.shape[0]):
-        x, g, out = spectra[row], grads[row], gains[row]
-        for k in range(bins):
-            out[k] *= even * (x[2 * k] * g[2 * k] + x[2 * k + 1] * g[2 * k + 1])
-        out[0] *= np.float32(0.5)
-        out[bins - 1] *= np.float32(0.5)
-
-
-@jit(fastmath=FASTEST)
 def lay_frames(frames, window, first, hop, audio):
     """Add windowed frames to one sound, frame ``first`` and those after it, a hop apart."""
     for row in range(frames.shape[0]):
@@ -136,7 +111,7 @@ def multiply_rows(a, b, conjugate, out):
 
 @jit(fastmath=FASTEST)
 def apply_real(spectra, gains, out):
-    """Interleaved complex rows times real ones; what the gains have beyond is not read."""
+    """Interleaved complex rows times real ones, of which more is not read; ``out`` may be ``spectra``."""
     for row in range(out.shape[0]):
         x, gain, z = spectra[row], gains[row], out[row]
         for k in range(z.size // 2):

@@ -43,7 +43,7 @@ class _StftFilter(torch.autograd.Function):
                         spectra[item, span] = rows
                     gains = np.empty((len(rows), len(left)), np.float32)
                     frames_cpu.blend_rows(levels[item, span], left, blend, gains)
-                    frames_cpu.scale_rows(rows.view(np.float32), gains)
+                    frames_cpu.apply_real(rows.view(np.float32), gains, rows.view(np.float32))
                     frames = transforms.irfft(rows, n_fft)
                     frames_cpu.lay_frames(frames, window, first, hop, out[item])
 
@@ -68,9 +68,9 @@ class _StftFilter(torch.autograd.Function):
                 source = padded[item : item + 1]
                 for first, rows in spectra_of_frames(source, n_fft, hop, window, 0, per_item):
                     span = slice(first, first + len(rows))
-                    slopes = np.ones((len(rows), len(left)), np.float32)
+                    slopes = np.empty((len(rows), len(left)), np.float32)
                     x = ctx.spectra[item, span].view(np.float32)
-                    frames_cpu.gain_slopes(x, rows.view(np.float32), slopes, scale)
+                    frames_cpu.apply_real_adjoint(x, rows.view(np.float32), scale, slopes)
                     frames_cpu.blend_rows_adjoint(slopes, left, blend, by_level[item, span])
 
         parallel_for(slope_items, batch)
