@@ -191,7 +191,7 @@ class FrameStep(nn.Module):
         ends = advance[..., -1:]
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
         reach = pitch.reciprocal().ceil().float()  # lower orders are audible
-        most = reach.amax().clamp(1, len(self.harmonics)).long()
+        most = (self.harmonics < reach.amax()).sum().clamp(min=1)  # one where the pitch is no number
         audible = (reach - self.harmonics[:most]).clamp_(0, 1)
         waves = (self.speed[:most] * turns.float()).sin_().mul_(audible)
         played = (amp.narrow(2, 0, most) @ waves) * self.share

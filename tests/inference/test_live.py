@@ -168,3 +168,10 @@ def test_what_is_played_may_be_written_to_and_trained_on(stepped):
     gain = torch.ones(1, requires_grad=True)
     (gain * live.process(song(0.1))).square().sum().backward()
     assert not played.is_inference() and gain.grad.isfinite().all()
+
+
+def test_a_pitch_that_is_no_number_stops_nobody():
+    stream = SteppedStream(FrameStep(player("gru")))
+    for hz in (220.0, float("nan"), 0.0, 220.0):
+        found = stream.push({"f0_hz": torch.full((2,), hz), "loudness_db": torch.full((2,), -20.0)})
+    assert len(found) == 320
