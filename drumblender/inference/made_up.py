@@ -25,7 +25,6 @@ _OF_THE_DATA = (  # settings that say something of the recordings that are repla
     "url",
     "archive_sha256",
 )
-_GUITAR_SET = {"solo": "solo", "comp": "comp", "all": "solo"}  # how a recording of a subset is named
 _PLAYERS = 6
 
 
@@ -63,7 +62,7 @@ def made_up_data(checkpoint: Path, folder: Path) -> Path | None:
         given |= {"root": str(raw), "data_dir": str(folder / "prepared")}
     elif kind != "FakeDrumsDataModule":
         if kind == "GuitarSetDataModule":
-            sounds = _performances(rate, _GUITAR_SET[given.get("subset", "solo")])
+            sounds = _performances(rate, "comp" if given.get("subset") == "comp" else "solo")
         else:
             sounds = _phrases(rate) if kind == "PhraseDataModule" else _drums(rate)
         _write(sounds, raw, rate)
