@@ -95,9 +95,7 @@ def test_products_are_those_of_each_section_however_many(num_samples, sections, 
     free = torch.rand(num_samples, generator=generator) > 0.1
     found = loop_products(sound, torch.tensor([50.5]), free, loop_order=1, sections=sections).power[0]
     size, now = -(-num_samples // sections), sound[0] * free
-    before = (
-        torch.cat([torch.zeros(50), sound[0, :-50]]) * free
-    )  # one period, the delay of the filter left out
+    before = torch.cat([torch.zeros(50), sound[0, :-50]]) * free  # a period ago
     expected = torch.nn.functional.pad(now * before, (0, sections * size - num_samples)).view(sections, size)
     own = torch.nn.functional.pad(now * now, (0, sections * size - num_samples)).view(sections, size).sum(1)
     scaled = expected.sum(dim=1) / (own + own.max() * 1e-9)
