@@ -38,6 +38,7 @@ def player(kind="gru"):
         made = HarmonicControls(ControlTransformer(16, context_frames=30))
     else:
         made = HarmonicControls(ControlGRU(16))
+        sizes = {"f0_hz": 1, "amp": 20} if kind == "tone" else SIZES
     made.serve(SynthOf(**sizes))
     torch.nn.init.normal_(made.layer.weight, std=0.3)
     return made.eval()

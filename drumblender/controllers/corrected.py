@@ -117,11 +117,11 @@ class CorrectedSpectra(Controller):
             count = count + heard.sum() * wanted_db.shape[-1]
         return sum(errors) / count.clamp(min=1)
 
-    def _between_bands(self, noise_db: Float[Tensor, "batch frames bands"]) -> Tensor:
+    def _between_bands(self, noise_db: Float[Tensor, "*batch frames bands"]) -> Tensor:
         """Levels of bands at the points of the synth's noise, on straight lines."""
         return torch.lerp(noise_db[..., self.left], noise_db[..., self.left + 1], self.blend)
 
-    def controls(self, features: Float[Tensor, "batch frames features"] | None, batch: Batch) -> Controls:
+    def controls(self, features: Float[Tensor, "*batch frames features"] | None, batch: Batch) -> Controls:
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         harmonic_db, noise_db = self.levels_db(features, batch)
         amp = db_to_gain(harmonic_db)
@@ -137,7 +137,7 @@ class CorrectedSpectra(Controller):
 
     def levels_db(
         self, features: Tensor | None, batch: Batch
-    ) -> tuple[Float[Tensor, "batch frames harmonics"], Float[Tensor, "batch frames bands"]]:
+    ) -> tuple[Float[Tensor, "*batch frames harmonics"], Float[Tensor, "*batch frames bands"]]:
         """Harmonics and noise relative to the loudness, before they are scaled to it."""
         level_db = self.base(batch)
         if features is not None:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from drumblender.controllers.base import Batch, Controller
 from drumblender.dsp.partials import partials_hz
-from drumblender.dsp.precision import raise_half
+from drumblender.dsp.precision import in_full_precision, raise_half
 from drumblender.dsp.stft_noise import mean_square_of_bands
+from drumblender.dsp.tables import placed, table
 from drumblender.dsp.units import db_to_gain
 from drumblender.encoders.base import Encoder
 from drumblender.nets.exp_sigmoid import exp_sigmoid
@@ -19,6 +20,7 @@ from drumblender.types import Controls
 
 Amplitude = Literal["total", "rms", "sum", "learned"]
 
+_NOTHING = -1e30  # a harmonic that has no share, and no gradient
 _ROLES = ("f0_hz", "amp", "magnitude", "stiffness")
 
 
@@ -89,10 +91,9 @@ class HarmonicControls(Controller):
             raise ValueError("HarmonicControls know no stiffness: use HarmonicSynth, or CorrectedSpectra.")
         self.num_harmonics = self.control_sizes[self.names["amp"]]
         self.num_bands = self.control_sizes[self.names["magnitude"]] if "magnitude" in self.names else 0
-        extra = 1 if self.amplitude == "learned" else 0
-        self.layer = nn.Linear(
-            self.encoder.num_features, self.num_harmonics + self.num_bands + self.spare_outputs + extra
-        )
+        others = self.spare_outputs + (self.amplitude == "learned")
+        self._sizes = [self.num_harmonics, self.num_bands] + [others] * (others > 0)
+        self.layer = nn.Linear(self.encoder.num_features, sum(self._sizes))
         nn.init.normal_(self.layer.weight, std=0.02)
         nn.init.zeros_(self.layer.bias)
         with torch.no_grad():
@@ -110,18 +111,21 @@ class HarmonicControls(Controller):
 
     def controls(
         self,
-        features: Float[Tensor, "batch frames features"],
-        f0_hz: Float[Tensor, "batch frames"],
-        loudness_db: Float[Tensor, "batch frames"],
+        features: Float[Tensor, "*batch frames features"],
+        f0_hz: Float[Tensor, "*batch frames"],
+        loudness_db: Float[Tensor, "*batch frames"],
     ) -> Controls:
         """Controls of frames that are encoded already; frames do not depend on each other any more."""
         out = raise_half(self.layer(features))
         loudness = db_to_gain(raise_half(loudness_db))[..., None]
-        share = out[..., : self.num_harmonics].softmax(dim=-1)
-        heard = share * below_nyquist(f0_hz, self.num_harmonics, self.sample_rate)
+        harmonics, bands, *_ = out.split(self._sizes, dim=-1)
+        audible = below_nyquist(f0_hz, self.num_harmonics, self.sample_rate)
         if self.nyquist == "renormalise":
-            share = heard = heard / heard.sum(dim=-1, keepdim=True).clamp(min=1e-7)
-        bands = out[..., self.num_harmonics :][..., : self.num_bands]
+            share = torch.where(audible, harmonics, _NOTHING).softmax(dim=-1)
+            share = heard = torch.where(audible, share, 0.0)  # also where none is audible
+        else:
+            share = harmonics.softmax(dim=-1)
+            heard = share * audible
         noise = bands.sigmoid() if self.noise == "sigmoid" else exp_sigmoid(bands)
         if self.amplitude == "learned":
             amp = exp_sigmoid(out[..., -1:]) * share
@@ -160,11 +164,11 @@ def roles_of(synth: Synth) -> dict[str, str]:
 
 
 def below_nyquist(
-    f0_hz: Float[Tensor, "batch frames"],
+    f0_hz: Float[Tensor, "*batch frames"],
     num_harmonics: int,
     sample_rate: int,
-    stiffness: Float[Tensor, "batch frames"] | None = None,
-) -> Bool[Tensor, "batch frames harmonics"]:
+    stiffness: Float[Tensor, "*batch frames"] | None = None,
+) -> Bool[Tensor, "*batch frames harmonics"]:
     """Which harmonics of each frame can be played; with ``stiffness``, which partials."""
     if stiffness is not None:
         return partials_hz(f0_hz, stiffness, num_harmonics) < sample_rate / 2
@@ -172,11 +176,30 @@ def below_nyquist(
     return f0_hz[..., None] * order < sample_rate / 2
 
 
+@in_full_precision
 def rms_of(
-    amp: Float[Tensor, "batch frames harmonics"], magnitude: Float[Tensor, "batch frames bands"]
-) -> Float[Tensor, "batch frames 1"]:
+    amp: Float[Tensor, "*batch frames harmonics"], magnitude: Float[Tensor, "*batch frames bands"]
+) -> Float[Tensor, "*batch frames 1"]:
     """RMS of sines with these amplitudes and of noise with these magnitudes, never 0; no bands: no noise."""
-    power = amp.square().sum(dim=-1) / 2
-    if magnitude.shape[-1]:
-        power = power + mean_square_of_bands(magnitude)
-    return power.clamp(min=1e-14).sqrt()[..., None]
+    bands = int(magnitude.shape[-1])
+    if bands > _FEW_BANDS:
+        power = amp.square().sum(dim=-1, keepdim=True) / 2 + mean_square_of_bands(magnitude)[..., None]
+        return power.clamp(min=1e-14).sqrt()
+    lines = torch.cat([amp, magnitude @ placed(_factor(bands), magnitude)], dim=-1) if bands else amp
+    return (math.sqrt(0.5) * torch.linalg.vector_norm(lines, dim=-1, keepdim=True)).clamp(min=1e-7)
+
+
+_FEW_BANDS = 129  # of so many at most, one product is faster than the steps of a sum
+
+
+@table
+def _factor(bands: int) -> Float[Tensor, "{bands} {bands}"]:
+    """What magnitudes are multiplied by, so that their norm squared is twice ``mean_square_of_bands``.
+
+    That is a quadratic form, whose matrix has three diagonals; the factor is that of Cholesky.
+    """
+    ends = torch.ones(bands, dtype=torch.float64)
+    ends[[0, -1]] = 0.5
+    beside = torch.full((bands - 1,), 0.25, dtype=torch.float64)
+    form = ends.diag() + beside.diag(1) + beside.diag(-1)
+    return torch.linalg.cholesky(form * 4 / (3 * (bands - 1)))

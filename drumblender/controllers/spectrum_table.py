@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from drumblender.dsp.precision import in_full_precision
 from drumblender.dsp.units import hz_to_midi
 
 Curves = dict[str, Tensor]
@@ -82,7 +83,7 @@ class SpectrumTable(nn.Module):
         self.known.fill_(True)
         self._learned = True
 
-    def forward(self, curves: Curves) -> Float[Tensor, "batch frames lines"]:
+    def forward(self, curves: Curves) -> Float[Tensor, "*frames lines"]:
         """Spectra at ``f0_hz`` and ``loudness_db``.
 
         Raises:
@@ -160,7 +161,7 @@ class KernelSpectra(nn.Module):
         self.known.fill_(True)
         self._learned = True
 
-    def forward(self, curves: Curves) -> Float[Tensor, "batch frames lines"]:
+    def forward(self, curves: Curves) -> Float[Tensor, "*frames lines"]:
         self._learned = self._learned or bool(self.known)  # read once: a GPU waits for it
         if not self._learned:
             raise ValueError("No spectra are known: train, or load a checkpoint.")
@@ -170,6 +171,7 @@ class KernelSpectra(nn.Module):
         rows = [self._mean(some) for some in asked.flatten(0, -2).split(_ROWS)]
         return torch.cat(rows).unflatten(0, asked.shape[:-1])
 
+    @in_full_precision
     def _mean(self, asked: Float[Tensor, "*frames hears"]) -> Float[Tensor, "*frames lines"]:
         # Of -|a - p|^2 / 2 what is the same for all places p is lost beside the nearest.
         nearness = torch.nn.functional.linear(asked, self.places, self.offsets)

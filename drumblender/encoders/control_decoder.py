@@ -17,7 +17,7 @@ from drumblender.nets.gru import gru
 _QUIETEST_DB = -80.0
 _SHUT = -50.0  # for a sigmoid, nothing
 
-Curve = Float[Tensor, "batch frames"]
+Curve = Float[Tensor, "*batch frames"]
 
 
 class ControlEncoder(Encoder):
@@ -61,7 +61,7 @@ class ControlEncoder(Encoder):
     def advance(self, state: Any, *curves: Curve) -> tuple[Float[Tensor, "batch frames features"], Any]:
         """Features of the next frames, and the state after them; None is the state before the first."""
 
-    def scaled(self, curves: Sequence[Curve]) -> Float[Tensor, "batch frames inputs"]:
+    def scaled(self, curves: Sequence[Curve]) -> Float[Tensor, "*batch frames inputs"]:
         """All curves side by side, each about as large as 1.
 
         Raises:
@@ -133,11 +133,15 @@ class ControlGRU(ControlEncoder):
     def advance(
         self, state: Tensor | None, *curves: Curve
     ) -> tuple[Float[Tensor, "batch frames features"], Tensor]:
+        return gru(self.gru, self.heard(curves), state)
+
+    def heard(self, curves: Sequence[Curve]) -> Float[Tensor, "*batch frames inputs"]:
+        """What the GRU is given of these curves: scaled, and perhaps where onsets are."""
         heard = self.scaled(curves)
-        if self.forgets:
-            onset = curves[self.hears.index("age_s")] == 0
-            heard = torch.cat([heard, onset[..., None].to(heard)], dim=-1)
-        return gru(self.gru, heard, state)
+        if not self.forgets:
+            return heard
+        onset = curves[self.hears.index("age_s")] == 0
+        return torch.cat([heard, onset[..., None].to(heard)], dim=-1)
 
 
 class ControlTransformer(ControlEncoder):

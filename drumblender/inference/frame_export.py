@@ -13,11 +13,12 @@ from drumblender.atomic import atomic_write
 from drumblender.inference.frame_step import FrameStep, Player, SteppedStream
 from drumblender.inference.transfer import TransferStream
 
-STATE = ("hidden", "count", "turns", "last_hz", "last_amp", "waiting", "under", "sound")
+_FRAMES = ("curves", "index", "noise")
+_STATE = ("hidden", "turns", "last", "waiting", "sound")
 _OPSET = 17
 _LOUDEST_DIFFERENCE = 1e-3
 _CHECKED_FRAMES = 200
-_ELEMENTWISE = {f"aten::{name}" for name in ("add", "sub", "mul", "div", "lt")}
+_ELEMENTWISE = {f"aten::{name}" for name in ("add", "sub", "mul", "div", "lt", "where")}
 _TRACED_FRAMES = 2  # more than one, so that no size of 1 is taken for one that stays
 
 
@@ -46,10 +47,12 @@ def _narrow_numbers(module: torch.jit.ScriptModule) -> None:
 def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) -> float:
     """Write the step as ``.pt`` (TorchScript) or ``.onnx``, once what the file plays is what the step plays.
 
-    Inputs are ``curves`` (a column a frame, rows in the order of the metadata's ``curves``), ``noise`` (a hop
-    of white noise for each frame) and the state; outputs are ``audio`` (a hop for each frame) and the next
-    state, ``next_`` before each name. Up to ``most_frames`` are played in a call. The state starts as zeros
-    of the shapes that the metadata tells.
+    Inputs are ``curves`` (a column a frame, rows in the order of the metadata's ``curves``), ``index`` (the
+    frames' numbers, from 0), ``noise`` (the ``n_fft`` samples of white noise under each frame, a row a frame,
+    each a hop later than the one before) and the state; outputs are ``audio`` (a hop for each frame) and the
+    next state, ``next_`` before each name. Up to ``most_frames`` are played in a call. The state starts as
+    zeros of the shapes that the metadata tells. A model without noise takes none: no input of ONNX, rows of
+    no length of TorchScript.
 
     Args:
         step: Of a trained model.
@@ -65,11 +68,11 @@ def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) 
     path = Path(path)
     if path.suffix.lower() not in (".pt", ".onnx"):
         raise ValueError(f"A model is written as .pt or .onnx, not as {path.name}.")
-    noise = torch.zeros(step.n_fft // 2 + 1)
-    state = dict(zip(STATE, step.initial(noise), strict=False))
+    state = dict(zip(_STATE, step.initial(), strict=False))
     told = metadata | {
         "curves": list(step.inputs),
         "hop_length": step.hop_length,
+        "n_fft": step.n_fft,
         "late_samples": step.late_samples,
         "most_frames": step.most_frames,
         "state": {name: list(value.shape) for name, value in state.items()},
@@ -96,8 +99,8 @@ def load_step(player: Player, path: str | Path, hop_length: int = 160) -> tuple[
 
 def _example(step: FrameStep) -> tuple[Tensor, ...]:
     curves = torch.tensor([[{"f0_hz": 220.0}.get(name, -20.0)] * _TRACED_FRAMES for name in step.inputs])
-    noise = torch.zeros(_TRACED_FRAMES * step.hop_length if step.has_noise else 0)
-    return curves, noise, *step.initial(torch.zeros(step.n_fft // 2 + 1))
+    noise = torch.zeros(_TRACED_FRAMES, step.n_fft if step.has_noise else 0)
+    return curves, torch.arange(_TRACED_FRAMES), noise, *step.initial()
 
 
 def _write_onnx(step: FrameStep, path: Path, state: list[str], metadata: dict[str, object]) -> None:
@@ -108,11 +111,12 @@ def _write_onnx(step: FrameStep, path: Path, state: list[str], metadata: dict[st
             step,
             _example(step),
             str(path),
-            input_names=["curves", "noise", *state],
+            input_names=[*_FRAMES, *state],
             output_names=["audio", *(f"next_{name}" for name in state)],
             dynamic_axes={
                 "curves": {1: "frames"},
-                "noise": {0: "samples"},
+                "index": {0: "frames"},
+                "noise": {0: "frames"},
                 "audio": {0: "samples"},
             },
             dynamo=False,
@@ -130,11 +134,16 @@ def _session(step: FrameStep, path: Path) -> Callable[..., list]:
     options.intra_op_num_threads = 1  # a frame is too small to share
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     heard = {value.name for value in session.get_inputs()}
-    names = [name if name in heard else None for name in ("curves", "noise", *STATE)]
+    names = [name if name in heard else None for name in (*_FRAMES, *_STATE)]
+    made = [value.name for value in session.get_outputs()]
 
     def call(*given: Tensor | np.ndarray) -> list[Tensor | np.ndarray]:
-        inputs = {name: np.asarray(value) for name, value in zip(names, given, strict=False) if name}
-        audio, *state = session.run(None, inputs)
+        inputs = {
+            name: value.numpy() if isinstance(value, Tensor) else value
+            for name, value in zip(names, given, strict=False)
+            if name
+        }
+        audio, *state = session.run(made, inputs)
         return [torch.from_numpy(audio), *state]  # which only comes back here
 
     return call

@@ -1,47 +1,40 @@
 """The next frames of timbre transfer as a function of tensors, state in and out: what leaves Python."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.frame_filter import bin_places, filter_by_places, filter_frame
-from drumblender.dsp.frame_overlap import add_frames, cut_frames
+from drumblender.dsp.frame_overlap import add_frames
 from drumblender.dsp.partials import partials_hz
 from drumblender.encoders import ControlGRU
+from drumblender.nets.gru import gru
 from drumblender.synths.harmonic_stream import NoiseStream
 
 Player = HarmonicControls | CorrectedSpectra
 State = tuple[Tensor, ...]
 
 
-def play_frames(player: Player, state: Any, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Any]:
-    """Controls of the next frames by role (``amp``, perhaps ``magnitude``), and the encoder's state.
-
-    Raises:
-        ValueError: A curve that the controller hears is missing.
-    """
-    features, encoder = None, player.encoder
-    if missing := sorted(set(player.hears) - set(batch)):
-        raise ValueError(f"The model hears {missing}; the curves are {sorted(batch)}.")
-    if encoder is not None:
-        features, state = encoder.advance(state, *(batch[name] for name in encoder.hears))
+def controls_of(player: Player, features: Tensor | None, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Controls of frames that are encoded already, by role: ``amp``, perhaps ``magnitude``."""
     if isinstance(player, CorrectedSpectra):
         controls = player.controls(features, batch)
     else:
         controls = player.controls(features, batch["f0_hz"], batch["loudness_db"])
-    return {role: controls[name] for role, name in player.names.items()}, state
+    return {role: controls[name] for role, name in player.names.items()}
 
 
 class FrameStep(nn.Module):
     """Plays the hop before each of the next frames, from their curves and the state that was left.
 
     All that moves is in the state, so that ``torch.jit.trace`` and ONNX can have it; :class:`SteppedStream`
-    carries it. Gives what :class:`~drumblender.inference.transfer.TransferStream` gives.
+    carries it. Gives what :class:`~drumblender.inference.transfer.TransferStream` gives. A frame is so little
+    work that the number of operations counts: rows are frames from the first to the last, and what a caller
+    knows as well, the frames' numbers and the noise under each, is handed in.
 
     Args:
         player: A trained controller that was told its synth; its encoder is a GRU, or none.
@@ -61,10 +54,11 @@ class FrameStep(nn.Module):
         >>> player = HarmonicControls(ControlGRU(8))
         >>> player.serve(HarmonicSynth(num_harmonics=20))
         >>> step = FrameStep(player)
-        >>> state = step.initial(torch.zeros(0))
-        >>> curves = torch.tensor([[220.0], [-20.0]])
+        >>> state, played = step.initial(), 0
         >>> for frames in (1, 2):
-        ...     sound, *state = step(curves.expand(-1, frames), torch.zeros(0), *state)
+        ...     curves = torch.tensor([[220.0], [-20.0]]).expand(-1, frames)
+        ...     sound, *state = step(curves, played + torch.arange(frames), torch.zeros(frames, 0), *state)
+        ...     played += frames
         >>> sound.shape, bool(sound.any())
         (torch.Size([320]), True)
     """
@@ -89,6 +83,7 @@ class FrameStep(nn.Module):
         window = torch.hann_window(n_fft)
         weights = torch.nn.functional.pad(window.square(), (0, hops * hop_length - n_fft))
         weights = weights.view(hops, hop_length)
+        overlap = weights.cumsum(dim=0).clamp(min=1e-11)
         rate, share = player.sample_rate, torch.arange(hop_length, dtype=torch.float64) / hop_length
         pitch = torch.stack([1 - share, share])  # from one frame, on a line to the next
         harmonics = torch.arange(1.0, player.control_sizes[player.names["amp"]] + 1)[:, None]
@@ -96,9 +91,9 @@ class FrameStep(nn.Module):
             "window": window,
             "weights": weights,
             "share": pitch.float(),  # of a frame and the next
-            "overlap": weights.cumsum(dim=0).clamp(min=1e-11),  # with so many frames before
+            # With so many frames before: whether the tone has begun, and how much noise lies over itself.
+            "begins": torch.cat([(torch.arange(hops) > 0).float()[:, None], overlap], dim=1),
             "lines": torch.cat([pitch.cumsum(dim=1) / rate, pitch / (rate / 2)], dim=1),
-            "steps": torch.arange(self.most_frames),
             "harmonics": harmonics,
             "speed": 2 * torch.pi * harmonics,
         }
@@ -110,106 +105,116 @@ class FrameStep(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.eval()
 
-    def initial(self, noise: Float[Tensor, "samples"]) -> State:
-        """The state before the first frame, with the first ``n_fft // 2 + 1`` samples of noise."""
-        encoder, size = self.player.encoder, self.player.control_sizes[self.player.names["amp"]]
+    def initial(self) -> State:
+        """The state before the first frame: zeros."""
+        encoder, size = self.player.encoder, len(self.harmonics)
         hidden = torch.zeros(1, 1, 1)
         if encoder is not None:
             hidden = torch.zeros(encoder.gru.num_layers, 1, encoder.gru.hidden_size)
-        harmonics = (
-            hidden,
-            torch.zeros(1, dtype=torch.int64),
-            torch.zeros(size if self.stiff else 1, dtype=torch.float64),
-            torch.zeros(1, size, dtype=torch.float64) if self.stiff else torch.zeros(1),
-            torch.zeros(1, size),
-        )
+        turns = torch.zeros(size if self.stiff else 1, dtype=torch.float64)
+        last = torch.zeros(1, size + (2 if self.stiff else 1))
         if not self.has_noise:
-            return harmonics
-        half = self.n_fft // 2
-        under = torch.cat([noise[1 : half + 1].flip(0), noise[:half]])
-        return *harmonics, torch.zeros(half), under, torch.zeros(self.n_fft - self.hop_length)
+            return hidden, turns, last
+        return hidden, turns, last, torch.zeros(self.n_fft // 2), torch.zeros(self.n_fft - self.hop_length)
 
     def forward(
-        self, curves: Float[Tensor, "inputs frames"], noise: Float[Tensor, "samples"], *state: Tensor
+        self,
+        curves: Float[Tensor, "inputs frames"],
+        index: Int64[Tensor, "frames"],
+        noise: Float[Tensor, "frames n_fft"],
+        *state: Tensor,
     ) -> tuple[Tensor, ...]:
         """Sound of a hop for each frame, ``late_samples`` behind the latest, and the state after them.
 
         Args:
             curves: Of the next frames, at most ``most_frames``; a row for each of ``inputs``.
-            noise: The next ``frames * hop_length`` samples of white noise, half an FFT ahead; none without
-                noise.
+            index: The frames' numbers, from 0.
+            noise: White noise under each frame, from half of ``n_fft`` before it; without noise of no length.
             state: From ``initial``, or from the last call.
         """
-        hidden, count, turns, last_hz, last_amp = state[:5]
-        batch = dict(zip(self.inputs, curves.split(1), strict=True))
-        controls, after = play_frames(self.player, hidden, batch)
-        f0_hz, amp = batch["f0_hz"].flatten(), torch.cat([last_amp, controls["amp"][0]])
-        if self.stiff:
-            f0_hz = partials_hz(f0_hz.double(), controls["stiffness"].flatten().double(), len(self.harmonics))
-        f0_hz = torch.cat([last_hz, f0_hz])
-        frames, hop = curves.shape[1], self.hop_length
-        before = count + self.steps[:frames]  # how many frames each has before it
-        begun, play = before.clamp(max=1), self._partials if self.stiff else self._harmonics
-        pairs_hz = cut_frames(f0_hz, 2, 1, frames) * begun.view(-1, *(1,) * f0_hz.ndim)
-        played, turns = play(turns, pairs_hz, cut_frames(amp, 2, 1, frames))
-        harmonics = (hidden if after is None else after, before[-1:] + 1, turns, f0_hz[-1:], amp[-1:])
+        hidden, turns, last = state[:3]
+        batch = dict(zip(self.inputs, curves.unbind(), strict=True))
+        controls, hidden = self._controls(hidden, batch)
+        strings = [batch["f0_hz"].unsqueeze(1), *([controls["stiffness"]] if self.stiff else [])]
+        rows = torch.cat([last, torch.cat([controls["amp"], *strings], dim=1)])
+        begins = self.begins.index_select(0, index.clamp(max=self.last))
+        begun, overlap = begins.split([1, self.hop_length], dim=1)
+        play = self._partials if self.stiff else self._harmonics
+        played, turns = play(turns, torch.stack([rows[:-1], rows[1:]], dim=1), begun)
         if not self.has_noise:
-            return played, *harmonics
-        waiting, under, sound = state[5:]
-        waiting, under, total = torch.cat([waiting, played]), torch.cat([under, noise]), noise.shape[0]
-        framed = cut_frames(under, self.n_fft, hop, frames) * self.window
-        sound = add_frames(sound, self._filtered(framed, controls["magnitude"]) * self.window, hop, frames)
-        overlap = self.overlap.index_select(0, before.clamp(max=self.last)).reshape(-1)
-        ready = waiting.narrow(0, hop, total) + sound[:total] / overlap
-        return ready, *harmonics, waiting[total:], under[total:], sound[total:]
+            return played, hidden, turns, rows[-1:]
+        waiting, sound = state[3:]
+        late, kept = len(waiting), len(sound)
+        waiting = torch.cat([waiting, played])
+        filtered = self._filtered(noise * self.window, controls["magnitude"]) * self.window
+        sound = add_frames(sound, filtered, self.hop_length, self.most_frames)
+        ready = waiting[self.hop_length : self.hop_length - late] + sound[:-kept] / overlap.reshape(-1)
+        return ready, hidden, turns, rows[-1:], waiting[-late:], sound[-kept:]
 
-    def rest(self, *state: Tensor) -> Float[Tensor, "samples"]:
-        """What is left up to the last frame, from the state after it."""
+    def rest(self, count: int, *state: Tensor) -> Float[Tensor, "samples"]:
+        """What is left up to the last of so many frames, from the state after it."""
         if not self.has_noise:
             return torch.zeros(0)
-        left, count, hop = self.n_fft // 2 - self.hop_length, state[1], self.hop_length
+        left, hop = self.n_fft // 2 - self.hop_length, self.hop_length
         ages = torch.arange(len(self.weights))
         weights = [
             (((ages <= count + later) & (ages > later)).float() @ self.weights).clamp(min=1e-11)
             for later in range(-(-left // hop))
         ]
-        return state[5][hop:] + state[7][:left] / torch.cat(weights)[:left]
+        return state[3][hop:] + state[4][:left] / torch.cat(weights)[:left]
+
+    def _controls(
+        self, hidden: Tensor, batch: dict[str, Float[Tensor, "frames"]]
+    ) -> tuple[dict[str, Float[Tensor, "frames values"]], Tensor]:
+        """Controls of the frames by role, and the encoder's state."""
+        features, encoder = None, self.player.encoder
+        if encoder is not None:
+            heard = encoder.heard([batch[name] for name in encoder.hears])
+            features, hidden = gru(encoder.gru, heard.unsqueeze(0), hidden)
+            features = features.squeeze(0)
+        return controls_of(self.player, features, batch), hidden
 
     def _filtered(
-        self, framed: Float[Tensor, "frames n_fft"], magnitude: Float[Tensor, "1 frames bands"]
+        self, framed: Float[Tensor, "frames n_fft"], magnitude: Float[Tensor, "frames bands"]
     ) -> Float[Tensor, "frames n_fft"]:
         if torch.onnx.is_in_onnx_export():  # which has no complex numbers
-            return filter_by_places(framed, magnitude.squeeze(0) @ self.placed)
-        return filter_frame(framed, (magnitude @ self.spread).squeeze(0))
+            return filter_by_places(framed, magnitude @ self.placed)
+        return filter_frame(framed, magnitude @ self.spread)
 
     def _harmonics(
-        self, turns: Tensor, f0_hz: Float[Tensor, "frames 2"], amp: Float[Tensor, "frames 2 harmonics"]
+        self,
+        turns: Float[Tensor, "1"],
+        pairs: Float[Tensor, "frames 2 values"],
+        begun: Float[Tensor, "frames 1"],
     ) -> tuple[Tensor, Tensor]:
         """Hops from frame to frame, of which each has both ends, and where the waves are after them."""
-        lines = f0_hz.double() @ self.lines
-        advance, pitch = lines.view(-1, 2, 1, self.hop_length).unbind(dim=1)
-        ends = advance[..., -1:]
+        lines = (pairs.select(2, -1) * begun).double() @ self.lines
+        advance, pitch = lines.split(self.hop_length, dim=1)
+        ends = advance.narrow(1, self.hop_length - 1, 1)
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
-        reach = pitch.reciprocal().ceil().float()  # lower orders are audible
+        reach = pitch.reciprocal().ceil().float().unsqueeze(1)  # lower orders are audible
         most = (self.harmonics < reach.amax()).sum().clamp(min=1)  # one where the pitch is no number
         audible = (reach - self.harmonics[:most]).clamp_(0, 1)
-        waves = (self.speed[:most] * turns.float()).sin_().mul_(audible)
-        played = (amp.narrow(2, 0, most) @ waves) * self.share
+        waves = (self.speed[:most] * turns.float().unsqueeze(1)).sin_().mul_(audible)
+        played = (pairs.narrow(2, 0, most) @ waves) * self.share
         return played.sum(dim=1).reshape(-1), turns.reshape(-1)[-1:]
 
     def _partials(
         self,
         turns: Float[Tensor, "partials"],
-        freq_hz: Float[Tensor, "frames 2 partials"],
-        amp: Float[Tensor, "frames 2 partials"],
+        pairs: Float[Tensor, "frames 2 values"],
+        begun: Float[Tensor, "frames 1"],
     ) -> tuple[Tensor, Tensor]:
         """:meth:`_harmonics` of partials that are not locked."""
-        lines = self.lines.transpose(0, 1) @ freq_hz.double()
+        count = len(self.harmonics)
+        f0_hz, stiffness = (pairs.narrow(2, count, 2).double() * begun.unsqueeze(2)).unbind(dim=2)
+        lines = self.lines.transpose(0, 1) @ partials_hz(f0_hz, stiffness, count)
         advance, pitch = lines.split(self.hop_length, dim=1)
         ends = advance[:, -1:]
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
         waves = (2 * torch.pi * turns.float()).sin() * (pitch < 1).float()
-        return ((amp @ waves.transpose(1, 2)) * self.share).sum(dim=1).reshape(-1), turns[-1, -1]
+        played = (pairs.narrow(2, 0, count) @ waves.transpose(1, 2)) * self.share
+        return played.sum(dim=1).reshape(-1), turns[-1, -1]
 
 
 class SteppedStream:
@@ -225,31 +230,35 @@ class SteppedStream:
         self, step: FrameStep, call: Callable[..., Sequence[Tensor]] | None = None, seed: int = 0
     ) -> None:
         self.step, self._call = step, step if call is None else call
-        self._needed = set(step.inputs)
-        self._source = NoiseStream(step.hop_length, step.n_fft, seed)
-        first = self._source.draw(step.n_fft // 2 + 1)
-        self._early = first[-1:]  # drawn for the mirror at the start, and heard once more
-        self._state: Sequence[Tensor] = step.initial(first)
-        self._drop, self._begun = step.late_samples, False
+        self._noise = NoiseStream(step.hop_length, step.n_fft, seed) if step.has_noise else None
+        self._index = torch.arange(step.last + step.most_frames)
+        self._later = [self._index[step.last :][:frames] for frames in range(step.most_frames + 1)]
+        self._state: Sequence[Tensor] = step.initial()
+        self._count, self._drop = 0, step.late_samples
 
     def push(self, curves: dict[str, Float[Tensor, "frames"]]) -> Float[Tensor, "samples"]:
         """The sound as far as it is final."""
+        if torch.is_inference_mode_enabled():
+            return self._pushed(curves)
         with torch.inference_mode():  # a fifth less time
             sound = self._pushed(curves)
         return sound.clone()  # which may be written to
 
     def _pushed(self, curves: dict[str, Float[Tensor, "frames"]]) -> Tensor:
-        if not curves.keys() >= self._needed:
-            missing = sorted(self._needed - curves.keys())
+        if missing := [name for name in self.step.inputs if name not in curves]:
             raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")
-        frames, most = torch.stack([curves[name] for name in self.step.inputs]), self.step.most_frames
-        if frames.shape[1] > most:
-            return torch.cat([self._played(few) for few in frames.split(most, dim=1)])
-        return self._played(frames) if frames.shape[1] else torch.zeros(0)
+        rows = torch.stack([curves[name] for name in self.step.inputs])
+        frames, most = rows.shape[1], self.step.most_frames
+        if frames > most:
+            return torch.cat([self._played(few, few.shape[1]) for few in rows.split(most, dim=1)])
+        return self._played(rows, frames) if frames else torch.zeros(0)
 
-    def _played(self, frames: Float[Tensor, "inputs frames"]) -> Tensor:
-        sound, *self._state = self._call(frames, self._noise(frames.shape[1]), *self._state)
-        self._begun = True
+    def _played(self, curves: Float[Tensor, "inputs frames"], frames: int) -> Tensor:
+        count = self._count
+        index = self._later[frames] if count >= self.step.last else self._index[count : count + frames]
+        noise = torch.zeros(frames, 0) if self._noise is None else self._noise.frames(frames)
+        sound, *self._state = self._call(curves, index, noise, *self._state)
+        self._count += frames
         if not self._drop:
             return sound
         dropped = min(self._drop, len(sound))
@@ -258,13 +267,6 @@ class SteppedStream:
 
     def finish(self) -> Float[Tensor, "samples"]:
         """The rest, up to the last frame."""
-        if not self._begun:
+        if not self._count:
             return torch.zeros(0)
-        return self.step.rest(*(torch.as_tensor(value) for value in self._state))[self._drop :]
-
-    def _noise(self, frames: int) -> Tensor:
-        if not self.step.has_noise:
-            return torch.zeros(0)
-        early, self._early = self._early, torch.zeros(0)
-        drawn = self._source.draw(frames * self.step.hop_length - len(early))
-        return torch.cat([early, drawn]) if len(early) else drawn
+        return self.step.rest(self._count, *map(torch.as_tensor, self._state))[self._drop :]

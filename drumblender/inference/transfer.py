@@ -14,7 +14,7 @@ from drumblender.atomic import atomic_write
 from drumblender.dsp.resample import hann_resample
 from drumblender.features.loudness import Loudness
 from drumblender.features.note_curves import NoteCurves
-from drumblender.inference.frame_step import Player, play_frames
+from drumblender.inference.frame_step import Player, controls_of
 from drumblender.inference.streamed import BLOCK_S, MARGIN_S, Streamed
 from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
 from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
@@ -69,8 +69,13 @@ class TransferStream:
         Raises:
             ValueError: A curve that the controller hears is missing.
         """
+        if missing := sorted(set(self.player.hears) - set(curves)):
+            raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")
         batch = {name: curve[None] for name, curve in curves.items()}
-        controls, self._state = play_frames(self.player, self._state, batch)
+        features, encoder = None, self.player.encoder
+        if encoder is not None:
+            features, self._state = encoder.advance(self._state, *(batch[name] for name in encoder.hears))
+        controls = controls_of(self.player, features, batch)
         stiffness = [controls["stiffness"][0, :, 0]] if "stiffness" in controls else []
         played = self._harmonics.push(curves["f0_hz"], *stiffness, controls["amp"][0])
         if self._noise is None:

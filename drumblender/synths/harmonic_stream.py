@@ -10,6 +10,7 @@ from drumblender.dsp.envelopes import upsample_frames
 from drumblender.synths.reverb import Room
 
 _NOISE_BLOCK = 16384  # samples that one seed draws
+_AHEAD = 100  # frames whose noise is laid out at once
 
 
 class HarmonicStream:
@@ -79,7 +80,8 @@ class NoiseStream:
         self._window = torch.hann_window(n_fft)
         self._kept: tuple[int, Tensor] = (-1, torch.zeros(0))
         self._sound, self._weight = torch.zeros(n_fft), torch.zeros(n_fft)
-        self._frame, self._drawn, self._held = 0, 0, torch.zeros(0)
+        self._frame, self._drawn, self._taken, self._held = 0, 0, 0, torch.zeros(0)
+        self._ahead = self._held.new_zeros(0, n_fft)
         self._start = -(n_fft // 2)  # sample that ``_held`` starts with, and that ``_sound`` does
 
     @torch.no_grad()
@@ -87,7 +89,7 @@ class NoiseStream:
         """What no later frame changes."""
         if not len(magnitude):
             return torch.zeros(0)
-        frames = self._noise(len(magnitude)).unfold(0, self.n_fft, self.hop_length)
+        frames = self.frames(len(magnitude))
         gain = upsample_frames(magnitude.float(), self.n_fft // 2 + 1, "ends")
         shaped = torch.fft.irfft(torch.fft.rfft(frames * self._window) * gain, self.n_fft) * self._window
         parts = []
@@ -111,17 +113,23 @@ class NoiseStream:
         self._start += count
         return done
 
-    def _noise(self, count: int) -> Tensor:
+    def frames(self, count: int) -> Float[Tensor, "{count} n_fft"]:
         """The noise under the next frames; before the start it is mirrored."""
-        needed = (count - 1) * self.hop_length + self.n_fft
-        if self._frame == 0:
+        if self._taken + count > len(self._ahead):
+            self._look_ahead(count)
+        self._taken += count
+        return self._ahead[self._taken - count : self._taken]
+
+    def _look_ahead(self, count: int) -> None:
+        """Draw for many frames at once, as each then is only a view; of noise that is given, for no more."""
+        held = self._held[self._taken * self.hop_length :]
+        if not self._drawn:
             first = self.draw(self.n_fft // 2 + 1)
-            self._held = torch.cat([first[1:].flip(0), first])
-        if len(self._held) < needed:
-            self._held = torch.cat([self._held, self.draw(needed - len(self._held))])
-        under = self._held[:needed]
-        self._held = self._held[count * self.hop_length :]
-        return under
+            held = torch.cat([first[1:].flip(0), first])
+        frames = max(count, _AHEAD) if self._given is None else count
+        missing = (frames - 1) * self.hop_length + self.n_fft - len(held)
+        self._held = torch.cat([held, self.draw(max(0, missing))])
+        self._ahead, self._taken = self._held.unfold(0, self.n_fft, self.hop_length), 0
 
     def draw(self, count: int) -> Float[Tensor, "{count}"]:
         """The next samples of its noise."""

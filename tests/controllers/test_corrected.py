@@ -168,3 +168,11 @@ def test_partials_of_a_stiff_string_above_nyquist_are_not_measured():
     phrase |= {"f0_hz": torch.full((50,), 640.0), "stiffness": torch.full((50,), 1e-3)}
     phrase |= {"harmonic_db": torch.zeros(50, 12), "noise_db": torch.zeros(50, 6)}
     assert measured_frames([phrase], 16000)[2][0, :12].tolist() == [True] * 11 + [False]
+
+
+@pytest.mark.parametrize("kind", ["table", "kernel"])
+def test_half_precision_does_not_move_what_a_table_says(kind):
+    table = learned(kind)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = table(batch())
+    assert torch.allclose(found, table(batch()), atol=1e-3)

@@ -5,6 +5,8 @@ import torch
 from made_up import SynthOf
 
 from drumblender.controllers import ExpSigmoidHead, HarmonicControls
+from drumblender.controllers.harmonic import rms_of
+from drumblender.dsp.stft_noise import mean_square_of_bands
 from drumblender.dsp.units import gain_to_db
 from drumblender.encoders import ControlGRU, ControlTransformer, SoundStreamEncoder
 from drumblender.losses import MultiResolutionSTFTLoss
@@ -208,3 +210,23 @@ def test_an_encoder_of_other_frames_than_the_curves_is_told():
     curves = {"f0_hz": torch.full((1, 11), 220.0), "loudness_db": torch.zeros(1, 11)}
     with pytest.raises(ValueError, match="SoundStreamEncoder gives 50 frames and HarmonicControls needs 11"):
         controls(curves | {"audio": torch.zeros(1, 1600)})
+
+
+@pytest.mark.parametrize("bands", [2, 9, 129, 130, 513])
+@pytest.mark.parametrize("half", [False, True])
+def test_the_level_of_bands_is_that_of_their_sum_in_half_precision_too(bands, half, generator):
+    amp, magnitude = torch.rand(3, 5, 20, generator=generator), torch.rand(3, 5, bands, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        found = rms_of(amp, 1e-3 * magnitude)
+    power = amp.double().square().sum(dim=-1) / 2 + mean_square_of_bands(1e-3 * magnitude.double())
+    assert torch.allclose(found[..., 0].double(), power.sqrt(), rtol=1e-6)
+
+
+def test_above_nyquist_the_noise_has_all_of_the_loudness():
+    controller = served(noise_bias=0.0)
+    controls = controller(batch_of(f0_hz=9000.0))
+    controls["noise_magnitude"].sum().backward()
+    assert not controls["harmonic_amp"].any()
+    assert controller.layer.weight.grad.isfinite().all()
+    level = mean_square_of_bands(controls["noise_magnitude"].detach()).sqrt()
+    assert torch.allclose(level, torch.tensor(0.1), rtol=1e-4)

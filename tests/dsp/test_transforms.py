@@ -18,7 +18,6 @@ WITHOUT = {
     "frame_filter.filter_by_places": "is filter_frame in real numbers, for ONNX",
     "frame_filter.real_filter_frame": "is filter_frame in real numbers, for ONNX",
     "frame_overlap.add_frames": "adds up what an exported model plays, which is not trained",
-    "frame_overlap.cut_frames": "cuts up what an exported model plays, which is not trained",
     "mode_fit.fit_quadrature": "solves for one recording, as preparation of data",
     "mode_fit.match_amplitudes": "measures a recording, as preparation of data",
     "moments.bin_numbers": "counts bins, whatever is in them",

@@ -117,7 +117,7 @@ def test_the_room_goes_with_it():
 
 
 @pytest.mark.parametrize("form", ["pt", "onnx"])
-@pytest.mark.parametrize("kind", ["gru", "table", "kernel", "stiff"])
+@pytest.mark.parametrize("kind", ["gru", "tone", "table", "kernel", "stiff"])
 def test_what_leaves_python_plays_the_same(tmp_path, kind, form):
     if form == "onnx":
         pytest.importorskip("onnxruntime")

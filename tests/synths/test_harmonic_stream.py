@@ -48,3 +48,11 @@ def test_its_own_noise_does_not_depend_on_the_blocks():
     assert whole.square().mean().sqrt().item() == pytest.approx(1, abs=0.03)
     other = NoiseStream(seed=4)
     assert not torch.allclose(other.push(flat)[:1000], whole[:1000])
+
+
+def test_noise_is_laid_out_ahead_without_changing():
+    one, many, whole = (NoiseStream(hop_length=50, n_fft=64, seed=2) for _ in range(3))
+    frames = torch.cat([one.frames(1) for _ in range(250)])
+    assert torch.equal(frames, torch.cat([many.frames(3), many.frames(240), many.frames(7)]))
+    first = whole.draw(249 * 50 + 32)
+    assert torch.equal(frames, torch.cat([first[1:33].flip(0), first]).unfold(0, 64, 50))
