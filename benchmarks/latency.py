@@ -5,7 +5,8 @@
 For each block size the delay in ms (a block has to come before it is played), the time that half and 99 % of
 the blocks take, and the real-time factor: CPU seconds a second of sound. First from curves alone (Neural
 Guitar's `tiny`: a GRU of 512, 101 harmonics, 65 bands), as eager modules, one frame in eager torch, traced,
-and in onnxruntime; then from sound, with YIN in front. Load on the machine comes and goes: of each block the
+and in onnxruntime, beside the floor: the product of each frame's state with the GRU's weights (3 MB), and
+nothing else; then from sound, with YIN in front. Load on the machine comes and goes: of each block the
 best of ten rounds counts.
 """
 
@@ -38,10 +39,26 @@ def published_player(hidden: int) -> HarmonicControls:
     return player.eval()
 
 
+class Products:
+    """What no form goes below: all recurrent weights are read once a frame."""
+
+    def __init__(self, gru: torch.nn.GRU) -> None:
+        self._columns = gru.weight_hh_l0.detach().t().contiguous()
+        self._state = torch.zeros(1, gru.hidden_size)
+
+    def push(self, curves: dict[str, Tensor]) -> None:
+        for _ in range(len(curves["f0_hz"])):
+            self._state @ self._columns
+
+
 def engines(player: HarmonicControls, folder: Path) -> dict[str, Callable[[], object]]:
     """What plays curves, by name; each call starts anew."""
     step = FrameStep(player)
-    made = {"eager": lambda: TransferStream(player), "eager, one frame": lambda: SteppedStream(step)}
+    made = {
+        "the recurrent product alone": lambda: Products(player.encoder.gru),
+        "eager": lambda: TransferStream(player),
+        "eager, one frame": lambda: SteppedStream(step),
+    }
     for name, suffix in (("traced", "pt"), ("onnxruntime", "onnx")):
         path = folder / f"step.{suffix}"
         export_step(step, path, {})

@@ -89,14 +89,13 @@ def _frame_by_frame(x: Tensor, state: Tensor, weights: list[Tensor]) -> tuple[Te
     last: list[Tensor] = []
     for layer in range(len(weights) // 4):
         w_ih, w_hh, b_ih, b_hh = weights[4 * layer : 4 * layer + 4]
-        row, rows = state[layer], torch.jit.annotate(list[Tensor], [])
-        size = row.size(1)
+        row, rows, columns = state[layer], torch.jit.annotate(list[Tensor], []), w_hh.t().contiguous()
+        sizes = [2 * row.size(1), row.size(1)]
         for given in F.linear(x, w_ih, b_ih).unbind(1):
-            heard = F.linear(row, w_hh, b_hh)
-            gates = (given.narrow(1, 0, 2 * size) + heard.narrow(1, 0, 2 * size)).sigmoid()
-            given_new, heard_new = given.narrow(1, 2 * size, size), heard.narrow(1, 2 * size, size)
-            new = torch.addcmul(given_new, gates.narrow(1, 0, size), heard_new).tanh()
-            row = torch.lerp(new, row, gates.narrow(1, size, size))
+            heard, heard_new = torch.addmm(b_hh, row, columns).split_with_sizes(sizes, 1)
+            given, given_new = given.split_with_sizes(sizes, 1)
+            reset, update = (given + heard).sigmoid().chunk(2, 1)
+            row = torch.lerp(torch.addcmul(given_new, reset, heard_new).tanh(), row, update)
             rows.append(row)
         x = torch.stack(rows, 1)
         last.append(row)
