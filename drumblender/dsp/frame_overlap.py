@@ -1,4 +1,4 @@
-"""Frames cut out of a signal and added back, for programs that learn their number when they run."""
+"""Frames added to a signal, in programs too that learn their number when they run."""
 
 import inspect
 import math

@@ -82,7 +82,7 @@ class NoiseStream:
         self._sound, self._weight = torch.zeros(n_fft), torch.zeros(n_fft)
         self._frame, self._drawn, self._taken, self._held = 0, 0, 0, torch.zeros(0)
         self._ahead = self._held.new_zeros(0, n_fft)
-        self._start = -(n_fft // 2)  # sample that ``_held`` starts with, and that ``_sound`` does
+        self._start = -(n_fft // 2)  # sample that ``_sound`` starts with
 
     @torch.no_grad()
     def push(self, magnitude: Float[Tensor, "frames bands"]) -> Float[Tensor, "samples"]:
