@@ -1,5 +1,6 @@
 """The next frames of timbre transfer as a function of tensors, state in and out: what leaves Python."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from drumblender.controllers import CorrectedSpectra, HarmonicControls
 from drumblender.dsp.envelopes import upsample_frames
 from drumblender.dsp.frame_filter import bin_places, filter_by_places, filter_frame
-from drumblender.dsp.frame_overlap import add_frames
+from drumblender.dsp.frame_overlap import add_frames, looped
 from drumblender.dsp.partials import partials_hz
 from drumblender.encoders import ControlGRU
 from drumblender.nets.gru import gru
@@ -93,7 +94,8 @@ class FrameStep(nn.Module):
             "share": pitch.float(),  # of a frame and the next
             # With so many frames before: whether the tone has begun, and how much noise lies over itself.
             "begins": torch.cat([(torch.arange(hops) > 0).float()[:, None], overlap], dim=1),
-            "lines": torch.cat([pitch.cumsum(dim=1) / rate, pitch / (rate / 2)], dim=1),
+            "advance": pitch.cumsum(dim=1) / rate,  # from both ends' pitches to turns
+            "pitch": pitch / (rate / 2),  # and to parts of Nyquist
             "harmonics": harmonics,
             "speed": 2 * torch.pi * harmonics,
         }
@@ -188,15 +190,13 @@ class FrameStep(nn.Module):
         begun: Float[Tensor, "frames 1"],
     ) -> tuple[Tensor, Tensor]:
         """Hops from frame to frame, of which each has both ends, and where the waves are after them."""
-        lines = (pairs.select(2, -1) * begun).double() @ self.lines
-        advance, pitch = lines.split(self.hop_length, dim=1)
+        hz = (pairs.select(2, -1) * begun).double()
+        advance = hz @ self.advance
         ends = advance.narrow(1, self.hop_length - 1, 1)
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
-        reach = pitch.reciprocal().ceil().float().unsqueeze(1)  # lower orders are audible
-        most = (self.harmonics < reach.amax()).sum().clamp(min=1)  # one where the pitch is no number
-        audible = (reach - self.harmonics[:most]).clamp_(0, 1)
-        waves = (self.speed[:most] * turns.float().unsqueeze(1)).sin_().mul_(audible)
-        played = (pairs.narrow(2, 0, most) @ waves) * self.share
+        play = _sum_masked if torch.onnx.is_in_onnx_export() else looped(_sum_audible)
+        orders = self.harmonics, self.speed, self.pitch
+        played = play(pairs, turns.float().unsqueeze(1), hz, *orders) * self.share
         return played.sum(dim=1).reshape(-1), turns.reshape(-1)[-1:]
 
     def _partials(
@@ -208,13 +208,42 @@ class FrameStep(nn.Module):
         """:meth:`_harmonics` of partials that are not locked."""
         count = len(self.harmonics)
         f0_hz, stiffness = (pairs.narrow(2, count, 2).double() * begun.unsqueeze(2)).unbind(dim=2)
-        lines = self.lines.transpose(0, 1) @ partials_hz(f0_hz, stiffness, count)
-        advance, pitch = lines.split(self.hop_length, dim=1)
+        freq_hz = partials_hz(f0_hz, stiffness, count)
+        advance, pitch = (ends.transpose(0, 1) @ freq_hz for ends in (self.advance, self.pitch))
         ends = advance[:, -1:]
         turns = (turns + (ends.cumsum(dim=0) - ends) + advance).fmod(1)
         waves = (2 * torch.pi * turns.float()).sin() * (pitch < 1).float()
         played = (pairs.narrow(2, 0, count) @ waves.transpose(1, 2)) * self.share
         return played.sum(dim=1).reshape(-1), turns[-1, -1]
+
+
+def _sum_audible(
+    pairs: Tensor, turns: Tensor, hz: Tensor, harmonics: Tensor, speed: Tensor, pitch: Tensor
+) -> Tensor:
+    """Sines of the harmonics below Nyquist, with the amplitudes of both ends of each hop.
+
+    Where all that are heard at the lowest pitch are heard at the highest, as they are but for a moment of a
+    glide, nothing is masked.
+    """
+    ends = torch.aminmax(hz * pitch[0, 0])  # in parts of Nyquist
+    lowest, highest, most = float(ends[0]), float(ends[1]), harmonics.size(0)
+    if lowest * most >= 1:
+        most = max(1, int(math.ceil(1 / lowest)) - 1)
+    waves = (speed.narrow(0, 0, most) * turns).sin_()
+    if not most * highest < 1:  # nor where the pitch is no number
+        reach = (hz @ pitch).reciprocal().ceil().float().unsqueeze(1)  # lower orders are audible
+        waves.mul_((reach - harmonics.narrow(0, 0, most)).clamp_(0, 1))
+    return torch.bmm(pairs.narrow(2, 0, most), waves)
+
+
+def _sum_masked(
+    pairs: Tensor, turns: Tensor, hz: Tensor, harmonics: Tensor, speed: Tensor, pitch: Tensor
+) -> Tensor:
+    """:func:`_sum_audible` without a branch, for ONNX."""
+    reach = (hz @ pitch).reciprocal().ceil().float().unsqueeze(1)
+    most = (harmonics < reach.amax()).sum().clamp(min=1)  # one where the pitch is no number
+    audible = (reach - harmonics[:most]).clamp_(0, 1)
+    return torch.bmm(pairs.narrow(2, 0, most), (speed[:most] * turns).sin_().mul_(audible))
 
 
 class SteppedStream:
