@@ -23,8 +23,9 @@ from drumblender.controllers import HarmonicControls
 from drumblender.encoders import ControlGRU
 from drumblender.features import NoteCurves
 from drumblender.inference.frame_export import export_step, load_step
-from drumblender.inference.frame_step import FrameStep, SteppedStream
+from drumblender.inference.frame_step import FrameStep
 from drumblender.inference.live import LiveTransfer
+from drumblender.inference.stepped_stream import SteppedStream
 from drumblender.inference.transfer import TransferStream
 from drumblender.synths import FilteredNoiseSynth, HarmonicSynth, MixSynth
 

@@ -22,14 +22,14 @@ def player(kind="gru"):
     torch.manual_seed(0)
     sizes = SIZES
     if kind in ("table", "stiff"):
-        table = SpectrumTable(20, 6)
-        table.known.fill_(True)
-        table.values.copy_(-20 * torch.rand(table.values.shape))
+        table = random_table()
         strings = None
         if kind == "stiff":
             strings, sizes = StiffnessTable(), SIZES | {"stiffness": 1}
             strings.learn(torch.tensor([220.0, 247.0]), torch.tensor([1e-4, 3e-4]))
         made = CorrectedSpectra(table, ControlGRU(8, inputs=HEARS, loudness="db"), stiffness=strings)
+    elif kind == "alone":
+        made = CorrectedSpectra(random_table())
     elif kind == "kernel":
         spectra = KernelSpectra(20, 6, num_frames=30)
         spectra.learn(voice(), -20 * torch.rand(301, 26), torch.ones(301, 26, dtype=torch.bool))
@@ -40,8 +40,16 @@ def player(kind="gru"):
         made = HarmonicControls(ControlGRU(16))
         sizes = {"f0_hz": 1, "amp": 20} if kind == "tone" else SIZES
     made.serve(SynthOf(**sizes))
-    torch.nn.init.normal_(made.layer.weight, std=0.3)
+    if made.encoder is not None:
+        torch.nn.init.normal_(made.layer.weight, std=0.3)
     return made.eval()
+
+
+def random_table():
+    table = SpectrumTable(20, 6)
+    table.known.fill_(True)
+    table.values.copy_(-20 * torch.rand(table.values.shape))
+    return table
 
 
 def voice(frames=301, midi=57.0):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from drumblender.atomic import atomic_write
-from drumblender.inference.frame_step import FrameStep, Player, SteppedStream
+from drumblender.inference.frame_step import FrameStep, Player
+from drumblender.inference.stepped_stream import SteppedStream
 from drumblender.inference.transfer import TransferStream
 
 _FRAMES = ("curves", "index", "noise")

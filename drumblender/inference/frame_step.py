@@ -1,7 +1,6 @@
 """The next frames of timbre transfer as a function of tensors, state in and out: what leaves Python."""
 
 import math
-from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,7 +13,6 @@ from drumblender.dsp.frame_overlap import add_frames, looped
 from drumblender.dsp.partials import partials_hz
 from drumblender.encoders import ControlGRU
 from drumblender.nets.gru import gru
-from drumblender.synths.harmonic_stream import NoiseStream
 
 Player = HarmonicControls | CorrectedSpectra
 State = tuple[Tensor, ...]
@@ -32,8 +30,9 @@ def controls_of(player: Player, features: Tensor | None, batch: dict[str, Tensor
 class FrameStep(nn.Module):
     """Plays the hop before each of the next frames, from their curves and the state that was left.
 
-    All that moves is in the state, so that ``torch.jit.trace`` and ONNX can have it; :class:`SteppedStream`
-    carries it. Gives what :class:`~drumblender.inference.transfer.TransferStream` gives. A frame is so little
+    All that moves is in the state, so that ``torch.jit.trace`` and ONNX can have it; :class:`SteppedStream
+    <drumblender.inference.stepped_stream.SteppedStream>` carries it. Gives what
+    :class:`~drumblender.inference.transfer.TransferStream` gives. A frame is so little
     work that the number of operations counts: rows are frames from the first to the last, and what a caller
     knows as well, the frames' numbers and the noise under each, is handed in.
 
@@ -244,58 +243,3 @@ def _sum_masked(
     most = (harmonics < reach.amax()).sum().clamp(min=1)  # one where the pitch is no number
     audible = (reach - harmonics[:most]).clamp_(0, 1)
     return torch.bmm(pairs.narrow(2, 0, most), (speed[:most] * turns).sin_().mul_(audible))
-
-
-class SteppedStream:
-    """Frames of curves in, sound out, by a :class:`FrameStep` or what it was traced or exported to.
-
-    Args:
-        step: Its sizes.
-        call: What is called with tensors; None: the step itself.
-        seed: Of the noise, as of ``TransferStream``.
-    """
-
-    def __init__(
-        self, step: FrameStep, call: Callable[..., Sequence[Tensor]] | None = None, seed: int = 0
-    ) -> None:
-        self.step, self._call = step, step if call is None else call
-        self._noise = NoiseStream(step.hop_length, step.n_fft, seed) if step.has_noise else None
-        self._index = torch.arange(step.last + step.most_frames)
-        self._later = [self._index[step.last :][:frames] for frames in range(step.most_frames + 1)]
-        self._state: Sequence[Tensor] = step.initial()
-        self._count, self._drop = 0, step.late_samples
-
-    def push(self, curves: dict[str, Float[Tensor, "frames"]]) -> Float[Tensor, "samples"]:
-        """The sound as far as it is final."""
-        if torch.is_inference_mode_enabled():
-            return self._pushed(curves)
-        with torch.inference_mode():  # a fifth less time
-            sound = self._pushed(curves)
-        return sound.clone()  # which may be written to
-
-    def _pushed(self, curves: dict[str, Float[Tensor, "frames"]]) -> Tensor:
-        if missing := [name for name in self.step.inputs if name not in curves]:
-            raise ValueError(f"The model hears {missing}; the curves are {sorted(curves)}.")
-        rows = torch.stack([curves[name] for name in self.step.inputs])
-        frames, most = rows.shape[1], self.step.most_frames
-        if frames > most:
-            return torch.cat([self._played(few, few.shape[1]) for few in rows.split(most, dim=1)])
-        return self._played(rows, frames) if frames else torch.zeros(0)
-
-    def _played(self, curves: Float[Tensor, "inputs frames"], frames: int) -> Tensor:
-        count = self._count
-        index = self._later[frames] if count >= self.step.last else self._index[count : count + frames]
-        noise = torch.zeros(frames, 0) if self._noise is None else self._noise.frames(frames)
-        sound, *self._state = self._call(curves, index, noise, *self._state)
-        self._count += frames
-        if not self._drop:
-            return sound
-        dropped = min(self._drop, len(sound))
-        self._drop -= dropped
-        return sound[dropped:]
-
-    def finish(self) -> Float[Tensor, "samples"]:
-        """The rest, up to the last frame."""
-        if not self._count:
-            return torch.zeros(0)
-        return self.step.rest(self._count, *map(torch.as_tensor, self._state))[self._drop :]

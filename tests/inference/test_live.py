@@ -15,10 +15,11 @@ from drumblender.features import NoteCurves
 from drumblender.features.curve_stream import CurveStream
 from drumblender.features.frame_loudness import FrameLoudness
 from drumblender.inference.frame_export import export_step, load_step
-from drumblender.inference.frame_step import FrameStep, SteppedStream
+from drumblender.inference.frame_step import FrameStep
 from drumblender.inference.live import LiveTransfer, open_live
 from drumblender.inference.live_curves import Live
 from drumblender.inference.shelf import find_checkpoint
+from drumblender.inference.stepped_stream import SteppedStream
 from drumblender.inference.transfer import render
 from drumblender.inference.transfer_curves import Instrument, Transfer, adapt
 from drumblender.synths import Room
@@ -117,7 +118,7 @@ def test_the_room_goes_with_it():
 
 
 @pytest.mark.parametrize("form", ["pt", "onnx"])
-@pytest.mark.parametrize("kind", ["gru", "tone", "table", "kernel", "stiff"])
+@pytest.mark.parametrize("kind", ["gru", "tone", "alone", "table", "kernel", "stiff"])
 def test_what_leaves_python_plays_the_same(tmp_path, kind, form):
     if form == "onnx":
         pytest.importorskip("onnxruntime")
