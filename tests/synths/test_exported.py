@@ -75,6 +75,10 @@ SYNTHS = {
     "MixSynth": lambda: MixSynth({"modal": modes(), "noise": NoiseSynth(17, 128, seed=3)}),
 }
 
+# Frequencies computed from controls are rounded otherwise by each kind of CPU: 6e-8 of up to 1200 rad. Both
+# sides lie as far from float64.
+LARGEST_DIFFERENCE = {"StretchedSynth": 1e-4}
+
 
 class Played(nn.Module):
     """A synth whose controls come one by one, as exporters want them."""
@@ -133,7 +137,7 @@ def test_equals_eager_on_other_controls_than_it_was_exported_with(name, form, ge
         expected = module(*other.values())
         assert (module(*example.values()) - expected).abs().max() > 1e-2
     found = run_exported(form, module, tuple(example.values()), tuple(other.values()))
-    assert (found - expected).abs().max() < 1e-5
+    assert (found - expected).abs().max() < LARGEST_DIFFERENCE.get(name, 1e-5)
 
 
 @pytest.mark.usefixtures("unchecked")
