@@ -25,6 +25,7 @@ _AUDIBLE_DB = -60.0
 _NEAR_LIMIT = 1.02  # a pitch this near to where the search ends
 _FLAT_SAMPLES = 4  # at the peak, in a row
 _LIKE = 0.97
+_SAME_SEMITONES = 0.5
 _PRINT = {"n_fft": 1024, "num_bands": 24, "low_hz": 60.0, "high_hz": 7000.0, "scale": "mel"}
 _SHORTEST_FRAMES = 30
 
@@ -45,7 +46,7 @@ class Finding:
         polyphonic: Frames in which a tenth of the power of the peaks lies on no harmonic of the pitch. Chords
             that are harmonics of one low note pass for it.
         clipped: Places where four and more samples stay at the peak.
-        like: The item of another split that sounds the same, if one does.
+        like: The item of another split that has the same colours at the same pitch, if one does.
     """
 
     key: str
@@ -90,7 +91,7 @@ def examine(data: PhraseData) -> list[Finding]:
         source = item.source or item.filename
         about = key, source, split[key]
         found.append(_examined(about, audio[None], rate, curves, data.curves))
-        prints[key] = _print_of(audio[None], rate)
+        prints[key] = _print_of(audio[None], rate), _pitch_of(curves, rate, data.hop_length, data.curves)
     return _with_twins(found, prints)
 
 
@@ -174,20 +175,45 @@ def _print_of(audio: Audio, rate: int) -> Float[Tensor, "frames bands"]:
     return torch.where(heard[:, None], torch.nn.functional.normalize(levels, dim=1), 0.0)
 
 
-def _alike(one: Tensor, other: Tensor) -> float:
-    """Mean likeness of colours where both sound, where they are most alike in time."""
+def _pitch_of(
+    curves: dict[str, Tensor], rate: int, hop_length: int, measure: NoteCurves
+) -> Float[Tensor, "frames"]:
+    """Semitones in frames of 50 ms, no number where no pitch is sure."""
+    pitch = 12 * torch.log2(curves["f0_hz"].clamp(min=1e-3))
+    sure = (curves["loudness_db"] > _AUDIBLE_DB) & (curves["periodicity"] >= measure.hold_below)
+    pitch = torch.where(sure, pitch, torch.nan)
+    places = torch.arange(0, len(pitch) * hop_length, rate // 20) // hop_length
+    return pitch[places]
+
+
+def _alike(one: Tensor, other: Tensor) -> tuple[float, int]:
+    """Where they are most alike in time: mean likeness of colours, and how much later it is in one."""
     count = len(one) + len(other)
     products = torch.fft.rfft(one, count, dim=0) * torch.fft.rfft(other, count, dim=0).conj()
     heard = [torch.fft.rfft(part.any(dim=1).float(), count) for part in (one, other)]
     together = torch.fft.irfft(heard[0] * heard[1].conj(), count).round()
     likeness = torch.fft.irfft(products.sum(dim=1), count) / together.clamp(min=1)
     enough = together >= max(_SHORTEST_FRAMES, 0.5 * min(len(one), len(other)))
-    return float(likeness[enough].max()) if enough.any() else 0.0
+    best = int(torch.where(enough, likeness, -1.0).argmax())
+    return float(likeness[best]) if enough.any() else 0.0, best if best < len(one) else best - count
 
 
-def _with_twins(found: list[Finding], prints: dict[str, Tensor]) -> list[Finding]:
+def _in_tune(one: Tensor, other: Tensor, later: int) -> bool:
+    """Whether nothing tells their pitches apart, with one that much later; what has no sure pitch has any."""
+    one, other = one[max(later, 0) :], other[max(-later, 0) :]
+    frames = min(len(one), len(other))
+    apart = (one[:frames] - other[:frames]).abs()
+    apart = apart[~apart.isnan()]
+    return not len(apart) or float(apart.median()) < _SAME_SEMITONES
+
+
+def _with_twins(found: list[Finding], prints: dict[str, tuple[Tensor, Tensor]]) -> list[Finding]:
     twins: dict[str, str] = {}
     for one, other in itertools.combinations(found, 2):
-        if one.split != other.split and _alike(prints[one.key], prints[other.key]) > _LIKE:
+        if one.split == other.split:
+            continue
+        (colour, pitch), (its_colour, its_pitch) = prints[one.key], prints[other.key]
+        likeness, later = _alike(colour, its_colour)
+        if likeness > _LIKE and _in_tune(pitch, its_pitch, later):
             twins |= {one.key: other.source, other.key: one.source}
     return [Finding(**asdict(one) | {"like": twins.get(one.key, "")}) for one in found]

@@ -7,7 +7,7 @@ import torch
 
 from drumblender.audio_io import write_wav
 from drumblender.dataset_cli import main
-from drumblender.evaluation.data_doctor import _alike, _print_of
+from drumblender.evaluation.data_doctor import _alike, _in_tune, _print_of
 
 RATE = 16000
 
@@ -67,7 +67,18 @@ def test_each_fault_is_told_and_nothing_else(examined, capsys):
 def test_likeness_is_that_of_colours_wherever_they_lie_in_time():
     one, other = notes((220.0, 262.0, 330.0, 294.0)), notes((196.0, 247.0, 330.0, 175.0))
     prints = [_print_of(sound[None], RATE) for sound in (one, torch.cat([torch.zeros(1600), one]), other)]
-    assert _alike(prints[0], prints[1]) > 0.97 > _alike(prints[0], prints[2])
+    (same, later), (another, _) = (_alike(prints[0], found) for found in prints[1:])
+    assert same > 0.97 > another
+    assert later == -2  # frames of 50 ms
+
+
+def test_what_has_another_pitch_is_no_twin_however_it_is_coloured():
+    tune = torch.tensor([torch.nan, 57.0, 57.1, 60.0, 60.0, torch.nan])
+    late = torch.cat([torch.full((2,), torch.nan), tune])
+    assert _in_tune(tune, late, -2)
+    assert not _in_tune(tune, late + 5, -2)
+    assert _in_tune(late, tune, 2) and not _in_tune(late + 5, tune, 2)
+    assert _in_tune(tune, torch.full((6,), torch.nan), 0)  # nothing tells them apart
 
 
 def test_data_without_curves_is_refused_in_one_line(tmp_path, capsys):
