@@ -121,6 +121,8 @@ class NSynthData(AudioData):
         """Once for the folder, not for each file: what is not as NSynth's files are is made so."""
         changed = []
         for name, note in notes.items():
+            if note.fault:
+                continue
             try:
                 rate, channels, frames = header_of(note.path)
             except BadAudioError:

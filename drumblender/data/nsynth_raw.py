@@ -14,6 +14,7 @@ from drumblender.data.prepare.manifest import stays_inside
 from drumblender.data.prepare.raw import Recording
 from drumblender.data.prepare.storage import open_store
 from drumblender.data.splits import Split
+from drumblender.sound_files import printable
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ def find_notes(root: Path, wanted: NoteFilter) -> dict[str, Recording]:
     """The notes of an NSynth folder by name, in the order of its files.
 
     The tags of each are its ``midi``, ``velocity``, ``instrument`` and ``split``. Says how many notes the
-    filter left out. A note whose audio is missing is among them: preparation lists it as rejected.
+    filter left out. A note whose audio is missing, or of which something else was said than NSynth says, is
+    among them: preparation lists it as rejected.
 
     Raises:
         FileNotFoundError: No ``examples.json`` in the folder or its ``nsynth-<split>``.
@@ -120,6 +122,10 @@ def find_notes(root: Path, wanted: NoteFilter) -> dict[str, Recording]:
     for split, folder in folders.items():
         kept = 0
         for name, note in _notes(folder / EXAMPLES).items():
+            path = folder / "audio" / f"{name}.wav"
+            if fault := _fault_of(name, note):
+                found[name] = Recording(path, printable(name), fault=fault)
+                continue
             why = wanted.reason_against(note)
             if why is None and kept == wanted.max_files:
                 why = f"beyond the first {wanted.max_files} of their split"
@@ -127,7 +133,6 @@ def find_notes(root: Path, wanted: NoteFilter) -> dict[str, Recording]:
                 left_out[why] += 1
                 continue
             kept += 1
-            path = folder / "audio" / f"{name}.wav"
             tags = {"midi": note["pitch"], "velocity": note.get("velocity"), "split": split}
             tags["instrument"] = note["instrument_family_str"]
             found[name] = Recording(
@@ -139,29 +144,35 @@ def find_notes(root: Path, wanted: NoteFilter) -> dict[str, Recording]:
             )
     if left_out:
         said = ", ".join(f"{count} {why}" for why, count in left_out.items())
-        _log.info("%s: %d notes kept; left out: %s.", root, len(found), said)
+        _log.info(
+            "%s: %d notes kept; left out: %s.", root, sum(not one.fault for one in found.values()), said
+        )
     if not found:
         raise ValueError(f"No note of {root} passes the filter {wanted}.")
     return found
 
 
-def _notes(path: Path) -> dict[str, dict[str, Any]]:
+def _notes(path: Path) -> dict[str, Any]:
     notes = read_json(path)
     if not isinstance(notes, dict):
         raise ValueError(f"{path} is no examples.json: an object of notes by name is needed.")
-    for name, note in notes.items():
-        if not stays_inside(name):
-            raise ValueError(f"{path}: the name {name!r} leads out of its folder and is refused.")
-        if not isinstance(note, dict):
-            raise ValueError(f"{path}: note {name!r} is no object.")
-        for key, (kind, word) in _NEEDED.items():
-            if not isinstance(note.get(key), kind) or isinstance(note[key], bool):
-                raise ValueError(f"{path}: note {name!r} needs {key}, {word}; it has {note.get(key)!r:.60}.")
-        if len(note["qualities"]) <= TEMPO_SYNCED:
-            raise ValueError(f"{path}: note {name!r} needs qualities, a list of ten.")
-        if not isinstance(note.get("instrument_str", ""), str):
-            raise ValueError(f"{path}: note {name!r} needs instrument_str, a text.")
     return notes
+
+
+def _fault_of(name: str, note: object) -> str:
+    """What is not as NSynth says it of a note; nothing where all is."""
+    if not stays_inside(name):
+        return "its name leads out of its folder"
+    if not isinstance(note, dict):
+        return f"{EXAMPLES} has no object for it"
+    for key, (kind, word) in _NEEDED.items():
+        if not isinstance(note.get(key), kind) or isinstance(note[key], bool):
+            return f"{EXAMPLES} needs its {key}, {word}; it has {note.get(key)!r:.60}"
+    if len(note["qualities"]) <= TEMPO_SYNCED:
+        return f"{EXAMPLES} needs its qualities, a list of ten; it has {len(note['qualities'])}"
+    if not isinstance(note.get("instrument_str", ""), str):
+        return f"{EXAMPLES} needs its instrument_str, a text"
+    return ""
 
 
 @dataclass(frozen=True)

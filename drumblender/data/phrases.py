@@ -118,9 +118,13 @@ class PhraseData(AudioData):
     # From raw to prepared
 
     def find_recordings(self) -> list[Recording]:
-        return [
-            replace(found, tags=found.tags | self.tags_of(found.path)) for found in super().find_recordings()
-        ]
+        return [self._told(found) for found in super().find_recordings()]
+
+    def _told(self, found: Recording) -> Recording:
+        try:
+            return replace(found, tags=found.tags | self.tags_of(found.path))
+        except ValueError as error:
+            return replace(found, fault=str(error).removesuffix("."))
 
     def tags_of(self, path: Path) -> dict[str, Any]:
         """``performance``, ``takes`` and ``notes`` of a raw recording; see ``phrase_split``."""

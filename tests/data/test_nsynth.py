@@ -143,9 +143,35 @@ def test_a_folder_of_another_form_is_refused(tmp_path):
     (tmp_path / "raw").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no NSynth folder.*examples.json"):
         module(tmp_path).preprocess(jobs=1)
-    (tmp_path / "raw" / "examples.json").write_text('{"note": {"pitch": 60}}')
-    with pytest.raises(ValueError, match="'note' needs"):
+    (tmp_path / "raw" / "examples.json").write_text('[{"pitch": 60}]')
+    with pytest.raises(ValueError, match=r"no examples.json: an object of notes"):
         module(tmp_path).preprocess(jobs=1)
+
+
+def test_notes_of_which_too_little_is_said_are_rejected_and_the_others_kept(nsynth):
+    names = [f"guitar_acoustic_000-{50 + number:03}-{25 + number:03}" for number in range(4)]
+
+    def damage(notes):
+        del notes[names[0]]["pitch"]
+        notes[names[1]]["qualities"] = [0, 0]
+        notes[names[2]] = 3
+        notes[names[3]]["instrument_str"] = 7
+        notes["../../leak"] = GUITAR | {"pitch": 60}
+
+    change(nsynth, damage)
+    report = module(nsynth).preprocess(jobs=1)
+    assert (report.kept, report.rejected) == (8, 5)
+    reasons = {
+        one["source"]: one["reason"] for one in json.loads((nsynth / "prepared/rejected.json").read_text())
+    }
+    assert reasons == {
+        names[0]: "examples.json needs its pitch, a MIDI number; it has None",
+        names[1]: "examples.json needs its qualities, a list of ten; it has 2",
+        names[2]: "examples.json has no object for it",
+        names[3]: "examples.json needs its instrument_str, a text",
+        "../../leak": "its name leads out of its folder",
+    }
+    assert module(nsynth).preprocess(jobs=1).kept == 8  # they are tried again, with the same end
 
 
 def test_sounds_never_seen_are_tracked(nsynth):

@@ -17,6 +17,7 @@ from drumblender.data.phrase_split import (
     silent_stretches,
     take_of,
 )
+from drumblender.data.prepare.manifest import load_rejected
 from drumblender.features import FrameLoudness, NoteCurves
 
 RATE = 16000
@@ -91,6 +92,15 @@ def test_a_note_may_play_every_recording_near_its_pitch(raw):
     (raw / "mic_first.notes.json").write_text('{"samples": 3}')
     with pytest.raises(ValueError, match="mic_first"):
         notes_of(raw / "mic_first.wav")
+
+
+def test_a_phrase_with_damaged_notes_is_rejected_and_the_others_kept(raw, tmp_path):
+    kept = PhraseDataModule(str(tmp_path / "whole"), str(raw), num_harmonics=0).preprocess(jobs=1).kept
+    (raw / "mic_first.notes.json").write_text('{"samples": 3}')
+    report = PhraseDataModule(str(tmp_path / "damaged"), str(raw), num_harmonics=0).preprocess(jobs=1)
+    assert report.kept == kept - 1
+    rejected = {one.source: one.reason for one in load_rejected(tmp_path / "damaged")}
+    assert "mic_first.notes.json lacks samples or notes" in rejected["mic_first.wav"]
 
 
 def test_a_louder_note_never_plays_a_softer_layer(tmp_path):

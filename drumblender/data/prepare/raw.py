@@ -18,9 +18,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recording:
-    """A raw file. The attributes are those of ``manifest.Item``.
+    """A raw file. The attributes are those of ``manifest.Item``, and ``fault``.
 
     ``source`` is relative to the raw folder, and printable: it tells which file it was, it does not open it.
+    ``fault`` is what is wrong with what was said of it: it is then rejected for that reason, and not read.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Recording:
     type: str = "unknown"
     sample_pack_key: str = ""
     tags: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
 
     def digest(self) -> str | None:
         """SHA-256 of the file; None for what is made up, or is not there."""

@@ -93,6 +93,8 @@ class Recipe:
     def prepare_recording(self, pair: tuple[str, Recording]) -> tuple[str, Item | Rejected]:
         """Read, analyse and write one recording. Its audio is written last."""
         key, recording = pair
+        if recording.fault:
+            return key, Rejected(recording.source, recording.fault)
         try:
             audio = self.read_raw(recording.path)
             item = Item(
