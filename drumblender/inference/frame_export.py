@@ -51,9 +51,9 @@ def export_step(step: FrameStep, path: str | Path, metadata: dict[str, object]) 
     Inputs are ``curves`` (a column a frame, rows in the order of the metadata's ``curves``), ``index`` (the
     frames' numbers, from 0), ``noise`` (the ``n_fft`` samples of white noise under each frame, a row a frame,
     each a hop later than the one before) and the state; outputs are ``audio`` (a hop for each frame) and the
-    next state, ``next_`` before each name. Up to ``most_frames`` are played in a call. The state starts as
-    zeros of the shapes that the metadata tells. A model without noise takes none: no input of ONNX, rows of
-    no length of TorchScript.
+    next state, ``next_`` before each name. Up to ``most_frames`` are played in a call, and nothing sounds in
+    a frame whose ``loudness_db`` is -80 or less. The state starts as zeros of the shapes that the metadata
+    tells. A model without noise takes none: no input of ONNX, rows of no length of TorchScript.
 
     Args:
         step: Of a trained model.

@@ -12,6 +12,7 @@ from drumblender.dsp.frame_filter import bin_places, filter_by_places, filter_fr
 from drumblender.dsp.frame_overlap import add_frames, looped
 from drumblender.dsp.partials import partials_hz
 from drumblender.encoders import ControlGRU
+from drumblender.inference.transfer_curves import SILENT_DB
 from drumblender.nets.gru import gru
 
 Player = HarmonicControls | CorrectedSpectra
@@ -19,12 +20,19 @@ State = tuple[Tensor, ...]
 
 
 def controls_of(player: Player, features: Tensor | None, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Controls of frames that are encoded already, by role: ``amp``, perhaps ``magnitude``."""
+    """Controls of frames that are encoded already, by role: ``amp``, perhaps ``magnitude``.
+
+    Nothing sounds in a frame of ``SILENT_DB``, where a network, or the level itself, would leave a hum.
+    """
     if isinstance(player, CorrectedSpectra):
         controls = player.controls(features, batch)
     else:
         controls = player.controls(features, batch["f0_hz"], batch["loudness_db"])
-    return {role: controls[name] for role, name in player.names.items()}
+    sounds = (batch["loudness_db"] > SILENT_DB).unsqueeze(-1).to(controls[player.names["amp"]].dtype)
+    return {
+        role: controls[name] * sounds if role in ("amp", "magnitude") else controls[name]
+        for role, name in player.names.items()
+    }
 
 
 class FrameStep(nn.Module):

@@ -41,6 +41,15 @@ def test_the_stream_plays_what_the_modules_play():
     assert 20 * math.log10(level) == pytest.approx(-25, abs=0.5)
 
 
+@pytest.mark.parametrize("kind", ["gru", "transformer", "tone", "table", "kernel", "stiff", "alone"])
+def test_nothing_sounds_where_nothing_is_to(kind):
+    curves = voice()
+    curves["loudness_db"][50:100] = -80
+    sound = torch.cat(list(render(player(kind), curves, 160)))
+    assert not sound[: 15 * 160].any() and not sound[54 * 160 : 95 * 160].any()  # half an FFT from the ends
+    assert sound[104 * 160 : 120 * 160].any()
+
+
 def test_goes_to_the_octave_of_the_instrument_and_transposes():
     for midi, shift in ((54, 0), (64, -1), (74, -2), (38, 1)):
         assert octaves(voice(midi=midi), Transfer(), GUITAR) == shift
