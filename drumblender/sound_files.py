@@ -164,5 +164,39 @@ def distinct_outputs(
     return {sound: output / f"{stem}.wav" for sound, stem in stems.items()}
 
 
+def check_apart(read: Iterable[Path], written: Iterable[Path]) -> None:
+    """Refuse to write over what is read, by whatever name: through links, or in another case of letters.
+
+    Args:
+        read: What a command reads.
+        written: What it is about to write.
+
+    Raises:
+        ValueError: A file is in both; names it as it would be written.
+
+    Examples:
+        >>> import tempfile
+        >>> take = Path(tempfile.mkdtemp()) / "take.wav"
+        >>> take.touch()
+        >>> check_apart([take], [take.with_name("guitar.wav")])
+        >>> check_apart([take], [take.parent / "." / "take.wav"])
+        Traceback (most recent call last):
+        ValueError: ...take.wav would be written over, and is what is read: give another output.
+    """
+    kept = {(found.st_dev, found.st_ino) for path in read if (found := _status(path))}
+    for path in written:
+        if (found := _status(path)) and (found.st_dev, found.st_ino) in kept:
+            raise ValueError(
+                f"{printable(path)} would be written over, and is what is read: give another output."
+            )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # what is not there is not overwritten
+        return None
+
+
 def _names(stem: str, endings: Sequence[str]) -> set[str]:
     return {f"{stem}{ending}".lower() for ending in endings}

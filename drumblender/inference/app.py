@@ -194,4 +194,6 @@ def transferred(
         kept = audio[: int(_PICTURED_S * measure.sample_rate)]
         melodies[title] = kept[None], curves_of(path, measure)
     figure = draw_melodies(melodies, measure.sample_rate, measure.hop_length, _PICTURED_S)
-    return str(target), figure, f"{about['seconds']:.1f} s; pitch by {measure.tracker}."
+    why = about.why_silent(options)
+    silent = f" It becomes silence: {why}." if why else ""
+    return str(target), figure, f"{about.seconds:.1f} s; pitch by {measure.tracker}.{silent}"

@@ -15,6 +15,7 @@ from drumblender.console import UsageError
 from drumblender.data import AudioData
 from drumblender.data.prepare.one_shot import SILENCE_DB, first_non_silent_sample
 from drumblender.open_sound import BadAudioError, reason_of
+from drumblender.sound_files import check_apart
 from drumblender.trust import trusted
 from drumblender.types import Audio, Controls
 
@@ -140,6 +141,7 @@ def command(given: argparse.Namespace) -> int:
         raise FileNotFoundError(f"No recording {missing[0]}.")
     if given.output.suffix.lower() != ".wav":
         raise ValueError(f"Output is a WAV file, so {given.output.name} should be {given.output.stem}.wav.")
+    check_apart(named.values(), [given.output])
     loaded = load_played(given.checkpoint, trusted(given.trust))
     if loaded.task.verb != "synth":
         raise ValueError(f"{given.checkpoint} holds a {loaded.kind}, which has no voices to blend.")

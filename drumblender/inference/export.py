@@ -15,6 +15,7 @@ from drumblender.controllers.parameter_mapper import ParameterMapper, frozen_cop
 from drumblender.inference.frame_export import export_step
 from drumblender.inference.frame_step import FrameStep
 from drumblender.inference.remap import remapping_parts
+from drumblender.sound_files import check_apart
 from drumblender.synths import Snare808
 from drumblender.tasks import RemapVoices
 from drumblender.trust import Trust, trusted
@@ -160,6 +161,7 @@ def export(
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender export CKPT OUT.pt|OUT.onnx`; see :func:`drumblender.options.converting.export`."""
+    check_apart([Path(given.checkpoint)], [Path(given.output)])
     loaded = load_played(given.checkpoint, trusted(given.trust))
     if loaded.task.verb == "transfer":
         return _export_transfer(loaded, given)

@@ -5,9 +5,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drumblender.open_sound import BadAudioError
-from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.sound_files import check_apart, distinct_outputs, find_sounds
 
 log = logging.getLogger(__name__)
+
+
+def output_of(source: Path, output: Path, endings: Sequence[str] = ("",)) -> Path:
+    """The WAV file to write of one recording: ``output``, or in that folder one of the recording's name.
+
+    Args:
+        source: The recording.
+        output: A file or a folder.
+        endings: As of :func:`drumblender.sound_files.distinct_outputs`.
+
+    Raises:
+        ValueError: No WAV file, or the recording itself.
+    """
+    target = output / f"{source.stem}.wav" if output.is_dir() else output
+    if target.suffix.lower() != ".wav":
+        raise ValueError(f"Output is a WAV file, so {target.name} should be {target.stem}.wav.")
+    check_apart([source], [target, *_with_endings(target, endings)])
+    return target
 
 
 def outputs_of(source: Path, output: Path, endings: Sequence[str] = ("",)) -> dict[Path, Path]:
@@ -20,7 +38,7 @@ def outputs_of(source: Path, output: Path, endings: Sequence[str] = ("",)) -> di
 
     Raises:
         FileNotFoundError: No recordings.
-        ValueError: Both are one folder.
+        ValueError: Both are one folder, or a recording would be written over.
     """
     if output.resolve() == source.resolve():
         raise ValueError(f"{output} holds the recordings themselves: give another output.")
@@ -29,7 +47,13 @@ def outputs_of(source: Path, output: Path, endings: Sequence[str] = ("",)) -> di
         found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
-    return distinct_outputs(found, source, output, endings)
+    targets = distinct_outputs(found, source, output, endings)
+    check_apart(found, [path for target in targets.values() for path in _with_endings(target, endings)])
+    return targets
+
+
+def _with_endings(target: Path, endings: Sequence[str]) -> list[Path]:
+    return [target.with_suffix(f"{ending}.wav") if ending else target for ending in endings]
 
 
 def tell_written(

@@ -1,6 +1,5 @@
 """Makes the curves of a voice into those of a player while it sings: what needs no future."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from drumblender.inference.transfer_curves import (
     glided,
     matched,
 )
+from drumblender.inference.transfer_limits import LIMITS, out_of_limits
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class Live:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.transpose, self.gain_db))) or not 0 <= self.glide_s < math.inf:
-            raise ValueError(f"Options are finite, glide_s at least 0; got {self}.")
-        if not 0 <= self.unvoiced_below <= 1:
-            raise ValueError(f"unvoiced_below is 0 to 1, got {self.unvoiced_below}.")
+        if not (self.octave is None or isinstance(self.octave, int)):
+            raise ValueError(f"octave is a whole number, or None for what voice says; got {self.octave!r}.")
+        for name in LIMITS.keys() & vars(self).keys():
+            value = getattr(self, name)
+            if value is not None and (wrong := out_of_limits(name, value)):
+                raise ValueError(f"{name} {wrong}.")
 
 
 class CurveAdapter:
@@ -66,7 +68,7 @@ class CurveAdapter:
         self.options, self.instrument, self.frame_s = options, instrument, frame_s
         octave = options.octave
         if octave is None and options.voice is not None and instrument is not None:
-            octave = round((instrument.median_midi - options.voice.median_midi - options.transpose) / 12)
+            octave = round((instrument.median_midi - options.voice.median_midi) / 12)
         self._shift = options.transpose + 12 * (octave or 0)
         self._position = NotePosition(frame_s)
         self._glide: float | None = None

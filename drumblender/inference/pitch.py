@@ -24,7 +24,7 @@ from drumblender.inference.folders import tell_written
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.streamed import Streamed
 from drumblender.open_sound import BadAudioError
-from drumblender.sound_files import distinct_outputs, find_sounds
+from drumblender.sound_files import check_apart, distinct_outputs, find_sounds
 from drumblender.tasks import PitchVoices
 from drumblender.trust import Trust, trusted
 
@@ -192,6 +192,8 @@ def command(given: argparse.Namespace) -> int:
     if not sounds:
         raise FileNotFoundError(f"No recordings in {given.input}.")
     targets = _targets(given.input, given.output, sounds)
+    suffixes = [".csv", ".notes.csv", *([".png"] if given.plot else []), *([".wav"] if given.sound else [])]
+    check_apart(sounds, [path.with_suffix(suffix) for path in targets.values() for suffix in suffixes])
     rejected = []
     for source in progress(sounds, len(sounds), "Tracking"):
         try:

@@ -16,7 +16,7 @@ from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track
 from drumblender.data import RemapData
 from drumblender.dsp.onsets import OnsetSettings, cut_hits, detect_onsets
-from drumblender.inference.folders import outputs_of, tell_written
+from drumblender.inference.folders import output_of, outputs_of, tell_written
 from drumblender.inference.hits import HitStream, RunningScale
 from drumblender.open_sound import BadAudioError
 from drumblender.synths.drum_synth import DrumSynth
@@ -179,9 +179,7 @@ def command(given: argparse.Namespace) -> int:
     """`drumblender remap CKPT IN OUT`; see :func:`drumblender.options.playing.remap`."""
     output = given.output
     if not given.input.is_dir():
-        output = output / f"{given.input.stem}.wav" if output.is_dir() else output
-        if output.resolve() == given.input.resolve():
-            raise ValueError(f"{output} is the recording itself: give another output.")
+        output = output_of(given.input, output)
     targets = outputs_of(given.input, output) if given.input.is_dir() else {}
     loaded = load_played(given.checkpoint, trusted(given.trust))
     task, data = remapping_parts(loaded, given.checkpoint)

@@ -13,7 +13,7 @@ from drumblender.checkpoints import Loaded, load_checkpoint, load_played
 from drumblender.console import track
 from drumblender.data import AudioData
 from drumblender.dsp.resample import hann_resample
-from drumblender.inference.folders import outputs_of, tell_written
+from drumblender.inference.folders import output_of, outputs_of, tell_written
 from drumblender.inference.resynthesis import (
     Heard,
     Settings,
@@ -153,9 +153,7 @@ def command(given: argparse.Namespace) -> int:
     loaded.task.to(given.device)
     if given.input.is_dir():
         return _folder(loaded, given.input, given.output, settings)
-    output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
-    if output.resolve() == given.input.resolve():
-        raise ValueError(f"{output} is the recording itself: give another output.")
+    output = output_of(given.input, given.output, _endings(loaded, settings))
     for error in resynthesise_files(loaded, {given.input: output}, settings):
         if error is not None:
             raise error
@@ -163,9 +161,13 @@ def command(given: argparse.Namespace) -> int:
     return 0
 
 
+def _endings(loaded: Loaded, settings: Settings) -> tuple[str, ...]:
+    """Of the files that are written of a recording."""
+    return ("", *(f".{voice}" for voice in loaded.task.voices)) if settings.stems else ("",)
+
+
 def _folder(loaded: Loaded, source: Path, output: Path, settings: Settings) -> int:
     """Every recording below ``source`` into the same place below ``output``; bad ones are listed."""
-    voices = loaded.task.voices if settings.stems else ()
-    targets = outputs_of(source, output, ("", *(f".{voice}" for voice in voices)))
+    targets = outputs_of(source, output, _endings(loaded, settings))
     done = track(resynthesise_files(loaded, targets, settings), len(targets), "Resynthesising")
     return tell_written(len(targets), [error for error in done if error is not None], output)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from torch import Tensor
 
 from drumblender.atomic import atomic_write
 from drumblender.dsp.resample import hann_resample
-from drumblender.features.loudness import Loudness
+from drumblender.features.integrated_loudness import IntegratedLoudness
 from drumblender.features.note_curves import NoteCurves
 from drumblender.inference.frame_step import Player, controls_of
 from drumblender.inference.streamed import BLOCK_S, MARGIN_S, Streamed
-from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt
+from drumblender.inference.transfer_curves import Curves, Instrument, Transfer, adapt, audible
 from drumblender.synths.harmonic_stream import HarmonicStream, NoiseStream, RoomStream
 from drumblender.synths.reverb import Room
 from drumblender.synths.stretched_stream import StretchedStream
@@ -28,9 +29,43 @@ Watch = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
 _FRAMES = 512  # rendered at once
 _SCALED_SAMPLES = 1 << 18  # at once
-_PEAK, _LUFS = 0.95, -23.0
+_PEAK, _LUFS, _SOFTEST_LUFS = 0.95, -23.0, -70.0
 QUIETEST_PEAK = 1e-3
 """Below, a sound counts as silence and is not made louder."""
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What became of a recording.
+
+    Attributes:
+        seconds: Its length.
+        peak: Of the instrument, before normalisation.
+        surest: The largest periodicity of what is louder than -60 dB; None where nothing is.
+    """
+
+    seconds: float
+    peak: float
+    surest: float | None
+
+    def why_silent(self, options: Transfer) -> str | None:
+        """What made silence of it, and what to do about that; None where it sounds.
+
+        Examples:
+            >>> Transferred(seconds=3.0, peak=0.0, surest=None).why_silent(Transfer())
+            'nothing in it is louder than -60 dB'
+        """
+        if self.peak >= QUIETEST_PEAK:
+            return None
+        if self.surest is None:
+            return "nothing in it is louder than -60 dB"
+        if self.surest < options.unvoiced_below:
+            return (
+                f"no pitch in it is surer than {self.surest:.2f}, and what is below "
+                f"{options.unvoiced_below:g} does not sound; --unvoiced 0 plays all"
+            )
+        softer = f"--gain {options.gain_db:g} is too low for it" if options.gain_db < 0 else "it is too soft"
+        return f"{softer}; --gain makes it louder"
 
 
 class TransferStream:
@@ -143,7 +178,7 @@ def transfer_file(
     instrument: Instrument | None = None,
     room: Room | None = None,
     watch: Watch = unwatched,
-) -> dict[str, float]:
+) -> Transferred:
     """Play a recording as the instrument; the file has its rate and length.
 
     Of a recording of any length a block is in memory at a time, beside its curves (14 MB an hour).
@@ -158,49 +193,35 @@ def transfer_file(
         room: The room that it learned, to be heard.
         watch: Is told how far it is.
 
-    Returns:
-        Seconds, and the peak before normalisation.
-
     Raises:
         BadAudioError: The recording cannot be used.
     """
     voice = Streamed.of(source)
     rate, total = voice.sample_rate, voice.frames
     hop, own_rate = measure.hop_length, measure.sample_rate
-    curves = adapt(curves_of(voice, measure, watch), options, instrument, hop / own_rate)
-    meter, peak = _Meter(own_rate), 0.0
+    heard = curves_of(voice, measure, watch)
+    sounds = audible(heard["loudness_db"])
+    surest = float(heard["periodicity"][sounds].max()) if sounds.any() else None
+    curves = adapt(heard, options, instrument, hop / own_rate)
+    meter, peak = IntegratedLoudness(own_rate), 0.0
     pushes = -(-len(curves["f0_hz"]) // _FRAMES) + 1
     blocks = watch(render(player, curves, hop, options.seed, room), pushes, "Playing")
-    blocks = meter.through(blocks) if options.normalize == "lufs" else blocks
+    blocks = _metered(blocks, meter) if options.normalize == "lufs" else blocks
     with atomic_write(target) as aside:
         with soundfile.SoundFile(aside, "w", rate, 1, "FLOAT", format="WAV") as file:
             for block in _at_rate(blocks, own_rate, rate, total):
                 file.write(block.numpy())
                 peak = max(peak, float(block.abs().max())) if len(block) else peak
         if options.normalize != "none" and peak > QUIETEST_PEAK:  # silence stays silence
-            by_peak = options.normalize == "peak"
-            _scale(aside, _PEAK / peak if by_peak else 10 ** ((_LUFS - meter.lufs()) / 20))
-    return {"seconds": total / rate, "peak": peak}
+            missing_db = _LUFS - max(meter.lufs(), _SOFTEST_LUFS)
+            _scale(aside, _PEAK / peak if options.normalize == "peak" else 10 ** (missing_db / 20))
+    return Transferred(total / rate, peak, surest)
 
 
-class _Meter:
-    """Integrated loudness (ungated, K-weighted, 0.4 s blocks) of sound that passes through."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._weigh, self._size = Loudness(sample_rate, clamp=False), int(0.4 * sample_rate)
-        self._levels: list[Tensor] = []
-
-    def through(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        for block in blocks:
-            if len(block) >= self._size:
-                self._levels.append(self._weigh.over_frames(block[None], self._size, self._size)[0])
-            yield block
-
-    def lufs(self) -> float:
-        """Of all so far; where nothing is loud enough, what is wished for."""
-        levels = torch.cat(self._levels) if self._levels else torch.tensor([_LUFS])
-        heard = levels[levels > -70]
-        return float(10 * torch.log10((10 ** (heard / 10)).mean())) if len(heard) else _LUFS
+def _metered(blocks: Iterable[Tensor], meter: IntegratedLoudness) -> Iterator[Tensor]:
+    for block in blocks:
+        meter.push(block)
+        yield block
 
 
 def _scale(path: Path, gain: float) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from drumblender.checkpoints import Loaded, load_played
 from drumblender.console import track
 from drumblender.dsp.units import hz_to_midi
-from drumblender.inference.transfer import QUIETEST_PEAK, Watch, transfer_file, unwatched
+from drumblender.inference.folders import output_of, outputs_of, tell_written
+from drumblender.inference.transfer import Watch, transfer_file, unwatched
 from drumblender.inference.transfer_curves import Instrument, Transfer
 from drumblender.open_sound import BadAudioError
-from drumblender.sound_files import distinct_outputs, find_sounds
 from drumblender.synths import Room
 from drumblender.tasks import GuitarVoices
 from drumblender.trust import trusted
@@ -58,15 +58,11 @@ def command(given: argparse.Namespace) -> int:
         kind, verb = loaded.kind, loaded.task.verb
         raise ValueError(f"{given.checkpoint} holds a {kind}: play it with `drumblender {verb}`.")
     options = options_of(given, loaded.data.curves.hold_below)
-    if given.input.resolve() == given.output.resolve():
-        raise ValueError(f"{given.output} is the recording itself: give another output.")
     if given.dry and room_of(loaded.task) is None:
         log.warning("--dry changes nothing: %s has no room to leave out.", given.checkpoint)
     if given.input.is_dir():
         return _folder(loaded, given, options)
-    output = given.output / f"{given.input.stem}.wav" if given.output.is_dir() else given.output
-    if output.suffix.lower() != ".wav":
-        raise ValueError(f"Output is a WAV file, so {output.name} should be {output.stem}.wav.")
+    output = output_of(given.input, given.output)
     _play(loaded, given.input, output, options, given.dry, track)
     log.info("Wrote %s.", output)
     return 0
@@ -86,28 +82,16 @@ def _play(
         None if dry else room_of(task),
         watch,
     )
-    if told["peak"] < QUIETEST_PEAK:
-        softer = f", or --gain {options.gain_db:g} is too low for it" if options.gain_db < 0 else ""
-        log.warning("%s becomes silence: no pitch was heard in it%s. --unvoiced 0 plays all.", source, softer)
+    if why := told.why_silent(options):
+        log.warning("%s becomes silence: %s.", source, why)
 
 
 def _folder(loaded: Loaded, given: argparse.Namespace, options: Transfer) -> int:
     """Every recording below a folder into the same place below the output; bad ones are listed."""
-    inside = given.output.resolve().is_relative_to(given.input.resolve())
-    found = [
-        path
-        for path in find_sounds(given.input)
-        if not (inside and path.resolve().is_relative_to(given.output.resolve()))
-    ]
-    if not found:
-        raise FileNotFoundError(f"No recordings in {given.input}.")
-    targets, rejected = distinct_outputs(found, given.input, given.output, ("",)), []
-    for path in track(found, len(found), "Transferring"):
+    targets, rejected = outputs_of(given.input, given.output), []
+    for path in track(targets, len(targets), "Transferring"):
         try:
             _play(loaded, path, targets[path], options, given.dry)
         except BadAudioError as error:
             rejected.append(error)
-    for error in rejected:
-        log.warning("Left out: %s", error)
-    log.info("Wrote %d of %d recordings to %s.", len(found) - len(rejected), len(found), given.output)
-    return 0 if len(rejected) < len(found) else 1
+    return tell_written(len(targets), rejected, given.output)

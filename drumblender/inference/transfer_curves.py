@@ -28,7 +28,7 @@ class Transfer:
     """How a voice becomes an instrument.
 
     Args:
-        transpose: Semitones.
+        transpose: Semitones, after the shift by octaves.
         octave: ``auto`` shifts by octaves into the range of the training; a number shifts by so many.
         loudness: ``match`` gives loudness, and brightness where a model hears it, the middle and the spread
             that the training has; ``keep`` leaves both.
@@ -167,7 +167,7 @@ def octaves(curves: Mapping[str, Tensor], options: Transfer, instrument: Instrum
         return options.octave
     if instrument is None:
         return 0
-    return round((instrument.median_midi - median_midi(curves) - options.transpose) / 12)
+    return round((instrument.median_midi - median_midi(curves)) / 12)
 
 
 def _swing(pitch: Curve, onsets: list[int], options: Transfer, frame_s: float) -> Curve:

@@ -96,8 +96,9 @@ def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
     """Match one recording and write its report; returns what the summary says of it."""
     # Data modules import Lightning, which takes seconds that --help need not wait for.
     from drumblender.matching import inputs
-    from drumblender.matching.report import write_report
+    from drumblender.matching.report import check_report, write_report
 
+    check_report(path, output)
     given = given.clone()
     rate = inputs.work_rate(given, path)
     target = inputs.heard(path, rate, given.seconds, given.keep_silence)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from drumblender.atomic import read_json
 from drumblender.audio_io import read_audio, write_wav
 from drumblender.matching.synth_files import build_synth, synth_config, synth_of_file
+from drumblender.sound_files import check_apart
 from drumblender.synths.base import Synth
 from drumblender.synths.preset import load_controls
 from drumblender.trust import Trust, trusted
@@ -20,6 +21,7 @@ _MOST_SECONDS = 600
 
 def command(given: argparse.Namespace) -> int:
     """`drumblender render CONTROLS.json OUT.wav`; see :func:`drumblender.options.playing.render`."""
+    check_apart([Path(path) for path in (given.controls, given.source) if path], [Path(given.output)])
     audio, rate = render(
         given.controls,
         synth=given.synth,

@@ -14,12 +14,15 @@ from drumblender.atomic import atomic_write, read_json
 from drumblender.audio_io import write_wav
 from drumblender.matching.match import Match
 from drumblender.matching.objective import Progress
+from drumblender.sound_files import check_apart
 from drumblender.synths.base import Synth
 from drumblender.synths.preset import listed_frames, load_controls, real_units
 from drumblender.types import Controls
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_SOUNDS = ("match.wav", "target.wav", "a_target.wav", "b_match.wav")
 
 
 def write_report(
@@ -45,9 +48,7 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     target, audio = target.float().cpu(), found.audio.float().cpu()
-    write_wav(folder / "match.wav", audio, sample_rate)
-    write_wav(folder / "target.wav", target, sample_rate)
-    for name, sound in zip(("a_target.wav", "b_match.wav"), _at_one_level(target, audio), strict=True):
+    for name, sound in zip(_SOUNDS, (audio, target, *_at_one_level(target, audio)), strict=True):
         write_wav(folder / name, sound, sample_rate)
     with atomic_write(folder / "controls.json") as aside:
         Path(aside).write_text(_controls_text(found, synth, settings))
@@ -64,6 +65,11 @@ def write_report(
     figure = draw_pairs([Pair(target, audio)], sample_rate, [f"loss {found.loss:.4g}"])
     figure.set_size_inches(8, 7)
     figure.savefig(folder / "match.png", dpi=120)
+
+
+def check_report(source: Path, folder: Path) -> None:
+    """Refuse a folder in which the report would be written over the recording (ValueError)."""
+    check_apart([source], [folder / name for name in _SOUNDS])
 
 
 def draw_loss(history: list[Progress], path: Path) -> None:

@@ -127,7 +127,11 @@ def transfer() -> Parser:
     parser.add_argument("input", type=Path, help="a recording of any format, rate and length, or a folder")
     parser.add_wav(or_folder=True)
     parser.add_argument(
-        "--transpose", type=_within("transpose"), default=0.0, metavar="SEMITONES", help="default: 0"
+        "--transpose",
+        type=_within("transpose"),
+        default=0.0,
+        metavar="SEMITONES",
+        help="after the shift by octaves; default: 0",
     )
     parser.add_argument(
         "--octave",

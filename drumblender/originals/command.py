@@ -11,6 +11,7 @@ from drumblender.checkpoint_file import read_checkpoint
 from drumblender.console import UsageError
 from drumblender.originals import drums, guitar, pitch, remap, strings
 from drumblender.originals.imported import Imported, save_imported
+from drumblender.sound_files import check_apart
 from drumblender.trust import plain_copy, trusted
 
 log = logging.getLogger(__name__)
@@ -99,10 +100,12 @@ def read_original(path: str | Path) -> dict[str, Any]:
 def command(given: argparse.Namespace) -> int:
     """`drumblender import [OLD] OLD.ckpt OUT`; see :func:`drumblender.options.converting.importing`."""
     config = None if given.config is None else read_config(given.config)
+    output = Path(given.output)
+    read = [Path(path) for path in (given.config, given.checkpoint) if path is not None]
+    check_apart(read, [output, output.with_suffix(".yaml")])
     original = read_original(given.checkpoint)
     imported = convert(config, original)
     save_imported(imported, given.output, trusted(given.trust))
-    output = Path(given.output)
     output.with_suffix(".yaml").write_text(yaml.safe_dump(imported.config, sort_keys=False))
     if imported.dropped:
         log.warning("No successor, dropped: %s.", ", ".join(imported.dropped))

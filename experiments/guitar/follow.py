@@ -92,7 +92,7 @@ def follow(model: Loaded, voice: Path, target: Path, tracker: str, loudness: str
     alike = torch.corrcoef(torch.stack(levels))[0]
     return Followed(
         voice.stem,
-        told["seconds"],
+        told.seconds,
         shift,
         within_cents(played_hz, heard["f0_hz"][:count] * 2.0**shift, voiced),
         within_cents(played_hz, sung_hz * 2.0**shift, voiced),

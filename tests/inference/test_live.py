@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from made_up_voice import GUITAR, player, voice
@@ -90,10 +91,22 @@ def test_a_stream_refuses_what_it_cannot_hear(unchecked):
         CurveStream(NoteCurves(tracker="yin"), yin_frame=256)
     with pytest.raises(ValueError, match="mono"):
         CurveStream(NoteCurves(tracker="yin")).push(torch.zeros(2, 10))
-    with pytest.raises(ValueError, match="unvoiced_below"):
-        Live(unvoiced_below=2.0)
+    for name, value in {"unvoiced_below": 2.0, "gain_db": 500.0, "transpose": 1e3, "octave": 100}.items():
+        with pytest.raises(ValueError, match=f"{name} goes from"):
+            Live(**{name: value})
+    with pytest.raises(ValueError, match="octave is a whole number"):
+        Live(octave="auto")
     with pytest.raises(ValueError, match="ControlTransformer"):
         FrameStep(player("transformer"))
+
+
+def test_numpy_gives_numpy_and_what_is_far_too_loud_does_not_stay():
+    heard, live = song(), LiveTransfer(player(), NoteCurves(tracker="yin"))
+    played = in_blocks(live, heard, 256)
+    live.reset()
+    assert np.allclose(live.process(heard.numpy()), played.numpy(), atol=1e-5)
+    assert live.process(np.full(1600, 1e20)).shape == (1600,)
+    assert np.isfinite([live.process(heard.numpy()) for _ in range(2)]).all()
 
 
 def test_an_offset_is_not_played():

@@ -7,6 +7,7 @@ import torch
 from made_up_voice import GUITAR, player, voice
 
 from drumblender.features import NoteCurves, note_curves
+from drumblender.features.integrated_loudness import IntegratedLoudness
 from drumblender.inference.transfer import TransferStream, curves_of, render, transfer_file
 from drumblender.inference.transfer_curves import Instrument, Transfer, adapt, median_midi, octaves
 from drumblender.open_sound import BadAudioError
@@ -53,6 +54,7 @@ def test_nothing_sounds_where_nothing_is_to(kind):
 def test_goes_to_the_octave_of_the_instrument_and_transposes():
     for midi, shift in ((54, 0), (64, -1), (74, -2), (38, 1)):
         assert octaves(voice(midi=midi), Transfer(), GUITAR) == shift
+    assert octaves(voice(midi=64), Transfer(transpose=12), GUITAR) == -1  # which is then transposed
     moved = adapt(voice(), Transfer(transpose=2, octave=-1), GUITAR, 0.01)
     assert median_midi(moved) - median_midi(voice()) == pytest.approx(-10, abs=1e-3)
 
@@ -135,7 +137,7 @@ def test_files_keep_their_rate_and_length(tmp_path, flat_pitch, rate, channels, 
     )
     played, played_rate = soundfile.read(tmp_path / "guitar.wav")
     assert played_rate == rate and played.shape == (size,)
-    assert np.isfinite(played).all() and told["seconds"] == pytest.approx(size / rate)
+    assert np.isfinite(played).all() and told.seconds == pytest.approx(size / rate)
     if seconds > 0.5 and rate >= 16000:  # a lower rate loses some of the peak
         assert np.abs(played).max() == pytest.approx(0.95, abs=0.06)
 
@@ -148,6 +150,19 @@ def test_curves_do_not_depend_on_the_blocks_they_were_read_in(tmp_path, flat_pit
     whole = NoteCurves()(torch.from_numpy(sound).float()[None])
     assert len(curves["loudness_db"]) == whole["loudness_db"].shape[1]
     assert torch.allclose(curves["loudness_db"][:-1], whole["loudness_db"][0, :-1], atol=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 6.0])
+def test_a_file_gets_the_loudness_of_broadcasts(tmp_path, flat_pitch, seconds):
+    time_s = np.arange(int(16000 * seconds)) / 16000
+    sound = 0.3 * np.sin(2 * np.pi * 220 * time_s) * np.where(time_s % 2 < 1.2, 1, 0.05)
+    soundfile.write(tmp_path / "voice.wav", sound, 16000)
+    options = Transfer(normalize="lufs", unvoiced_below=0)
+    transfer_file(player(), tmp_path / "voice.wav", tmp_path / "guitar.wav", options, NoteCurves(), GUITAR)
+    played, rate = soundfile.read(tmp_path / "guitar.wav", dtype="float32")
+    meter = IntegratedLoudness(rate)
+    meter.push(torch.from_numpy(played))
+    assert meter.lufs() == pytest.approx(-23, abs=0.1)
 
 
 def test_silence_stays_silent_and_no_audio_is_one_clear_line(tmp_path, flat_pitch):
@@ -170,7 +185,7 @@ def test_direct_current_is_no_sound(tmp_path):
         assert torch.allclose(lifted[name][10:], curve[10:], rtol=1e-2), name
     assert curves_of(tmp_path / "constant.wav", measure)["periodicity"].max() == 0
     source, target = tmp_path / "constant.wav", tmp_path / "guitar.wav"
-    assert transfer_file(player(), source, target, Transfer(), measure, GUITAR)["peak"] < 1e-3
+    assert transfer_file(player(), source, target, Transfer(), measure, GUITAR).peak < 1e-3
 
 
 def test_a_truncated_recording_is_refused_as_everywhere(tmp_path, flat_pitch):

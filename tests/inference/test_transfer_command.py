@@ -8,6 +8,7 @@ import torch
 from drumblender.console import UsageError
 from drumblender.features import note_curves
 from drumblender.inference import transfer_command
+from drumblender.inference.transfer import Transferred
 from drumblender.inference.transfer_command import command
 from drumblender.options import playing
 from drumblender.originals.guitar import convert
@@ -57,14 +58,21 @@ def test_a_folder_of_voices_becomes_a_folder_of_the_same_rates_and_lengths(check
 def test_what_becomes_silence_is_told(checkpoint, tmp_path, monkeypatch, caplog):
     voice = sing(tmp_path / "voices" / "one.wav")
     assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0 and "becomes silence" not in caplog.text
-    monkeypatch.setattr(transfer_command, "transfer_file", lambda *given: {"seconds": 1.0, "peak": 0.0})
-    assert transfer(checkpoint, voice, tmp_path / "out.wav") == 0
-    assert "one.wav becomes silence" in caplog.text
+    for surest, options, why in (
+        (None, (), "nothing in it is louder than -60 dB"),
+        (0.5, ("--unvoiced", "0.95"), "no pitch in it is surer than 0.50, and what is below 0.95 does not"),
+        (1.0, ("--gain", "-40"), "--gain -40 is too low for it"),
+    ):
+        caplog.clear()
+        told = Transferred(1.0, 0.0, surest)
+        monkeypatch.setattr(transfer_command, "transfer_file", lambda *given, told=told: told)
+        assert transfer(checkpoint, voice, tmp_path / "out.wav", *options) == 0
+        assert f"one.wav becomes silence: {why}" in caplog.text
 
 
 def test_what_cannot_be_is_one_line(checkpoint, tmp_path):
     voice = sing(tmp_path / "voices" / "one.wav")
-    for output, message in ((voice, "recording itself"), (tmp_path / "out.mp3", "out.wav")):
+    for output, message in ((voice, "would be written over"), (tmp_path / "out.mp3", "out.wav")):
         with pytest.raises(ValueError, match=message):
             transfer(checkpoint, voice, output)
 
