@@ -32,6 +32,7 @@ from drumblender.option_order import in_order, unknown_voice, with_voice
 from drumblender.resume_from import folder_of_runs, go_on_in, newest_step, resume_newest
 from drumblender.run_files import SaveRunConfig, drop_unbegun, keep_whole, one_of_each_file
 from drumblender.shipped import name_shipped_parts, shipped_dir
+from drumblender.stacked_config import StackedConfig
 from drumblender.start_from import start_from
 from drumblender.tasks import SynthesisTask
 from drumblender.trust import home_of, modules_to_trust
@@ -113,6 +114,13 @@ class TaskCLI(LightningCLI):
             parser_kwargs={verb: dict(defaults) for verb in self.subcommands()} | {"exit_on_error": False},
             args=args,
         )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """As Lightning's; one configuration on another adds to its voices."""
+        parser = LightningArgumentParser(**{"dump_header": [f"lightning.pytorch=={L.__version__}"]} | kwargs)
+        told = "Path to a configuration file in json or yaml format."
+        parser.add_argument("-c", "--config", action=StackedConfig, help=told)
+        return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         self.config = parser.parse_args(args)

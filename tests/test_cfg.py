@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from drumblender.callbacks import RelativeCheckpoint
 from drumblender.lightning_cli import TaskCLI, run_verb
 from drumblender.shipped import shipped_dir
+from drumblender.synths import Room
 
 CFG = shipped_dir("cfg")
 PARTS = sorted(
@@ -167,6 +168,41 @@ def test_a_guitar_has_its_published_size(name, tmp_path, monkeypatch):
     assert sum(weights.numel() for weights in models[0].parameters()) == SIZES[name]
     parts = {"harmonic"} if "no_noise" in name else {"harmonic", "noise"}
     assert models[0].voices["guitar"].synth.synths.keys() == parts
+
+
+@pytest.mark.parametrize("order", [("room", "bright"), ("bright", "room")])
+def test_variants_that_say_different_voices_stack_in_any_order(order, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = []
+    monkeypatch.setattr(L.Trainer, "fit", lambda self, model, *args, **settings: models.append(model))
+    run = [CFG / "guitar.yaml", *(CFG / "guitar" / f"{name}.yaml" for name in order)]
+    configs = [part for path in run for part in ("-c", str(path))]
+    assert run_verb("fit", [*configs, *SYSTEMS["guitar"](tmp_path), "--trainer.accelerator=cpu"]) == 0
+    guitar, room = models[0].voices.items()
+    assert (guitar[0], room[0]) == ("guitar", "room") and isinstance(room[1].synth, Room)
+    assert guitar[1].controls.base.hears[-1] == "brightness_hz"
+
+
+def test_a_file_that_names_the_class_says_all_voices(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = []
+    monkeypatch.setattr(L.Trainer, "fit", lambda self, model, *args, **settings: models.append(model))
+    late = {
+        "synth": {"class_path": "drumblender.synths.NoiseSynth", "init_args": {"num_bands": 8}},
+        "controls": {"class_path": "drumblender.controllers.FreeControls", "init_args": {"num_frames": 4}},
+    }
+    more, alone = tmp_path / "more.yaml", CFG / "drums" / "06_modal.yaml"
+    more.write_text(yaml.safe_dump({"model": {"init_args": {"voices": {"late": late}}}}))
+    run = [CFG / "drums.yaml", more, alone, more]
+    for count, names in (
+        (1, "modal noise transient"),
+        (2, "modal noise transient late"),
+        (3, "modal"),
+        (4, "modal late"),
+    ):
+        configs = [part for path in run[:count] for part in ("-c", str(path))]
+        assert run_verb("fit", [*configs, *SYSTEMS["drums"](tmp_path), "--trainer.accelerator=cpu"]) == 0
+        assert sorted(models[-1].voices) == sorted(names.split()), count
 
 
 def test_the_latest_epochs_are_kept(tmp_path, monkeypatch):
