@@ -17,6 +17,36 @@ def double(x):
     return 2 * x
 """
 
+CALLS_A_PART = """
+import hashlib
+import numpy as np
+from drumblender.dsp.kernels.jit import FASTEST, jit, part
+
+@part
+def adjoint(grad, gates, by_state, by_gates):
+    size = grad.size
+    reset, update, new = gates[:size], gates[size : 2 * size], gates[2 * size :]
+    by_new, by_reset, by_update = by_gates[:size], by_gates[size : 2 * size], by_gates[2 * size :]
+    for k in range(size):
+        flow = by_state[k] + grad[k]
+        by_new[k] = flow * (1 - update[k]) * (1 - new[k] * new[k])
+        by_update[k] = flow * new[k] * update[k] * (1 - update[k])
+        by_state[k] = flow * update[k]
+    for k in range(size):
+        by_reset[k] = by_new[k] * reset[k] * (1 - reset[k])
+
+@jit(fastmath=FASTEST)
+def adjoints(grad, gates, by_state, by_gates):
+    for n in range(len(grad)):
+        adjoint(grad[n], gates[n], by_state[n], by_gates[n])
+
+random = np.random.default_rng(0)
+arrays = [random.random((8, size), np.float32) for size in (77, 231, 77, 231)]
+adjoints(*arrays)
+content = b"".join(array.tobytes() for array in arrays)
+print(hashlib.sha256(content).hexdigest(), len(adjoints.stats.cache_hits))
+"""
+
 
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
@@ -60,18 +90,25 @@ def test_two_that_compile_at_the_same_time_overwrite_no_file_of_each_other(sourc
 
 def test_a_fresh_process_loads_what_another_compiled_and_mends_what_is_damaged(sources):
     script = "from kernel import double; print(double(21), len(double.stats.cache_hits))"
-
-    def call_elsewhere():
-        environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-        environment["PYTHONPATH"] = os.pathsep.join([str(sources), *sys.path])
-        command = [sys.executable, "-c", script]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert [call_elsewhere(), call_elsewhere()] == ["42 0\n", "42 1\n"]
+    assert [run(script, sources), run(script, sources)] == ["42 0\n", "42 1\n"]
     next(jit.cache_folder(sources).glob("*.nbc")).write_bytes(b"damaged")
-    assert call_elsewhere() == "42 0\n"
+    assert run(script, sources) == "42 0\n"
+
+
+def test_the_process_that_compiles_gets_every_bit_that_later_ones_get(sources):
+    """Its kernel must call the same copy of a part, not what the part was compiled to for itself."""
+    (sources / "calls_a_part.py").write_text(CALLS_A_PART)
+    (first, loaded), (second, loaded_again) = (run("import calls_a_part", sources).split() for _ in range(2))
+    assert (loaded, loaded_again) == ("0", "1") and first == second
+
+
+def run(script, sources):
+    """What a script prints in a fresh process that can import from a folder."""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(sources), *sys.path])
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_each_source_that_changes_gives_another_folder(sources):

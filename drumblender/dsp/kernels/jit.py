@@ -19,7 +19,10 @@ from pathlib import Path
 
 import llvmlite
 import numba
+from llvmlite.binding import Linkage
 from numba.core import caching, config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ def jit(function: Callable | None = None, /, *, fastmath: set[str] | None = None
     options = _EVERY | {"fastmath": fastmath or False}
     if inline:
         return numba.njit(inline="always", **options)(function)
-    dispatcher = numba.njit(**options)(function)
+    dispatcher = numba.njit(pipeline_class=_Compiler, **options)(function)
     if cache_folder(Path(function.__code__.co_filename).parent) is not None:
         dispatcher._cache = _Cache(function)
     return dispatcher
@@ -94,6 +97,31 @@ def _homes(sources: Path) -> list[Path]:
     given = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
     users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     return [*given, sources / "__pycache__", Path(users).expanduser() / "drumblender"]
+
+
+class _Library(JITCodeLibrary):
+    """The code of a kernel, which calls its own copies of what it calls.
+
+    numba leaves it to the linker which copy of a function serves all that call it. The process that compiles
+    a kernel has also compiled the function for itself, under other optimisations, and would take that one;
+    a process that reads the kernel from disk has only the copy that came with it. Sums then differ in their
+    last bits between the two.
+    """
+
+    def _optimize_final_module(self) -> None:
+        super()._optimize_final_module()
+        for function in self._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = Linkage.internal
+
+
+class _Compiler(Compiler):
+    """Compiles into a library of the kind above."""
+
+    def compile_extra(self, func: Callable):
+        self.state.library = _Library(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library.enable_object_caching()
+        return super().compile_extra(func)
 
 
 class _Locator(caching._CacheLocator):
