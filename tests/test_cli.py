@@ -361,7 +361,7 @@ def test_a_folder_never_loses_a_sound_to_another_or_to_itself(here, capfd):
     assert run(["synth", CHECKPOINT, "twins", "twins/inside"]) == 0
     assert run(["synth", CHECKPOINT, "twins", "twins/inside"]) == 0
     assert len(list(Path("twins/inside").rglob("*.wav"))) == 3
-    assert "the recording itself" in complaint(capfd, "synth", CHECKPOINT, "twins/f.wav", "twins/f.wav")
+    assert "would be written over" in complaint(capfd, "synth", CHECKPOINT, "twins/f.wav", "twins/f.wav")
     assert "the recordings themselves" in complaint(capfd, "synth", CHECKPOINT, "twins", "twins")
 
 
