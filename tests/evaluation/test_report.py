@@ -231,7 +231,7 @@ def test_the_browser_plays_one_sound_at_a_time(page):
 def test_the_browser_shows_controls_over_time(page):
     page.get_by_role("button", name="kick", exact=True).click()
     page.get_by_text("Controls over time (3)").click()
-    assert page.get_by_role("img", name="tone.f0_hz · a of kick over time, from 100 to 150").is_visible()
+    page.get_by_role("img", name="tone.f0_hz · a of kick over time, from 100 to 150").wait_for()
     picture = page.get_by_role("img", name="noise.level_db · a of kick over time: 12 rows, from -60 to 20")
     picture.scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('img.played')].every((i) => i.naturalWidth === 50)")
