@@ -58,6 +58,19 @@ def find_sounds(path: Path) -> list[Path]:
     return sorted(found)
 
 
+def find_sounds_outside(output: Path, path: Path) -> list[Path]:
+    """:func:`find_sounds` without what an earlier run left in ``output``, where that lies below ``path``.
+
+    Args:
+        output: What a command writes to.
+        path: A file, or a folder; where it is ``output`` itself nothing is left out.
+    """
+    found, inside = find_sounds(path), output.resolve()
+    if inside == path.resolve() or not inside.is_relative_to(path.resolve()):
+        return found
+    return [sound for sound in found if not sound.resolve().is_relative_to(inside)]
+
+
 def _search(folders: list[Path], root: Path, searched: set[Path], found: list[Path]) -> list[Path]:
     """Add the sounds of some folders to ``found``; returns links to folders that are new.
 

@@ -54,6 +54,26 @@ def test_a_recording_is_not_written_over(name, tmp_path, capsys):
     assert take.read_bytes() == before
 
 
+def test_no_recording_of_a_folder_is_written_over_by_the_report_of_another(tmp_path, capsys):
+    record(tmp_path / "kick.wav")
+    other = record(tmp_path / "kick" / "target.wav")
+    before = other.read_bytes()
+    args = ["match", str(tmp_path), "--synth", "cfg/synths/tone.yaml", "--renders", "2"]
+    assert run([*args, "--output", str(tmp_path)]) == 1
+    assert "give another output" in capsys.readouterr().err and other.read_bytes() == before
+
+
+def test_a_folder_inside_is_written_to_again(tmp_path):
+    record(tmp_path / "take.wav")
+    inside = tmp_path / "out"
+    for _ in range(2):
+        assert run(["pitch", str(tmp_path), str(inside), "--tracker", "yin", "--sound"]) == 0
+        args = ["match", str(tmp_path), "--synth", "cfg/synths/tone.yaml", "--renders", "2"]
+        assert run([*args, "--output", str(inside)]) == 0
+    assert sorted(path.name for path in inside.iterdir() if path.suffix == ".wav") == ["take.wav"]
+    assert not (inside / "out").exists()
+
+
 def test_a_checkpoint_and_controls_are_not_written_over(tmp_path, capsys):
     model = tmp_path / "model.pt"
     shutil.copy("checkpoints/remap_maple.ckpt", model)

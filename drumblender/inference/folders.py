@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drumblender.open_sound import BadAudioError
-from drumblender.sound_files import check_apart, distinct_outputs, find_sounds
+from drumblender.sound_files import check_apart, distinct_outputs, find_sounds_outside
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,7 @@ def outputs_of(source: Path, output: Path, endings: Sequence[str] = ("",)) -> di
     """
     if output.resolve() == source.resolve():
         raise ValueError(f"{output} holds the recordings themselves: give another output.")
-    found = find_sounds(source)
-    if output.resolve().is_relative_to(source.resolve()):  # what an earlier run wrote is no recording
-        found = [path for path in found if not path.resolve().is_relative_to(output.resolve())]
+    found = find_sounds_outside(output, source)
     if not found:
         raise FileNotFoundError(f"No recordings in {source}.")
     targets = distinct_outputs(found, source, output, endings)

@@ -24,7 +24,7 @@ from drumblender.inference.folders import tell_written
 from drumblender.inference.shelf import find_checkpoint
 from drumblender.inference.streamed import Streamed
 from drumblender.open_sound import BadAudioError
-from drumblender.sound_files import check_apart, distinct_outputs, find_sounds
+from drumblender.sound_files import check_apart, distinct_outputs, find_sounds_outside
 from drumblender.tasks import PitchVoices
 from drumblender.trust import Trust, trusted
 
@@ -188,7 +188,7 @@ def draw_track(found: Track, path: Path) -> None:
 def command(given: argparse.Namespace) -> int:
     """`drumblender pitch IN OUT`; see :func:`drumblender.options.converting.pitch`."""
     ear = make_tracker(given.tracker, trusted(given.trust), hop_s=given.hop, threshold=given.threshold)
-    sounds = find_sounds(given.input)
+    sounds = find_sounds_outside(given.output, given.input)
     if not sounds:
         raise FileNotFoundError(f"No recordings in {given.input}.")
     targets = _targets(given.input, given.output, sounds)

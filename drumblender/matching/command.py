@@ -15,11 +15,12 @@ from drumblender.matching.arguments import match_parser
 from drumblender.matching.auto import match_best
 from drumblender.matching.genetic import GeneticSettings
 from drumblender.matching.match import Match, match
+from drumblender.matching.report import check_reports, write_report
 from drumblender.matching.synth_files import AUTO, rates, shipped_names, synth_config
 from drumblender.matching.telling import told
 from drumblender.open_sound import BadAudioError
 from drumblender.shipped import shipped_dir
-from drumblender.sound_files import distinct_outputs, find_sounds, printable
+from drumblender.sound_files import distinct_outputs, find_sounds_outside, printable
 from drumblender.synths.base import Synth
 
 __all__ = ["Match", "command", "match"]
@@ -60,14 +61,16 @@ def _without_auto(args: list[str]) -> tuple[list[str], bool]:
 
 def _folder(folder: Path, output: Path, given: Namespace) -> int:
     """Every sound into a folder of its own, a line a sound, and all in ``summary.csv``."""
-    sounds = find_sounds(folder)
+    sounds = find_sounds_outside(output, folder)
     if not sounds:
         raise ValueError(f"{folder} holds no sounds.")
     rows: list[dict[str, Any]] = []
-    for sound, place in distinct_outputs(sounds, folder, output).items():
+    places = {sound: path.with_suffix("") for sound, path in distinct_outputs(sounds, folder, output).items()}
+    check_reports(sounds, places.values())
+    for sound, place in places.items():
         name = printable(sound.relative_to(folder))
         try:
-            rows.append(_match_file(sound, place.with_suffix(""), given) | {"file": name, "reason": ""})
+            rows.append(_match_file(sound, place, given) | {"file": name, "reason": ""})
             sys.stdout.write(_summary(rows[-1]) + "\n")
         except (BadAudioError, ValueError) as error:
             log.warning("%s is left out: %s", name, error)
@@ -96,9 +99,8 @@ def _match_file(path: Path, output: Path, given: Namespace) -> dict[str, Any]:
     """Match one recording and write its report; returns what the summary says of it."""
     # Data modules import Lightning, which takes seconds that --help need not wait for.
     from drumblender.matching import inputs
-    from drumblender.matching.report import check_report, write_report
 
-    check_report(path, output)
+    check_reports([path], [output])
     given = given.clone()
     rate = inputs.work_rate(given, path)
     target = inputs.heard(path, rate, given.seconds, given.keep_silence)

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +67,9 @@ def write_report(
     figure.savefig(folder / "match.png", dpi=120)
 
 
-def check_report(source: Path, folder: Path) -> None:
-    """Refuse a folder in which the report would be written over the recording (ValueError)."""
-    check_apart([source], [folder / name for name in _SOUNDS])
+def check_reports(sources: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Refuse folders in which a report would be written over a recording (ValueError)."""
+    check_apart(sources, [folder / name for folder in folders for name in _SOUNDS])
 
 
 def draw_loss(history: list[Progress], path: Path) -> None:
